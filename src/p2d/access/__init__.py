@@ -1,0 +1,1 @@
+"""Who may ask what: roles, sessions, modality policy."""

@@ -1,0 +1,1 @@
+"""Hash-chained record of who asked what."""

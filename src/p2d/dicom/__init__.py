@@ -1,0 +1,1 @@
+"""DICOM encodings, dictionary and UIDs without any policy."""

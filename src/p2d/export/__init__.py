@@ -1,0 +1,1 @@
+"""Files out: tables, DICOM, JPEG, ZIP."""

@@ -1,0 +1,1 @@
+"""Use cases; loops and retries live here."""

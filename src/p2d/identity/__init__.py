@@ -1,0 +1,1 @@
+"""Pseudonym ⇄ identifier: port, connectors and the service's core."""

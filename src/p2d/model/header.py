@@ -1,0 +1,33 @@
+"""A DICOM header as a flat list of elements; no I/O, no library types."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+Value = str | int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """One element of a header.
+
+    ``path`` is the tag in eight upper-case hexadecimal digits; elements of sequence items carry their way:
+    ``00081115[0].0020000E``. ``values`` is empty where the element is present without a value.
+    """
+
+    path: str
+    vr: str
+    values: tuple[Value, ...]
+
+    @property
+    def text(self) -> str:
+        r"""All values joined by a backslash, as DICOM writes them; empty without a value."""
+        return "\\".join(str(value) for value in self.values)
+
+
+Elements = Mapping[str, Element]
+
+
+def text_of(elements: Elements, path: str) -> str:
+    """Return the text of the element at *path*, or an empty string."""
+    element = elements.get(path)
+    return element.text if element else ""

@@ -1,0 +1,61 @@
+"""De-identified data: built by ``p2d.deid`` alone (and by ``p2d.testing``); all that sinks accept."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from p2d.model.header import Elements
+from p2d.model.ids import Pseudonym
+from p2d.model.level import Level
+
+
+class Reason(StrEnum):
+    """Why an object was not released."""
+
+    BURNED_IN = "burned-in text possible"
+    MODALITY = "modality not allowed"
+    SOP_CLASS = "SOP class not released as image"
+    UNDECODABLE = "not decodable"
+    CHARACTER_SET = "character set not decodable"
+    LEAK = "identifying value left after de-identification"
+    PATIENT_MISMATCH = "header names another patient"
+    UNDERIVED = "a UID or accession number without pseudonym"
+    NO_PIXELS = "no displayable pixels"
+    RENDERING = "pixels not renderable"
+    OUTSIDE_FRAME = "outside the time frame"
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasedHeader:
+    """A de-identified header at *level*; all UIDs are derived, ids pseudonyms, dates shifted.
+
+    ``flags`` name disagreements between the archive's hierarchy and the header (``uid_mismatch``,
+    ``patient_mismatch``, ``accession_mismatch``): kept and marked, never dropped.
+    """
+
+    level: Level
+    patient: Pseudonym
+    study: str
+    series: str
+    instance: str
+    elements: Elements = field(repr=False)
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasedInstance:
+    """A de-identified instance as a whole DICOM file (PS3.10): preamble, file meta, data set."""
+
+    header: ReleasedHeader
+    content: bytes = field(repr=False)
+    transfer_syntax_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """An object that was not released, by pseudonyms, and why."""
+
+    patient: Pseudonym
+    study: str
+    series: str
+    instance: str
+    reason: Reason

@@ -1,0 +1,1 @@
+"""Find and retrieve: port and connectors to picture archives."""

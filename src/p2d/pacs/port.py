@@ -1,0 +1,91 @@
+"""Port to a picture archive: find and retrieve. Everything that comes back is identified and untrusted."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Protocol
+
+from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, PatientId
+from p2d.model.level import Level
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What this archive does; flows ask instead of trying and failing.
+
+    ``relational``: image-level queries by PatientID alone were proved equal to the hierarchical answer.
+    """
+
+    relational: bool
+    get: bool
+    move: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What to find for one patient: all entities at *level* below the keys given.
+
+    ``first_day`` and ``last_day`` bound StudyDate in true dates, both inclusive. ``modality`` is matched at
+    series level and below. Keys are exact: wildcards, empty and control characters are refused.
+    """
+
+    level: Level
+    patient_id: PatientId
+    study_instance_uid: str = field(default="", repr=False)
+    series_instance_uid: str = field(default="", repr=False)
+    sop_instance_uid: str = field(default="", repr=False)
+    accession_number: str = field(default="", repr=False)
+    first_day: date | None = field(default=None, repr=False)
+    last_day: date | None = field(default=None, repr=False)
+
+
+class Pacs(Protocol):
+    """One archive; safe to share between threads."""
+
+    @property
+    def name(self) -> str:
+        """The archive's name in settings, ledger and logs."""
+        ...
+
+    def abilities(self) -> Abilities:
+        """What this archive can do, proved where a proof is needed."""
+        ...
+
+    def echo(self) -> None:
+        """Verify that the archive answers (PS3.4 Annex A).
+
+        Raises:
+            Unavailable: no connection, or no answer in time.
+            Misconfigured: the archive refuses our AE title or address.
+
+        """
+        ...
+
+    def find(self, query: Query) -> Iterator[IdentifiedHeader]:
+        """Yield what matches *query*, each entity once; every header names the query's patient.
+
+        At SERIES and INSTANCE level the headers carry the elements of the upper levels too. Iteration ends
+        without an error only after the final status 0x0000 (PS3.4 C.4.1.1.4).
+
+        Raises:
+            InvalidRequest: a key that is empty where needed, a wildcard or a control character.
+            Unavailable: refused, aborted, timed out or out of resources before the final status.
+            ProtocolViolation: another status, or an answer about another patient.
+
+        """
+        ...
+
+    def retrieve(
+        self, patient_id: PatientId, instances: Sequence[IdentifiedHeader]
+    ) -> Iterator[IdentifiedInstance]:
+        """Yield each of *instances* that arrives, once, in order of arrival; the caller reconciles.
+
+        Objects that were not asked for are refused, counted by the connector and never yielded. What does
+        not arrive is simply not yielded: a status is never taken as proof of delivery.
+
+        Raises:
+            Unavailable: refused, aborted or timed out; what came before was yielded.
+            ProtocolViolation: the archive answered with an undefined status.
+
+        """
+        ...

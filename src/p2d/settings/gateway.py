@@ -1,0 +1,96 @@
+"""Settings of the gateway process (hospital zone)."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, HttpUrl, ValidationInfo
+
+from p2d.model.level import Calendar
+from p2d.model.modality import MODALITIES
+from p2d.settings.file import AeTitle, Strict
+
+
+def beside_settings(path: Path, info: ValidationInfo) -> Path:
+    """Return *path* relative to the folder of the settings file it was read from."""
+    folder = (info.context or {}).get("folder")
+    return path if folder is None or path.is_absolute() else Path(folder) / path
+
+
+def _modality(code: str) -> str:
+    if code not in MODALITIES:
+        raise ValueError("is not a modality code of PS3.3 C.7.3.1.1.1")
+    return code
+
+
+FilePath = Annotated[Path, AfterValidator(beside_settings)]
+Modality = Annotated[str, AfterValidator(_modality)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Listener(Strict):
+    """`[gateway]`: where it listens, where its state lies, who may speak to it."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8110
+    state_dir: FilePath
+    service_secret: FilePath
+    operator_secret: FilePath
+    assertion_public_key: FilePath
+    session_hours: float = Field(8.0, gt=0, le=24)
+    session_idle_minutes: float = Field(15.0, gt=0, le=480)
+    calendar: Calendar = Calendar.SHIFTED
+    allow_true_frames: bool = False
+
+
+class Archive(Strict):
+    """`[pacs]`: the archive's Application Entity and how it is asked.
+
+    ``query``: ``prove`` compares relational with hierarchical answers before relying on them.
+    ``store_port`` is our own Storage SCP, needed where ``retrieve = "move"``.
+    """
+
+    connector: Literal["dimse"] = "dimse"
+    name: str = Field("main", pattern=r"^[a-z][a-z0-9_-]{0,31}$")
+    host: str
+    port: Port = 104
+    called_ae_title: AeTitle
+    calling_ae_title: AeTitle = "P2D"
+    query: Literal["prove", "hierarchical", "relational"] = "prove"
+    retrieve: Literal["get", "move"] = "get"
+    store_host: str = "127.0.0.1"
+    store_port: Port | None = None
+    connect_seconds: float = Field(5.0, gt=0, le=120)
+    answer_seconds: float = Field(60.0, gt=0, le=3600)
+
+
+class Peer(Strict):
+    """`[identity]` or `[warehouse]`: another P2D process and our secret for it."""
+
+    url: HttpUrl
+    secret: FilePath
+    timeout_seconds: float = Field(60.0, gt=0, le=600)
+
+
+class Images(Strict):
+    """`[images]`: modalities whose pixels may leave; deny wins, an empty allow list allows all others."""
+
+    allow: frozenset[Modality] = frozenset()
+    deny: frozenset[Modality] = frozenset({"US"})
+
+
+class Bulk(Strict):
+    """`[bulk]`: patients per batch posted to the warehouse, and attempts for each patient."""
+
+    patients_per_batch: int = Field(10, ge=1, le=1000)
+    attempts: int = Field(3, ge=1, le=10)
+
+
+class GatewaySettings(Strict):
+    """The gateway's settings file."""
+
+    gateway: Listener
+    pacs: Archive
+    identity: Peer
+    warehouse: Peer
+    images: Images = Images()
+    bulk: Bulk = Bulk()

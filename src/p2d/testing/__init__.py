@@ -1,0 +1,1 @@
+"""Public test support: in-memory ports, synthetic hospital, test archive, contract suites."""

@@ -75,6 +75,18 @@ class Pacs(Protocol):
         """
         ...
 
+    def owners(self, *, study_instance_uid: str = "", accession_number: str = "") -> list[PatientId]:
+        """Return the patients of one study, or of the studies with one accession number, each once.
+
+        Exactly one of the two keys is given: a STUDY-level query of the Study Root model (PS3.4 C.6.2) by
+        that key alone. Answers with another key are dropped; more than 10 patients are a violation.
+
+        Raises:
+            InvalidRequest, Unavailable, ProtocolViolation: as ``find``.
+
+        """
+        ...
+
     def retrieve(
         self, patient_id: PatientId, instances: Sequence[IdentifiedHeader]
     ) -> Iterator[IdentifiedInstance]:

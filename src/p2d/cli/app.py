@@ -1,0 +1,70 @@
+"""The ``p2d`` command: one module per subcommand, imported only when it is called.
+
+Errors of P2D's tree become one message that names the field and the way out, and the exit code of their family.
+"""
+
+import importlib
+import sys
+from typing import Final, NoReturn
+
+import click
+
+from p2d.model.errors import P2DError
+
+_COMMANDS: Final = {
+    "demo": "Start everything on this machine with a synthetic hospital.",
+    "serve": "Start one process: gateway, warehouse or identity.",
+    "check": "Validate settings and ask every peer whether it answers.",
+    "extract": "Bulk: headers of many patients from the archive into the warehouse.",
+    "runs": "List bulk runs and print their reports.",
+    "load": "Load pseudonymised clinical data into the warehouse.",
+    "cohort": "Query the warehouse: count, preview, table.",
+    "query": "Ad hoc: metadata of a list of pseudonyms as CSV or JSON.",
+    "images": "Ad hoc: images of a list of pseudonyms as DICOM or JPEG.",
+    "identity": "Key file, import of pseudonyms, pseudonymisation of clinical data.",
+    "audit": "Verify and read audit records.",
+}
+
+
+class _Lazy(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"p2d.cli.{cmd_name}")
+        command = getattr(module, cmd_name)
+        if not isinstance(command, click.Command):
+            raise TypeError(cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except P2DError as error:
+            fail(error)
+
+
+def fail(error: P2DError) -> NoReturn:
+    """Print *error* with its way out and leave with the exit code of its family."""
+    click.echo(f"{error.title}: {error.field}: {error.problem}", err=True)
+    if error.remedy:
+        click.echo(f"Way out: {error.remedy}", err=True)
+    sys.exit(error.exit_code)
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="p2d")
+def cli() -> None:
+    """P2D joins a picture archive (PACS) and a pseudonymised clinical data warehouse.
+
+    Start with `p2d demo`: a synthetic hospital, everything on this machine.
+
+    Exit codes: 0 complete, 2 invalid input, 3 misconfigured, 4 refused or not found, 5 a peer is
+    unavailable, 6 a peer broke its protocol, 7 the work ended incomplete.
+    """

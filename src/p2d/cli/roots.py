@@ -1,0 +1,42 @@
+"""What commands need from the composition roots: factories, handed over by ``p2d.main`` through click's context.
+
+Commands name no connector and import nothing of a zone before they run; types are for the checker only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from p2d.cli.demo import DemoOptions
+    from p2d.flows.gateway.gateway import Gateway
+    from p2d.flows.research.cohort_client import Cohorts
+    from p2d.flows.research.gateway_client import GatewayClient
+    from p2d.identity.port import Identity
+    from p2d.identity.table import IdentityTable
+    from p2d.settings.file import Strict
+    from p2d.warehouse.port import Warehouse
+
+
+@dataclass(frozen=True, slots=True)
+class Roots:
+    """Factories of everything a command may open; each is called with a settings file's path.
+
+    ``serve`` maps a process name (gateway, warehouse, identity) to what starts and blocks on it,
+    ``settings`` to the type of its settings file. ``open_loader`` and ``open_cohorts`` take the
+    warehouse's URL and a secret.
+    """
+
+    serve: Mapping[str, Callable[[Path], None]]
+    read_settings: Callable[[Path], Strict]
+    open_gateway: Callable[[Path], Gateway]
+    open_identity: Callable[[Path], Identity]
+    open_identity_table: Callable[[Path], IdentityTable]
+    open_loader: Callable[[str, str], Warehouse]
+    open_cohorts: Callable[[str, str], Cohorts]
+    open_gateway_client: Callable[[Path], GatewayClient]
+    run_demo: Callable[[DemoOptions], int]

@@ -60,7 +60,7 @@ class Identity(Protocol):
     def pseudonymise(
         self, domain: Domain, identifiers: Sequence[Identifier], *, create: bool
     ) -> list[Pseudonym | Failure]:
-        """Return the pseudonym of each identifier; with *create* unknown ones are added where the IDM may."""
+        """Return each identifier's pseudonym; with *create* unknown ones are added where the IDM may."""
         ...
 
     def derive(self, uids: Sequence[str]) -> Mapping[str, str]:

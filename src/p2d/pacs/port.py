@@ -48,7 +48,7 @@ class Pacs(Protocol):
         ...
 
     def abilities(self) -> Abilities:
-        """What this archive can do, proved where a proof is needed."""
+        """Return what this archive can do, proved where a proof is needed."""
         ...
 
     def echo(self) -> None:

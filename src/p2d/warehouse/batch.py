@@ -1,8 +1,8 @@
 """The batch: what travels from the hospital zone into the warehouse, and the receipt for it.
 
-A batch is a set of tables (Arrow schemas below) with an id and a SHA-256 digest over its bytes. On the wire it is an
-uncompressed ZIP of one Parquet file a table. All ids are pseudonyms, all dates shifted; ``check`` refuses
-anything else before a row is written.
+A batch is a set of tables (Arrow schemas below) with an id and a SHA-256 digest over its bytes. On the wire
+it is an uncompressed ZIP of one Parquet file a table. All ids are pseudonyms, all dates shifted; ``check``
+refuses anything else before a row is written.
 """
 
 from collections.abc import Mapping

@@ -54,7 +54,7 @@ class Identity(Protocol):
     """
 
     def resolve(self, domain: Domain, pseudonyms: Sequence[Pseudonym]) -> list[Identifier | Failure]:
-        """Return the identifier behind each pseudonym: PatientId, CaseStay, AccessionNumber or InstanceUid."""
+        """Return what is behind each pseudonym: PatientId, CaseStay, AccessionNumber or InstanceUid."""
         ...
 
     def pseudonymise(

@@ -7,11 +7,13 @@ from io import BytesIO
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
+from pydicom.tag import BaseTag
 
 from p2d.dicom.charset import UndecodableText, character_set, decoded
 from p2d.dicom.elements import UndecodableHeader, elements_of
@@ -95,7 +97,8 @@ def test_bytes_outside_the_declared_character_set_are_an_error_or_a_stated_guess
 
 
 def test_an_unknown_character_set_is_an_error() -> None:
-    dataset = read_dataset(BytesIO(b"\x08\0\x05\0CS\x0a\0ISO_IR 999"), False, True)
+    dataset = Dataset()
+    dataset[0x00080005] = RawDataElement(BaseTag(0x00080005), "CS", 10, b"ISO_IR 999", 8, False, True)
 
     with pytest.raises(UndecodableText):
         elements_of(dataset)

@@ -25,8 +25,8 @@ class Abilities:
 class Query:
     """What to find for one patient: all entities at *level* below the keys given.
 
-    ``first_day`` and ``last_day`` bound StudyDate in true dates, both inclusive. ``modality`` is matched at
-    series level and below. Keys are exact: wildcards, empty and control characters are refused.
+    ``first_day`` and ``last_day`` bound StudyDate in true dates, both inclusive.
+    Keys are exact: wildcards, empty and control characters are refused.
     """
 
     level: Level
@@ -37,6 +37,18 @@ class Query:
     accession_number: str = field(default="", repr=False)
     first_day: date | None = field(default=None, repr=False)
     last_day: date | None = field(default=None, repr=False)
+
+
+@dataclass(slots=True)
+class RetrieveCounts:
+    """What one retrieve did not yield; filled by the connector while its iterator runs.
+
+    ``refused`` objects were not asked for, or their data set names another instance; ``duplicates`` had
+    arrived before.
+    """
+
+    refused: int = 0
+    duplicates: int = 0
 
 
 class Pacs(Protocol):
@@ -56,7 +68,7 @@ class Pacs(Protocol):
 
         Raises:
             Unavailable: no connection, or no answer in time.
-            Misconfigured: the archive refuses our AE title or address.
+            Misconfigured: the archive refuses our AE title or address; so for ``find`` and ``retrieve``.
 
         """
         ...
@@ -88,12 +100,15 @@ class Pacs(Protocol):
         ...
 
     def retrieve(
-        self, patient_id: PatientId, instances: Sequence[IdentifiedHeader]
+        self,
+        patient_id: PatientId,
+        instances: Sequence[IdentifiedHeader],
+        counts: RetrieveCounts | None = None,
     ) -> Iterator[IdentifiedInstance]:
         """Yield each of *instances* that arrives, once, in order of arrival; the caller reconciles.
 
-        Objects that were not asked for are refused, counted by the connector and never yielded. What does
-        not arrive is simply not yielded: a status is never taken as proof of delivery.
+        Objects that were not asked for are refused, added to *counts* and never yielded. What does not
+        arrive is simply not yielded: a status is never taken as proof of delivery.
 
         Raises:
             Unavailable: refused, aborted or timed out; what came before was yielded.

@@ -22,7 +22,8 @@ FROM line WHERE run_id = ?
 """
 _BAD_LINES: Final = """
 SELECT count(*) FROM line WHERE run_id = ?1 AND (received > expected
-    OR received <> released + duplicate + refused + coalesce((SELECT sum(images) FROM withheld WHERE withheld.run_id = line.run_id
+    OR received <> released + duplicate + refused + coalesce((
+        SELECT sum(images) FROM withheld WHERE withheld.run_id = line.run_id
         AND withheld.patient = line.patient AND withheld.study = line.study
         AND withheld.series = line.series), 0))
 """

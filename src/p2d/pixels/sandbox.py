@@ -32,7 +32,7 @@ class Sandbox:
         self,
         *,
         children: int = 2,
-        memory_bytes: int = 3 << 30,
+        memory_bytes: int = 2 << 30,
         cpu_seconds: int = 20,
         deadline_seconds: float = 30.0,
     ) -> None:

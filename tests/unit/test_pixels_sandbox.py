@@ -54,7 +54,7 @@ def bomb(size: int) -> bytes:
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(children=1, memory_bytes=768 << 20) as running:
+    with Sandbox(children=1, memory_bytes=448 << 20) as running:
         yield running
 
 
@@ -90,7 +90,7 @@ def test_what_cannot_be_drawn_keeps_its_reason_and_the_child(sandbox: Sandbox) -
 
 def test_a_memory_bomb_costs_one_image(sandbox: Sandbox) -> None:
     with pytest.raises(NotRenderable):
-        sandbox.render(bomb(2 << 30))
+        sandbox.render(bomb(1 << 30))
 
     assert sandbox.render(encoded(picture())).startswith(b"\xff\xd8")
 
@@ -122,7 +122,7 @@ def test_the_child_took_its_limits(sandbox: Sandbox) -> None:
 
     pid = child_of(sandbox)
 
-    assert resource.prlimit(pid, resource.RLIMIT_AS) == (768 << 20, 768 << 20)
+    assert resource.prlimit(pid, resource.RLIMIT_AS) == (448 << 20, 448 << 20)
     assert resource.prlimit(pid, resource.RLIMIT_CORE) == (0, 0)
     assert resource.prlimit(pid, resource.RLIMIT_FSIZE) == (0, 0)
     assert resource.prlimit(pid, resource.RLIMIT_CPU)[0] < 60

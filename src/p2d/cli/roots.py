@@ -5,7 +5,7 @@ Commands name no connector and import nothing of a zone before they run; types a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from p2d.flows.research.gateway_client import GatewayClient
     from p2d.identity.port import Identity
     from p2d.identity.table import IdentityTable
-    from p2d.settings.file import Strict
+    from p2d.model.errors import P2DError
     from p2d.warehouse.port import Warehouse
 
 
@@ -27,12 +27,12 @@ class Roots:
     """Factories of everything a command may open; each is called with a settings file's path.
 
     ``serve`` maps a process name (gateway, warehouse, identity) to what starts and blocks on it,
-    ``settings`` to the type of its settings file. ``open_loader`` and ``open_cohorts`` take the
+    ``check`` validates a settings file and asks its peers. ``open_loader`` and ``open_cohorts`` take the
     warehouse's URL and a secret.
     """
 
     serve: Mapping[str, Callable[[Path], None]]
-    read_settings: Callable[[Path], Strict]
+    check: Callable[[Path], Iterator[tuple[str, P2DError | None]]]
     open_gateway: Callable[[Path], Gateway]
     open_identity: Callable[[Path], Identity]
     open_identity_table: Callable[[Path], IdentityTable]

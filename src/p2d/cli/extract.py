@@ -1,0 +1,79 @@
+"""``p2d extract``: the bulk extractor, run by an operator in the hospital zone."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from p2d.access.caller import Caller
+from p2d.access.roles import Role
+from p2d.cli.lists import local_user, read_list
+from p2d.cli.progress import BulkProgress
+from p2d.cli.roots import Roots
+from p2d.flows.gateway.bulk import BulkExtractor
+from p2d.jobs.report import render
+from p2d.model.errors import Incomplete, InvalidRequest
+from p2d.model.level import Choice, Scope
+from p2d.model.request import Request, parse_modalities
+
+
+@click.command()
+@click.argument(
+    "list_file", required=False, metavar="[LIST]", type=click.Path(path_type=Path, dir_okay=False)
+)
+@click.option(
+    "--settings", required=True, type=click.Path(path_type=Path, dir_okay=False), help="gateway.toml"
+)
+@click.option("--choice", default="first", type=click.Choice(list(Choice)), help="Images of each series.")
+@click.option(
+    "--scope", default="basic", type=click.Choice(list(Scope)), help="C-FIND keys or whole headers."
+)
+@click.option("--modality", "modalities", multiple=True, help="Only this modality; repeat for more.")
+@click.option("--resume", metavar="RUN", help="Go on with a run that was stopped or killed.")
+@click.pass_obj
+def extract(  # noqa: PLR0913, PLR0917 - one parameter an option
+    roots: Roots,
+    list_file: Path | None,
+    settings: Path,
+    choice: str,
+    scope: str,
+    modalities: tuple[str, ...],
+    resume: str | None,
+) -> None:
+    """Extract headers of the patients in LIST into the warehouse.
+
+    LIST is CSV in UTF-8 with the columns kind,pseudonym,study,start,end,calendar (only pseudonym is needed).
+    A run can be stopped (Ctrl-C) or killed at any time and goes on with --resume.
+
+    \b
+      p2d extract patients.csv --settings gateway.toml --choice all
+      p2d extract --settings gateway.toml --resume R20261122-…
+
+    Exit code 0 only if the ledger adds up and nothing is missing, 7 otherwise.
+    """  # noqa: D301 - click's paragraph marker
+    if (list_file is None) == (resume is None):
+        raise InvalidRequest(
+            "LIST", "and --resume exclude each other; one is needed", "see p2d extract --help"
+        )
+    extractor = BulkExtractor(roots.open_gateway(settings))
+    caller = Caller(user=local_user(), role=Role.OPERATOR, service="cli")
+    if list_file is not None:
+        request = Request(
+            targets=read_list(list_file),
+            modalities=parse_modalities(modalities, "--modality"),
+            choice=Choice(choice),
+            scope=Scope(scope),
+        )
+        run_id = extractor.open(request, caller)
+    else:
+        run_id = str(resume)
+    click.echo(f"Run {run_id}", err=True)
+    try:
+        with BulkProgress() as progress:
+            report = extractor.run(run_id, caller, progress.show)
+    except KeyboardInterrupt:
+        click.echo(f"Stopped. Go on with: p2d extract --settings {settings} --resume {run_id}", err=True)
+        sys.exit(Incomplete.exit_code)
+    click.echo(render(report))
+    if not report.is_complete:
+        sys.exit(Incomplete.exit_code)

@@ -1,0 +1,199 @@
+"""Ad hoc queries inside a session: metadata, images, a patient's studies. Audited before the first byte.
+
+Every request is checked against the session's patients and modalities before identity or the archive is asked,
+and again on every object received.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from contextlib import AbstractContextManager
+
+from p2d.access.check import check_session_request, inside, unknown
+from p2d.access.policy import ModalityPolicy
+from p2d.access.sessions import Session
+from p2d.audit.log import Entry
+from p2d.dicom.dictionary import is_keyword
+from p2d.flows.gateway.gateway import Gateway
+from p2d.flows.gateway.locate import PatientWork, locate
+from p2d.flows.gateway.patient import extract_headers, prepare, release_images
+from p2d.jobs.counts import SeriesCounts
+from p2d.model.errors import InvalidRequest
+from p2d.model.header import text_of
+from p2d.model.ids import Pseudonym
+from p2d.model.level import Choice, Kind, Level, Output, Scope
+from p2d.model.released import Reason, ReleasedHeader, ReleasedInstance, Withheld
+from p2d.model.request import Request, Target
+
+_MODALITY = "00080060"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Released headers of an ad hoc query and its ledger lines."""
+
+    headers: list[ReleasedHeader]
+    lines: list[SeriesCounts] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class AdHoc:
+    """The researcher's queries; one instance a gateway."""
+
+    gateway: Gateway
+
+    def metadata(self, request: Request, session: Session) -> Answer:
+        """Return the released headers that *request* asks for.
+
+        Raises:
+            NotFound: an identifier that is unknown or outside the session.
+            Refused: policy or approval does not allow it.
+            InvalidRequest: an attribute that the DICOM dictionary does not know.
+            Unavailable, ProtocolViolation: the archive or identity failed; nothing is returned.
+
+        """
+        request, _ = self._checked(request, session)
+        check_attributes(request)
+        with self._audited("metadata", request, session) as entry:
+            answer = Answer([])
+            for work in self._locate(request, session):
+                got = extract_headers(self.gateway, work, request)
+                answer.headers.extend(got.extended if request.scope is Scope.EXTENDED else got.basic)
+                answer.lines.extend(got.lines)
+                answer.notes.extend(got.notes)
+            entry.outcome(**totals(answer.lines))
+        return answer
+
+    def images(
+        self, request: Request, session: Session, lines: list[SeriesCounts]
+    ) -> Iterator[ReleasedInstance | Withheld]:
+        """Yield the images of *request* as they arrive; *lines* receives the ledger at the end.
+
+        Checks, and the resolution of the identifiers, happen before this returns; the archive is asked for
+        images while the result is consumed.
+
+        Raises:
+            NotFound, Refused, Unavailable, ProtocolViolation: as ``metadata``.
+
+        """
+        request, policy = self._checked(request, session)
+        entry = self.gateway.audit.begin(
+            action="images", user=session.user, session=session.session_id, subject=_subject(request)
+        )
+        try:
+            works = self._locate(request, session)
+        except BaseException as error:
+            entry.close(error)
+            raise
+        return self._stream(request, works, policy, entry, lines)
+
+    def _stream(  # noqa: PLR0913, PLR0917 - one generator owns the audited stream
+        self,
+        request: Request,
+        works: Sequence[PatientWork],
+        policy: ModalityPolicy,
+        entry: Entry,
+        lines: list[SeriesCounts],
+    ) -> Iterator[ReleasedInstance | Withheld]:
+        try:
+            for work in works:
+                prepared = prepare(self.gateway, work, request)
+                allowed = [h for h in prepared.picks if policy.permits(text_of(h.elements, _MODALITY))]
+                kept = {header.sop_instance_uid for header in allowed}
+                for header in prepared.picks:
+                    if header.sop_instance_uid not in kept:
+                        study, series = prepared.pseudonyms_of(header)
+                        instance = prepared.keys.uids[header.sop_instance_uid]
+                        withheld = Withheld(work.patient, study, series, instance, Reason.MODALITY)
+                        prepared.tally.count(study, series, withheld)
+                        yield withheld
+                yield from release_images(self.gateway, replace(prepared, picks=allowed), policy.permits)
+                lines.extend(prepared.tally.lines())
+            entry.outcome(**totals(lines))
+        except BaseException as error:
+            entry.close(error)
+            raise
+        entry.close(None)
+
+    def studies(self, patient: Pseudonym, session: Session) -> list[ReleasedHeader]:
+        """Return one released header a series of *patient*: what a viewer lists.
+
+        Raises:
+            NotFound: unknown, or outside the session.
+
+        """
+        inside(session, patient, "patient")
+        request = Request((Target(Kind.PATIENT, patient),), choice=Choice.FIRST, level=Level.SERIES)
+        return self.metadata(request, session).headers
+
+    def preview(self, study: Pseudonym, series: Pseudonym, session: Session) -> ReleasedInstance | Withheld:
+        """Return the middle image of a series, released, for rendering.
+
+        Raises:
+            NotFound: unknown, outside the session, or without an image.
+
+        """
+        target = Target(Kind.SERIES, series, study)
+        request = Request((target,), choice=Choice.MIDDLE, output=Output.JPEG)
+        outcomes = list(self.images(request, session, []))
+        if not outcomes:
+            raise unknown("series")
+        return outcomes[0]
+
+    def _checked(self, request: Request, session: Session) -> tuple[Request, ModalityPolicy]:
+        policy = self.gateway.policy.narrowed_by(session)
+        checked = check_session_request(
+            request, session, policy, true_frames_allowed=self.gateway.allow_true_frames
+        )
+        return checked, policy
+
+    def _locate(self, request: Request, session: Session) -> list[PatientWork]:
+        works, _ = locate(self.gateway, request.targets, session.patients)
+        for work in works:
+            inside(session, work.patient, "identifiers")
+        return works
+
+    def _audited(self, action: str, request: Request, session: Session) -> AbstractContextManager[Entry]:
+        return self.gateway.audit.query(
+            action=action, user=session.user, session=session.session_id, subject=_subject(request)
+        )
+
+
+def check_attributes(request: Request) -> None:
+    """Refuse attributes that are no DICOM keyword.
+
+    Raises:
+        InvalidRequest: naming the field and how many are unknown.
+
+    """
+    unknown_ones = [name for name in request.attributes if not is_keyword(name)]
+    if unknown_ones:
+        raise InvalidRequest(
+            "attributes",
+            f"holds {len(unknown_ones)} keyword(s) that the DICOM dictionary does not know",
+            "use keywords as printed in PS3.6, such as SeriesDescription",
+        )
+
+
+def totals(lines: Sequence[SeriesCounts]) -> dict[str, int]:
+    """Return the sums of *lines* under the ledger's words."""
+    return {
+        "series": len(lines),
+        "expected": sum(line.expected for line in lines),
+        "received": sum(line.received for line in lines),
+        "missing": sum(line.missing for line in lines),
+        "released": sum(line.released for line in lines),
+        "withheld": sum(sum(line.withheld.values()) for line in lines),
+        "duplicate": sum(line.duplicate for line in lines),
+        "refused": sum(line.refused for line in lines),
+    }
+
+
+def _subject(request: Request) -> dict[str, object]:
+    return {
+        "identifiers": [f"{target.kind}:{target.pseudonym}" for target in request.targets],
+        "modalities": sorted(request.modalities),
+        "choice": str(request.choice),
+        "scope": str(request.scope),
+        "output": str(request.output),
+    }

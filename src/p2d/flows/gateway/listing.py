@@ -1,0 +1,108 @@
+"""What the archive holds of one patient: its instances, and whether the list is whole."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from p2d.flows.gateway.gateway import Gateway
+from p2d.flows.gateway.locate import PatientWork, Search
+from p2d.model.header import text_of
+from p2d.model.identified import IdentifiedHeader
+from p2d.model.level import Level
+from p2d.pacs.port import Query
+
+UidOf = Callable[[IdentifiedHeader], str]
+
+_MODALITY = "00080060"
+_ADMISSION_ID = "00380010"
+_RELATED_INSTANCES = "00201209"
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesListing:
+    """One series: the instances listed and how many the archive says there are.
+
+    ``counted`` is NumberOfSeriesRelatedInstances (0020,1209), or a second count where the archive gives none;
+    None where only some instances of the series were asked for.
+    """
+
+    study_instance_uid: str = field(repr=False)
+    series_instance_uid: str = field(repr=False)
+    headers: Sequence[IdentifiedHeader] = field(repr=False)
+    counted: int | None
+
+    @property
+    def expected(self) -> int:
+        """Instances there should be; what was listed where the archive's count is lower."""
+        return max(self.counted or 0, len(self.headers))
+
+
+def list_series(gateway: Gateway, work: PatientWork, modalities: frozenset[str]) -> list[SeriesListing]:
+    """List the series of *work* with their instances, in the archive's order.
+
+    Raises:
+        Unavailable, ProtocolViolation: as ``Pacs.find``; a partial answer is never returned.
+
+    """
+    headers: dict[str, IdentifiedHeader] = {}
+    partial: set[str] = set()
+    for search in work.searches:
+        for header in _matching(gateway, work, search, modalities):
+            headers.setdefault(header.sop_instance_uid, header)
+            if search.instance:
+                partial.add(header.series_instance_uid)
+    groups: dict[tuple[str, str], list[IdentifiedHeader]] = defaultdict(list)
+    for header in headers.values():
+        groups[header.study_instance_uid, header.series_instance_uid].append(header)
+    return [
+        SeriesListing(
+            study, series, group, None if series in partial else _count(gateway, work, study, series, group)
+        )
+        for (study, series), group in groups.items()
+    ]
+
+
+def _matching(
+    gateway: Gateway, work: PatientWork, search: Search, modalities: frozenset[str]
+) -> Iterable[IdentifiedHeader]:
+    query = Query(
+        level=Level.INSTANCE,
+        patient_id=work.patient_id,
+        study_instance_uid=search.study_instance_uid,
+        accession_number=search.accession_number,
+        first_day=search.first_day,
+        last_day=search.last_day,
+    )
+    headers = [
+        header
+        for header in gateway.pacs.find(query)
+        if (not modalities or text_of(header.elements, _MODALITY) in modalities)
+        and (not search.admission_id or text_of(header.elements, _ADMISSION_ID) in {"", search.admission_id})
+    ]
+    if search.series:
+        return _derived(gateway, headers, search.series, lambda header: header.series_instance_uid)
+    if search.instance:
+        return _derived(gateway, headers, search.instance, lambda header: header.sop_instance_uid)
+    return headers
+
+
+def _derived(
+    gateway: Gateway, headers: list[IdentifiedHeader], wanted: str, uid_of: UidOf
+) -> list[IdentifiedHeader]:
+    derived: Mapping[str, str] = gateway.identity.derive(sorted({uid_of(header) for header in headers}))
+    return [header for header in headers if derived[uid_of(header)] == wanted]
+
+
+def _count(
+    gateway: Gateway, work: PatientWork, study: str, series: str, group: Sequence[IdentifiedHeader]
+) -> int:
+    stated = text_of(group[0].elements, _RELATED_INSTANCES)
+    if stated.isdigit():
+        return int(stated)
+    again = Query(
+        level=Level.INSTANCE,
+        patient_id=work.patient_id,
+        study_instance_uid=study,
+        series_instance_uid=series,
+    )
+    return len({header.sop_instance_uid for header in gateway.pacs.find(again)})

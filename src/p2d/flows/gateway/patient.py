@@ -1,0 +1,194 @@
+"""One patient through the pipeline: list, pick, retrieve, release; every image accounted for."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final, TypeVar
+
+from p2d.deid.release import References, Releaser, references_in_header, references_in_instance
+from p2d.flows.gateway.gateway import Gateway
+from p2d.flows.gateway.keys import keys_for
+from p2d.flows.gateway.listing import SeriesListing, list_series
+from p2d.flows.gateway.locate import PatientWork
+from p2d.jobs.counts import SeriesCounts
+from p2d.model.header import text_of
+from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, PatientKeys
+from p2d.model.level import Choice, Scope
+from p2d.model.released import Reason, ReleasedHeader, ReleasedInstance, Withheld
+from p2d.model.request import Request
+from p2d.pacs.pick import pick
+
+_MODALITY: Final = "00080060"
+_RELEASED = TypeVar("_RELEASED", ReleasedHeader, ReleasedInstance)
+INSTANCES_AT_ONCE: Final = 16
+"""Retrieved instances held in memory together while their UIDs are derived in one call."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """The ledger lines of one patient while its images arrive."""
+
+    patient: str
+    expected: dict[tuple[str, str], int] = field(default_factory=dict)
+    released: Counter[tuple[str, str]] = field(default_factory=Counter)
+    withheld: dict[tuple[str, str], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    notes: list[str] = field(default_factory=list)
+
+    def count(self, study: str, series: str, outcome: ReleasedHeader | ReleasedInstance | Withheld) -> None:
+        """Count one received instance under the archive's own study and series (pseudonyms)."""
+        if isinstance(outcome, Withheld):
+            self.withheld[study, series][str(outcome.reason)] += 1
+        else:
+            self.released[study, series] += 1
+
+    def lines(self) -> list[SeriesCounts]:
+        """Return one line a series; received is what was released or withheld."""
+        return [
+            SeriesCounts(
+                patient=self.patient,
+                study=study,
+                series=series,
+                expected=expected,
+                received=self.released[study, series] + sum(self.withheld[study, series].values()),
+                released=self.released[study, series],
+                withheld=dict(self.withheld[study, series]),
+            )
+            for (study, series), expected in self.expected.items()
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One patient's listing with the keys to release it; lives for one batch."""
+
+    work: PatientWork = field(repr=False)
+    picks: Sequence[IdentifiedHeader] = field(repr=False)
+    keys: PatientKeys = field(repr=False)
+    references: References = field(repr=False)
+    studies: frozenset[str] = field(repr=False)
+    tally: Tally
+
+    def pseudonyms_of(self, header: IdentifiedHeader) -> tuple[str, str]:
+        """Return the study and series pseudonym of *header*."""
+        return self.keys.uids[header.study_instance_uid], self.keys.uids[header.series_instance_uid]
+
+
+def prepare(gateway: Gateway, work: PatientWork, request: Request) -> Prepared:
+    """List and pick what *request* asks of one patient and fetch the keys to release it.
+
+    Raises:
+        Unavailable, ProtocolViolation: the archive or identity failed; nothing was counted.
+
+    """
+    listings = list_series(gateway, work, request.modalities)
+    picks = [header for listing in listings for header in pick(listing.headers, request.choice)]
+    references = References.merge(references_in_header(header) for header in picks)
+    studies = frozenset(listing.study_instance_uid for listing in listings)
+    keys = keys_for(gateway, work, references, studies)
+    tally = Tally(str(work.patient))
+    for listing in listings:
+        _expect(tally, keys, listing, request.choice)
+    return Prepared(work, picks, keys, references, studies, tally)
+
+
+def _expect(tally: Tally, keys: PatientKeys, listing: SeriesListing, choice: Choice) -> None:
+    study, series = keys.uids[listing.study_instance_uid], keys.uids[listing.series_instance_uid]
+    tally.expected[study, series] = listing.expected if choice is Choice.ALL else 1
+    if listing.counted is not None and listing.counted != len(listing.headers):
+        tally.notes.append(
+            f"series {series}: the archive counts {listing.counted} instances and lists {len(listing.headers)}"
+        )
+
+
+def release_basic(prepared: Prepared) -> list[ReleasedHeader]:
+    """Release the archive's answers for the picked instances; what is withheld is counted."""
+    releaser = Releaser(prepared.keys)
+    released: list[ReleasedHeader] = []
+    for header in prepared.picks:
+        outcome = releaser.header(header)
+        prepared.tally.count(*prepared.pseudonyms_of(header), outcome)
+        if isinstance(outcome, ReleasedHeader):
+            released.append(outcome)
+    return released
+
+
+def release_extended(gateway: Gateway, prepared: Prepared) -> Iterator[ReleasedHeader | Withheld]:
+    """Retrieve the picked instances and release their whole headers, one by one."""
+    return _retrieved(gateway, prepared, lambda releaser, instance: releaser.extended(instance))
+
+
+def release_images(
+    gateway: Gateway, prepared: Prepared, permits: Callable[[str], bool]
+) -> Iterator[ReleasedInstance | Withheld]:
+    """Retrieve the picked instances and release them as images, one by one.
+
+    ``permits`` is asked with the Modality of each received object, which can differ from what was listed.
+    """
+
+    def release(releaser: Releaser, instance: IdentifiedInstance) -> ReleasedInstance | Withheld:
+        outcome = releaser.image(instance)
+        if isinstance(outcome, Withheld) or permits(text_of(outcome.header.elements, _MODALITY)):
+            return outcome
+        header = outcome.header
+        return Withheld(header.patient, header.study, header.series, header.instance, Reason.MODALITY)
+
+    return _retrieved(gateway, prepared, release)
+
+
+def _retrieved(
+    gateway: Gateway,
+    prepared: Prepared,
+    release: Callable[[Releaser, IdentifiedInstance], _RELEASED | Withheld],
+) -> Iterator[_RELEASED | Withheld]:
+    references = prepared.references
+    arriving = gateway.pacs.retrieve(prepared.work.patient_id, prepared.picks)
+    for some in _batched(arriving, INSTANCES_AT_ONCE):
+        references = References.merge([references, *(references_in_instance(item) for item in some)])
+        keys = keys_for(gateway, prepared.work, references, prepared.studies)
+        releaser = Releaser(keys)
+        for instance in some:
+            outcome = release(releaser, instance)
+            prepared.tally.count(*prepared.pseudonyms_of(instance.header), outcome)
+            yield outcome
+
+
+def _batched(items: Iterable[IdentifiedInstance], size: int) -> Iterator[tuple[IdentifiedInstance, ...]]:
+    source = iter(items)
+    while some := tuple(islice(source, size)):
+        yield some
+
+
+@dataclass(frozen=True, slots=True)
+class PatientHeaders:
+    """What metadata queries and bulk runs take from one patient."""
+
+    basic: list[ReleasedHeader]
+    extended: list[ReleasedHeader]
+    lines: list[SeriesCounts]
+    notes: list[str]
+
+
+def extract_headers(gateway: Gateway, work: PatientWork, request: Request) -> PatientHeaders:
+    """Run one patient's headers through the pipeline in the scope of *request*.
+
+    Raises:
+        Unavailable, ProtocolViolation: the patient as a whole failed; nothing of it is to be used.
+
+    """
+    prepared = prepare(gateway, work, request)
+    if request.scope is Scope.BASIC:
+        basic = release_basic(prepared)
+        return PatientHeaders(basic, [], prepared.tally.lines(), prepared.tally.notes)
+    extended = [
+        outcome for outcome in release_extended(gateway, prepared) if isinstance(outcome, ReleasedHeader)
+    ]
+    lines = prepared.tally.lines()
+    whole = {header.instance for header in extended}
+    releaser = Releaser(prepared.keys)
+    basic = [
+        outcome
+        for outcome in (releaser.header(header) for header in prepared.picks)
+        if isinstance(outcome, ReleasedHeader) and outcome.instance in whole
+    ]
+    return PatientHeaders(basic, extended, lines, prepared.tally.notes)

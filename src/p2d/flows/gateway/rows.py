@@ -1,0 +1,149 @@
+"""Released headers as rows of the warehouse's tables.
+
+The archive's answer makes the study, series and instance rows (typed columns); the header of a retrieved
+instance makes rows of ``header``, one a value. Values that do not fit a column's type stay out of that column
+and mark the row ``malformed_value``.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date
+from typing import Final
+
+import pyarrow as pa
+
+from p2d.dicom.dictionary import keyword_of, tag_of
+from p2d.model.header import Element, Elements, Value, text_of
+from p2d.model.level import Scope
+from p2d.model.released import ReleasedHeader
+from p2d.warehouse.batch import HEADER, INSTANCE, SERIES, STUDY
+
+Row = dict[str, object]
+_NUMBERS: Final = frozenset({"DS", "FL", "FD", "IS", "SL", "SS", "SV", "UL", "US", "UV"})
+_INT32: Final = 2**31
+_ACCESSION: Final = "00080050"
+_ADMISSION: Final = "00380010"
+
+
+def tables_of(
+    archive: str, basic: Iterable[ReleasedHeader], extended: Iterable[ReleasedHeader], scope: Scope
+) -> dict[str, pa.Table]:
+    """Return the imaging tables of a batch: study, series, instance and, in extended scope, header."""
+    studies: dict[tuple[str, str], Row] = {}
+    series: dict[tuple[str, str, str], Row] = {}
+    instances: dict[tuple[str, str, str, str], Row] = {}
+    flags = {item.instance: item.flags for item in extended} if scope is Scope.EXTENDED else {}
+    for item in basic:
+        study_key = (str(item.patient), item.study)
+        if study_key not in studies:
+            studies[study_key] = _study(archive, item)
+        series_key = (*study_key, item.series)
+        if series_key not in series:
+            series[series_key] = _typed(SERIES, item, {"series": item.series})
+        known = {"series": item.series, "instance": item.instance, "scope": str(scope)}
+        row = _typed(INSTANCE, item, known)
+        row["flags"] = " ".join(
+            dict.fromkeys([*str(row["flags"] or "").split(), *flags.get(item.instance, ())])
+        )
+        instances[*series_key, item.instance] = row
+    tables = {
+        "study": _table(STUDY, studies.values()),
+        "series": _table(SERIES, series.values()),
+        "instance": _table(INSTANCE, instances.values()),
+    }
+    if scope is Scope.EXTENDED:
+        tables["header"] = _header_table(extended)
+    return tables
+
+
+def _study(archive: str, item: ReleasedHeader) -> Row:
+    known = {
+        "archive": archive,
+        "accession": text_of(item.elements, _ACCESSION) or None,
+        "case": text_of(item.elements, _ADMISSION) or None,
+    }
+    return _typed(STUDY, item, known)
+
+
+def _typed(schema: pa.Schema, item: ReleasedHeader, known: Mapping[str, str | None]) -> Row:
+    row: Row = {"patient": str(item.patient), "study": item.study, **known}
+    flags = list(item.flags)
+    for column in schema:
+        if column.name in row or not column.name[0].isupper():
+            continue
+        element = item.elements.get(tag_of(column.name))
+        try:
+            row[column.name] = _CONVERTERS[column.type](element) if element and element.values else None
+        except (ValueError, OverflowError):
+            row[column.name] = None
+            flags.append("malformed_value")
+    row["flags"] = " ".join(dict.fromkeys(flags))
+    return row
+
+
+def _whole(element: Element) -> int:
+    return int(float(element.values[0]))
+
+
+def _int32(element: Element) -> int:
+    number = _whole(element)
+    if abs(number) >= _INT32:
+        raise OverflowError
+    return number
+
+
+def _day(element: Element) -> date:
+    return date.fromisoformat(str(element.values[0])[:8])
+
+
+_CONVERTERS: Final[Mapping[pa.DataType, Callable[[Element], object]]] = {
+    pa.string(): lambda element: element.text,
+    pa.int32(): _int32,
+    pa.int64(): _whole,
+    pa.date32(): _day,
+}
+
+
+def _table(schema: pa.Schema, rows: Iterable[Row]) -> pa.Table:
+    listed = list(rows)
+    return pa.table(
+        {column.name: pa.array([row.get(column.name) for row in listed], column.type) for column in schema},
+        schema=schema,
+    )
+
+
+def _header_table(headers: Iterable[ReleasedHeader]) -> pa.Table:
+    columns: dict[str, list[object]] = {name: [] for name in HEADER.names}
+    for item in headers:
+        for path, keyword, vr, index, value in _values(item.elements):
+            number, day, text = _split(vr, value)
+            entry = (str(item.patient), item.study, item.series, item.instance, path, keyword, vr, index)
+            for name, cell in zip(HEADER.names, (*entry, number, day, text), strict=True):
+                columns[name].append(cell)
+    return pa.table(
+        {column.name: pa.array(columns[column.name], column.type) for column in HEADER}, schema=HEADER
+    )
+
+
+def _values(elements: Elements) -> Iterable[tuple[str, str, str, int, Value | None]]:
+    for path, element in elements.items():
+        keyword = keyword_of(path)
+        if not element.values:
+            yield path, keyword, element.vr, 0, None
+        for index, value in enumerate(element.values):
+            yield path, keyword, element.vr, index, value
+
+
+def _split(vr: str, value: Value | None) -> tuple[float | None, date | None, str | None]:
+    if value is None:
+        return None, None, None
+    if vr in _NUMBERS:
+        try:
+            return float(value), None, str(value)
+        except ValueError:
+            return None, None, str(value)
+    if vr == "DA":
+        try:
+            return None, date.fromisoformat(str(value)), str(value)
+        except ValueError:
+            return None, None, str(value)
+    return None, None, str(value)

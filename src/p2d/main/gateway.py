@@ -1,0 +1,124 @@
+"""Composition root of the gateway (hospital zone): settings in, connected stages out."""
+
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from p2d.access.assertion import Assertions
+from p2d.access.policy import ModalityPolicy
+from p2d.access.service import Gatekeeper, ServiceSecret, Throttle
+from p2d.access.sessions import SessionStore
+from p2d.audit.log import AuditLog
+from p2d.flows.gateway.gateway import Gateway
+from p2d.identity.http import HttpIdentity
+from p2d.jobs.ledger import Ledger
+from p2d.main.process import forbid_core_dumps, serve_app
+from p2d.model.errors import Misconfigured
+from p2d.pacs.pynetdicom.connector import DimseArchive
+from p2d.pixels.sandbox import Sandbox
+from p2d.settings.file import read_secret, read_settings
+from p2d.settings.gateway import GatewaySettings
+from p2d.warehouse.http import HttpWarehouse
+from p2d.web.gateway.app import create_app
+from p2d.web.gateway.guard import Guard
+
+
+def read(path: Path) -> GatewaySettings:
+    """Return the gateway's settings file.
+
+    Raises:
+        Misconfigured: as ``read_settings``; also C-MOVE without a port for our Storage SCP.
+
+    """
+    settings = read_settings(path, GatewaySettings)
+    if settings.pacs.retrieve == "move" and settings.pacs.store_port is None:
+        raise Misconfigured(
+            f"{path.name}: pacs.store_port",
+            "is missing, but retrieve is 'move'",
+            "state the port that the archive knows for our AE title",
+        )
+    return settings
+
+
+def connect(settings: GatewaySettings) -> Gateway:
+    """Return the stages that *settings* name, connected; no peer is asked yet.
+
+    Raises:
+        Misconfigured: a secret is absent or weak, or the state folder cannot be written.
+
+    """
+    state = settings.gateway.state_dir
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Misconfigured(
+            "gateway.state_dir", f"cannot be made ({error.strerror})", "name a writable folder"
+        ) from None
+    identity, warehouse = settings.identity, settings.warehouse
+    return Gateway(
+        pacs=DimseArchive(settings.pacs),
+        identity=HttpIdentity(
+            str(identity.url),
+            read_secret(identity.secret, "identity.secret").get_secret_value(),
+            identity.timeout_seconds,
+        ),
+        warehouse=HttpWarehouse(
+            str(warehouse.url),
+            read_secret(warehouse.secret, "warehouse.secret").get_secret_value(),
+            warehouse.timeout_seconds,
+        ),
+        ledger=Ledger(state / "ledger.sqlite"),
+        audit=AuditLog(state / "audit.jsonl"),
+        sessions=SessionStore(state / "sessions.sqlite"),
+        policy=ModalityPolicy(settings.images.allow, settings.images.deny),
+        renderer=Sandbox(),
+        calendar=settings.gateway.calendar,
+        allow_true_frames=settings.gateway.allow_true_frames,
+        patients_per_batch=settings.bulk.patients_per_batch,
+        attempts=settings.bulk.attempts,
+    )
+
+
+def guard(settings: GatewaySettings) -> Guard:
+    """Return the checks of secrets and assertions that *settings* name.
+
+    Raises:
+        Misconfigured: a secret or the public key is absent or weak.
+
+    """
+    listener = settings.gateway
+    try:
+        public_key = listener.assertion_public_key.read_bytes()
+    except OSError:
+        raise Misconfigured(
+            "gateway.assertion_public_key", "is not readable", "copy the warehouse's public key (PEM) there"
+        ) from None
+    return Guard(
+        service_secret=_gatekeeper(listener.service_secret, "gateway.service_secret"),
+        operator_secret=_gatekeeper(listener.operator_secret, "gateway.operator_secret"),
+        assertions=Assertions(public_key),
+        session_hours=listener.session_hours,
+        session_idle_minutes=listener.session_idle_minutes,
+    )
+
+
+def _gatekeeper(path: Path, field: str) -> Gatekeeper:
+    return Gatekeeper(ServiceSecret([read_secret(path, field).get_secret_value()]), Throttle())
+
+
+def build(settings: GatewaySettings) -> FastAPI:
+    """Return the gateway's application."""
+    return create_app(connect(settings), guard(settings))
+
+
+def serve(path: Path) -> None:
+    """Serve the gateway that the settings file at *path* describes, until stopped."""
+    forbid_core_dumps()
+    settings = read(path)
+    serve_app(build(settings), settings.gateway.host, settings.gateway.port, "gateway.port")
+
+
+def open_gateway(path: Path) -> Gateway:
+    """Return the connected stages for a command of an operator."""
+    forbid_core_dumps()
+    return connect(read(path))

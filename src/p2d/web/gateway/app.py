@@ -1,0 +1,56 @@
+"""The gateway's REST interface: pseudonyms in, de-identified data out. Pages are not served here."""
+
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from starlette.middleware.base import RequestResponseEndpoint
+
+from p2d.flows.gateway.gateway import Gateway
+from p2d.flows.gateway.runner import BulkRunner
+from p2d.web.gateway import browse, query, runs, sessions
+from p2d.web.gateway.guard import Guard, Web
+from p2d.web.problems import install_problem_handlers, problem
+
+_DESCRIPTION = """
+Query a picture archive by pseudonyms. Every call carries the warehouse's service secret
+(`Authorization: Bearer …`). Researcher's queries also carry a session key (`P2D-Session`), limited to the patients of a
+warehouse query; bulk runs carry the operator's secret and a signed assertion (`P2D-Assertion`). Errors are
+RFC 9457 problem documents.
+"""
+_MAX_BODY = 16 * 1024 * 1024
+
+
+def create_app(gateway: Gateway, guard: Guard) -> FastAPI:
+    """Return the gateway's application; the caller runs it on one loopback or internal address."""
+    app = FastAPI(title="P2D gateway", description=_DESCRIPTION, version="1")
+    app.state.web = Web(gateway, guard, BulkRunner(gateway))
+    install_problem_handlers(app)
+    app.include_router(sessions.router)
+    app.include_router(query.router)
+    app.include_router(browse.router)
+    app.include_router(runs.router)
+
+    @app.middleware("http")
+    async def limits(request: Request, call_next: RequestResponseEndpoint) -> Response:
+        length = request.headers.get("content-length", "0")
+        if (
+            not length.isdigit()
+            or int(length) > _MAX_BODY
+            or "chunked" in request.headers.get("transfer-encoding", "")
+        ):
+            return problem(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                "Too large",
+                "the body is larger than 16 MiB or of unknown length",
+            )
+        response = await call_next(request)
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
+
+    @app.get("/health", tags=["operation"], summary="Is the process up?")
+    def health() -> JSONResponse:
+        return JSONResponse({"status": "ok"})
+
+    return app

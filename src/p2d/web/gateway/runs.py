@@ -1,0 +1,56 @@
+"""Bulk runs over REST: start, watch, stop, resume; operators only."""
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+
+from p2d.web.gateway.guard import web_of
+
+router = APIRouter(tags=["bulk runs"])
+
+
+@router.get("/runs", summary="All runs of this gateway")
+def list_runs(request: Request) -> JSONResponse:
+    """List runs with their states."""
+    web = web_of(request)
+    web.guard.operator(request)
+    ledger = web.gateway.ledger
+    return JSONResponse([{"run_id": run, "state": ledger.report(run).state} for run in ledger.runs()])
+
+
+@router.get("/runs/{run_id}", summary="Progress and report of a run")
+def read_run(request: Request, run_id: str) -> JSONResponse:
+    """Return progress, whether it is being worked here, and the report as it stands."""
+    web = web_of(request)
+    web.guard.operator(request)
+    progress = web.gateway.ledger.progress(run_id)
+    return JSONResponse(
+        {
+            "run_id": run_id,
+            "running": web.runner.is_running(run_id),
+            "progress": {
+                "patients_total": progress.patients_total,
+                "patients_done": progress.patients_done,
+                "images_received": progress.images_received,
+            },
+            "report": web.gateway.ledger.report(run_id).as_json(),
+        }
+    )
+
+
+@router.post("/runs/{run_id}/stop", status_code=202, summary="Stop after the current patient")
+def stop_run(request: Request, run_id: str) -> JSONResponse:
+    """Ask the run to stop; what is extracted is loaded, the rest stays pending."""
+    web = web_of(request)
+    web.guard.operator(request)
+    web.gateway.ledger.request_stop(run_id)
+    return JSONResponse({"run_id": run_id, "state": "stopping"}, status_code=202)
+
+
+@router.post("/runs/{run_id}/resume", status_code=202, summary="Go on with a stopped or killed run")
+def resume_run(request: Request, run_id: str) -> JSONResponse:
+    """Work the run's pending patients."""
+    web = web_of(request)
+    caller = web.guard.operator(request)
+    web.gateway.ledger.request_of(run_id)
+    web.runner.resume(run_id, caller)
+    return JSONResponse({"run_id": run_id, "state": "running"}, status_code=202)

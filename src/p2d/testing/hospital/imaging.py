@@ -1,4 +1,4 @@
-"""What is photographed: studies, series and instances of a patient, counts skewed like Table 1 of the paper."""
+"""What is photographed: studies, series and instances of a patient, counts skewed as in the paper."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -72,7 +72,7 @@ def sign(
     return jwt.encode(claims, _private(private_key), algorithm=_ALGORITHM)
 
 
-class AssertionVerifier:
+class Assertions:
     """Verifies assertions against one public key; safe to share between threads.
 
     Tokens already seen are remembered in memory until they expire.

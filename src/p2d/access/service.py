@@ -5,7 +5,7 @@ import hmac
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -77,8 +77,8 @@ class ServiceSecret:
     secrets pay the price of scrypt at every request.
     """
 
-    def __init__(self, *secrets: str, clock: Callable[[], float] = time.monotonic) -> None:
-        """Accept any of *secrets*; *clock* (seconds, never backwards) times the lock-outs.
+    def __init__(self, secrets: Sequence[str]) -> None:
+        """Accept any of *secrets*.
 
         Raises:
             Misconfigured: none, more than two, or an empty one.
@@ -86,25 +86,11 @@ class ServiceSecret:
         """
         if not 0 < len(secrets) <= _MOST_SECRETS or not all(secrets):
             raise Misconfigured("secret", "there must be one, or two during rotation", "name its file")
-        self._throttle = Throttle(clock)
         self._salt = os.urandom(16)
         self._key = os.urandom(32)
         self._hashes = [self._slow(secret) for secret in secrets]
         self._accepted: set[bytes] = set()
         self._lock = threading.Lock()  # one scrypt at a time: guesses in parallel do not eat the memory
-
-    def check(self, secret: str, source: str) -> None:
-        """Let the bearer of the right *secret* at *source* (an address) pass.
-
-        Raises:
-            Refused: wrong or missing secret, or too many failures (then the secret is not even looked at).
-
-        """
-        self._throttle.check(source)
-        if not self.accepts(secret):
-            self._throttle.failed(source)
-            raise Refused("Authorization", "the secret is missing or wrong", "send it as Bearer")
-        self._throttle.succeeded(source)
 
     def accepts(self, secret: str) -> bool:
         """Whether *secret* is one of the secrets."""
@@ -122,6 +108,28 @@ class ServiceSecret:
 
     def _slow(self, secret: str) -> bytes:
         return hashlib.scrypt(_bytes(secret), salt=self._salt, n=_SCRYPT_N, r=_SCRYPT_R, p=_SCRYPT_P)
+
+
+class Gatekeeper:
+    """A service secret behind a throttle."""
+
+    def __init__(self, secret: ServiceSecret, throttle: Throttle) -> None:
+        """Guard with *secret*; failures count in *throttle*."""
+        self._secret = secret
+        self._throttle = throttle
+
+    def admit(self, secret: str, source: str) -> None:
+        """Let the bearer of the right *secret* at *source* (an address) pass.
+
+        Raises:
+            Refused: wrong or missing secret, or too many failures (then the secret is not even looked at).
+
+        """
+        self._throttle.check(source)
+        if not self._secret.accepts(secret):
+            self._throttle.failed(source)
+            raise Refused("Authorization", "the secret is missing or wrong", "send it as Bearer")
+        self._throttle.succeeded(source)
 
 
 def _bytes(secret: str) -> bytes:

@@ -23,6 +23,8 @@ from p2d.jobs.report import FINISHED, Progress, RunReport
 from p2d.jobs.store import Store
 from p2d.model.errors import InvalidRequest, NotFound, Unavailable
 
+__all__ = ["Ledger", "Progress", "RunReport"]
+
 _TO_DO: Final = ("pending", "extracted")
 _LONGEST_REASON: Final = 300
 _OF_PATIENT: Final = "patient = ?2"

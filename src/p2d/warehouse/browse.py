@@ -1,0 +1,74 @@
+"""The studies and series of one patient, for pages and sessions; pseudonyms only."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import duckdb
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesLine:
+    """One series as it is listed; ``extended_scope`` is none, part or all."""
+
+    series: str
+    modality: str | None
+    number: int | None
+    description: str | None
+    body_part: str | None
+    instances: int
+    extended_scope: str
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StudyLine:
+    """One study as it is listed; ``link_method`` says how it came to its case."""
+
+    study: str
+    accession: str | None
+    case: str | None
+    link_method: str
+    study_date: date | None
+    description: str | None
+    modalities: tuple[str, ...]
+    reports: tuple[str, ...]
+    flags: tuple[str, ...]
+    series: tuple[SeriesLine, ...]
+
+
+def read_studies(cursor: duckdb.DuckDBPyConnection, patient: str) -> tuple[StudyLine, ...]:
+    """Return the studies of *patient*, oldest first, each with its series in order of their numbers."""
+    studies = cursor.execute(
+        'SELECT s.study_key, s.study, s.accession, c."case", s.link_method, s."StudyDate", s."StudyDescription", '
+        's."ModalitiesInStudy", s.flags, (SELECT list(d.document ORDER BY d.document) FROM study_document l '
+        "JOIN document d USING (document_key) WHERE l.study_key = s.study_key) "
+        "FROM study s JOIN patient p USING (patient_key) LEFT JOIN clinical_case c ON c.case_key = s.case_key "
+        'WHERE p.patient = $1 ORDER BY s."StudyDate" NULLS LAST, s.study',
+        [patient],
+    ).fetchall()
+    series = cursor.execute(
+        'SELECT e.study_key, e.series, e."Modality", e."SeriesNumber", e."SeriesDescription", '
+        'e."BodyPartExamined", coalesce(e."NumberOfSeriesRelatedInstances", '
+        "(SELECT count(*) FROM instance i WHERE i.series_key = e.series_key)), e.extended_scope, e.flags "
+        "FROM series e JOIN patient p USING (patient_key) "
+        'WHERE p.patient = $1 ORDER BY e."SeriesNumber" NULLS LAST, e.series',
+        [patient],
+    ).fetchall()
+    return tuple(_study(row, [line for line in series if line[0] == row[0]]) for row in studies)
+
+
+def _study(row: tuple[Any, ...], series: list[tuple[Any, ...]]) -> StudyLine:
+    modalities = tuple(row[7].split("\\")) if row[7] else tuple(sorted({s[2] for s in series if s[2]}))
+    return StudyLine(
+        study=row[1],
+        accession=row[2],
+        case=row[3],
+        link_method=row[4],
+        study_date=row[5],
+        description=row[6],
+        modalities=modalities,
+        reports=tuple(row[9] or ()),
+        flags=tuple((row[8] or "").split()),
+        series=tuple(SeriesLine(*line[1:8], flags=tuple((line[8] or "").split())) for line in series),
+    )

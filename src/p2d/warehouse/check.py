@@ -1,0 +1,203 @@
+"""The door of the warehouse: refuses whatever is not a pseudonym, before a row is written.
+
+Errors name table, column, first row and number of rows, never a value. What this cannot see is whether free
+text still holds a name; that is the work of de-identification and of ``p2d identity pseudonymise``.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from p2d.model.errors import InvalidRequest
+from p2d.model.ids import has_valid_check
+from p2d.warehouse.batch import SCHEMAS, Batch
+from p2d.warehouse.wire import NATURAL_KEYS, SOURCES
+
+_PATIENT_LENGTH: Final = 18
+_ACCESSION_LENGTH: Final = 16  # VR SH, PS3.5 6.2
+_CASE_LENGTH: Final = 18
+_OLDEST: Final = 91  # years; ages over 89 are aggregated by the de-identification
+_EARLIEST: Final = date(1900, 1, 1)
+_LATEST_YEARS: Final = 11  # a shift reaches ten years into the future at most
+_UID: Final = r"^2\.25\.(0|[1-9][0-9]{0,38})$"
+_BATCH_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+_REMEDY: Final = "load pseudonymised data only (clinical data: p2d identity pseudonymise)"
+
+_UIDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "document": ("document",),
+    "fact": ("document", "group"),
+    "study": ("study",),
+    "series": ("study", "series"),
+    "instance": ("study", "series", "instance"),
+    "header": ("study", "series", "instance"),
+}
+_REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
+    "patient": ("patient",),
+    "case": ("patient", "case"),
+    "document": ("patient", "document", "kind"),
+    "fact": ("patient", "attribute"),
+    "study": ("patient", "study"),
+    "series": ("patient", "study", "series"),
+    "instance": ("patient", "study", "series", "instance", "scope"),
+    "header": ("patient", "study", "path", "keyword", "vr", "item"),
+}
+_FORMS: Final = (
+    ("patient", "sex", r"^[MFODUX]$"),
+    ("case", "type", r"^[\pL0-9 _.-]{1,40}$"),
+    ("document", "kind", r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$"),
+    ("fact", "attribute", r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$"),
+    ("instance", "scope", r"^(basic|extended)$"),
+    ("instance", "SOPClassUID", r"^[0-9.]{0,64}$"),
+    ("header", "path", r"^([0-9A-F]{8}\[[0-9]{1,6}\]\.)*[0-9A-F]{8}$"),
+    ("header", "keyword", r"^[A-Za-z0-9]{0,64}$"),
+    ("header", "vr", r"^[A-Z]{2}$"),
+    ("study", "archive", r"^[a-z][a-z0-9_-]{0,31}$"),
+    ("study", "flags", r"^[a-z0-9_ ]*$"),
+    ("series", "flags", r"^[a-z0-9_ ]*$"),
+    ("instance", "flags", r"^[a-z0-9_ ]*$"),
+)
+
+
+def patient_rule(patient_form: str | None = None) -> Callable[[str], bool]:
+    """Return the test of a patient pseudonym: P2D's own form, or a foreign IDM's *patient_form*."""
+    if patient_form is not None:
+        return lambda text: re.fullmatch(patient_form, text) is not None
+    return lambda text: len(text) == _PATIENT_LENGTH and text[0] == "P" and has_valid_check(text)
+
+
+def is_case(text: str) -> bool:
+    """Whether *text* has the form of a case pseudonym: ``C``, 16 characters, check character."""
+    return len(text) == _CASE_LENGTH and text[0] == "C" and has_valid_check(text)
+
+
+def is_accession(text: str) -> bool:
+    """Whether *text* has the form of an accession pseudonym: ``A``, 14 characters, check character."""
+    return len(text) == _ACCESSION_LENGTH and text[0] == "A" and has_valid_check(text)
+
+
+def check(batch: Batch, patient_form: str | None = None) -> None:
+    """Return if every value of *batch* may enter the warehouse.
+
+    Raises:
+        InvalidRequest: an unknown table or column, a value that is not a pseudonym where one is due, a date
+            or year out of range, a header that names a person, or two rows with one natural key.
+
+    """
+    if not _BATCH_ID.fullmatch(batch.batch_id):
+        raise InvalidRequest("batch_id", "is not 1 to 128 characters of A-Z a-z 0-9 . _ : -", "rename it")
+    if batch.source not in SOURCES:
+        raise InvalidRequest("source", "is not a known source", f"use {', '.join(SOURCES)}")
+    for name, table in batch.tables.items():
+        if name not in SCHEMAS or table.schema.names != SCHEMAS[name].names:
+            raise InvalidRequest("tables", "hold an unknown table or column", f"send {', '.join(SCHEMAS)}")
+        if table.schema.types != SCHEMAS[name].types:
+            raise InvalidRequest(name, "has a column of another type", "use p2d.warehouse.batch.SCHEMAS")
+    is_patient = patient_rule(patient_form)
+    for name, table in batch.tables.items():
+        _check_ids(name, table, is_patient)
+        _check_dates(name, table)
+    if "header" in batch.tables:
+        _check_header(batch.tables["header"])
+    for name, table in batch.tables.items():
+        _check_unique(name, table)
+
+
+def refuse_rows(table: str, column: str, bad: Any, problem: str, remedy: str = _REMEDY) -> None:
+    """Raise if *bad*, a boolean array with one value a row, is true anywhere.
+
+    Raises:
+        InvalidRequest: names table, column, the first such row (counted from 1) and their number.
+
+    """
+    rows = np.flatnonzero(np.asarray(pc.fill_null(bad, False)))  # noqa: FBT003 - pyarrow's signature
+    if rows.size:
+        raise InvalidRequest(
+            f"{table}.{column}", f"row {rows[0] + 1}: {problem}; {rows.size} row(s) in all", remedy
+        )
+
+
+def _check_ids(name: str, table: pa.Table, is_patient: Callable[[str], bool]) -> None:
+    for column in _REQUIRED[name]:
+        refuse_rows(name, column, pc.is_null(table[column]), "is empty")
+    rules = (("patient", is_patient), ("case", is_case), ("accession", is_accession))
+    for column, rule in rules:
+        if column in table.column_names:
+            bad = [text for text in pc.unique(table[column]).to_pylist() if text is not None and not rule(text)]
+            refuse_rows(name, column, pc.is_in(table[column], pa.array(bad, pa.string())), "is not a pseudonym")
+    for column in _UIDS.get(name, ()):
+        refuse_rows(name, column, _mismatch(table[column], _UID), "is not a derived UID")
+    for form_table, column, form in _FORMS:
+        if form_table == name:
+            refuse_rows(name, column, _mismatch(table[column], form), "does not have the form of its kind")
+    if name == "fact":
+        number = table["number"]
+        refuse_rows(name, "number", pc.invert(pc.is_finite(number)), "is not a finite number", "leave it out")
+
+
+def _check_dates(name: str, table: pa.Table) -> None:
+    today = datetime.now(tz=UTC).date()
+    if name == "patient":
+        year = table["birth_year"]
+        bad = pc.or_(pc.less(year, today.year - _OLDEST), pc.greater(year, today.year))
+        refuse_rows(name, "birth_year", bad, f"is before {today.year - _OLDEST} or in the future")
+    if name not in {"case", "document", "fact"}:
+        return  # strange dates of the archive are kept as they are
+    latest = date(today.year + _LATEST_YEARS, 12, 31)
+    for column in {"start", "end", "date"} & set(table.column_names):
+        day = table[column]
+        first, last = pa.scalar(_EARLIEST, pa.date32()), pa.scalar(latest, pa.date32())
+        refuse_rows(name, column, pc.or_(pc.less(day, first), pc.greater(day, last)), "is out of range")
+    if name == "case":
+        refuse_rows(name, "end", pc.less(table["end"], table["start"]), "is before the case's start")
+
+
+def _check_header(table: pa.Table) -> None:
+    path, vr, text, keyword = (table[column] for column in ("path", "vr", "text", "keyword"))
+    private = pc.match_substring_regex(path, r"(^|\.)[0-9A-F]{3}[13579BDF]")
+    refuse_rows("header", "path", private, "is an element of a private group", "remove private elements")
+    valued = pc.or_(
+        pc.and_(pc.is_valid(text), pc.not_equal(text, "")),
+        pc.or_(pc.is_valid(table["date"]), pc.is_valid(table["number"])),
+    )
+    birth = pc.or_(pc.ends_with(path, "00100030"), pc.equal(keyword, "PatientBirthDate"))
+    refuse_rows("header", "path", pc.and_(birth, valued), "holds a birth date")
+    other = pc.and_(valued, pc.fill_null(pc.not_equal(text, table["patient"]), True))  # noqa: FBT003 - pyarrow
+    patient_id = pc.or_(pc.ends_with(path, "00100020"), pc.equal(keyword, "PatientID"))
+    named = pc.or_(pc.equal(vr, "PN"), patient_id)
+    refuse_rows("header", "text", pc.and_(named, other), "holds a name or patient id other than the pseudonym")
+    uids = pc.match_substring_regex(keyword, r"(InstanceUID|FrameOfReferenceUID)$")
+    foreign = pc.and_(valued, pc.invert(pc.fill_null(_known_uid(text), False)))  # noqa: FBT003 - pyarrow
+    refuse_rows("header", "text", pc.and_(uids, foreign), "holds a UID that is not derived")
+    numbers = pc.equal(keyword, "AccessionNumber")
+    for value in pc.unique(pc.filter(text, pc.fill_null(numbers, False))).to_pylist():  # noqa: FBT003 - pyarrow
+        if value and not is_accession(value):
+            bad = pc.and_(numbers, pc.equal(text, value))
+            refuse_rows("header", "text", bad, "holds an accession number that is not a pseudonym")
+
+
+def _known_uid(text: Any) -> Any:
+    return pc.match_substring_regex(text, r"^(2\.25\.(0|[1-9][0-9]{0,38})|1\.2\.840\.10008\.[0-9.]+)$")
+
+
+def _check_unique(name: str, table: pa.Table) -> None:
+    keys = list(NATURAL_KEYS[name])
+    if table.num_rows == table.group_by(keys).aggregate([]).num_rows:
+        return
+    numbered = table.select(keys).append_column("row", pa.array(np.arange(table.num_rows)))
+    groups = numbered.group_by(keys).aggregate([("row", "max"), ("row", "count")])
+    twice = pc.filter(groups["row_max"], pc.greater(groups["row_count"], 1))
+    raise InvalidRequest(
+        f"{name}.{keys[-1]}",
+        f"row {pc.min(twice).as_py() + 1}: repeats the key ({', '.join(keys)}) of an earlier row; "
+        f"{table.num_rows - groups.num_rows} row(s) too many",
+        "send each row once",
+    )
+
+
+def _mismatch(column: Any, pattern: str) -> Any:
+    return pc.invert(pc.match_substring_regex(column, pattern))

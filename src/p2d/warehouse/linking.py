@@ -1,0 +1,149 @@
+"""What a load leaves to be drawn together: provenance, catalogue, coverage, study ↔ report, study → case, issues.
+
+Runs inside the load's transaction and touches the batch's patients only. A study finds its case by the first
+of: its accession's reports, where they name exactly one case; the case of its AdmissionID; its date, where it
+lies within exactly one stay; none. Documents that arrive later change the answer.
+"""
+
+from typing import Final
+
+import duckdb
+
+from p2d.warehouse.loading import staged
+
+_TOUCHED: Final = "CREATE OR REPLACE TEMP TABLE touched AS SELECT DISTINCT patient_key FROM ({parts})"
+
+_ARCHIVES: Final = """
+INSERT INTO study_archive
+SELECT DISTINCT st.study_key, s.archive FROM staged_study s
+JOIN study st ON st.patient_key = s.patient_key AND st.study = s.study
+WHERE s.archive IS NOT NULL AND NOT EXISTS (
+  SELECT 1 FROM study_archive a WHERE a.study_key = st.study_key AND a.archive = s.archive)
+"""
+
+# A series whose header rows belong to itself, or one of whose instances has an extended header, was extracted.
+_EXTENDED_SERIES: Final = """
+UPDATE series SET extended_run = seen.run, extended_scope = seen.scope FROM (
+  SELECT se.series_key,
+    coalesce(any_value($run), any_value(se.extended_run)) AS run,
+    CASE WHEN count(i.extended_run) >= greatest(coalesce(any_value(se."NumberOfSeriesRelatedInstances"), 0),
+      count(i.instance_key)) AND count(i.extended_run) > 0 THEN 'all' ELSE 'part' END AS scope
+  FROM series se JOIN ({part}) touched_series USING (series_key)
+  LEFT JOIN instance i ON i.series_key = se.series_key GROUP BY se.series_key
+) seen WHERE series.series_key = seen.series_key
+  AND (series.extended_run IS DISTINCT FROM seen.run OR series.extended_scope <> seen.scope)
+"""
+
+_CATALOGUE: Final = """
+MERGE INTO attribute t USING ({part}) s ON t.kind = s.kind AND t.name = s.name AND t.unit = s.unit
+WHEN MATCHED AND (s.has_number > t.has_number OR s.has_text > t.has_text) THEN UPDATE
+  SET has_number = t.has_number OR s.has_number, has_text = t.has_text OR s.has_text
+WHEN NOT MATCHED THEN INSERT (kind, name, unit, has_number, has_text)
+  VALUES (s.kind, s.name, s.unit, s.has_number, s.has_text)
+"""
+_CATALOGUE_PARTS: Final = {
+    "fact": """SELECT 'fact' AS kind, attribute AS name, coalesce(unit, '') AS unit,
+        bool_or("number" IS NOT NULL) AS has_number, bool_or("text" IS NOT NULL OR code IS NOT NULL) AS has_text
+        FROM staged_fact GROUP BY ALL""",
+    "document": """SELECT 'document' AS kind, kind AS name, '' AS unit, false AS has_number, true AS has_text
+        FROM staged_document GROUP BY ALL""",
+    "header": """SELECT 'header' AS kind, keyword AS name, '' AS unit,
+        bool_or("number" IS NOT NULL) AS has_number, bool_or("text" IS NOT NULL) AS has_text
+        FROM staged_header WHERE keyword <> '' GROUP BY ALL""",
+}
+
+_COVERAGE: Final = """
+MERGE INTO coverage t USING (SELECT patient_key, $source AS source FROM touched) s
+ON t.patient_key = s.patient_key AND t.source = s.source
+WHEN MATCHED AND t.run_id IS DISTINCT FROM $run THEN UPDATE SET run_id = $run, "at" = now()::TIMESTAMP
+WHEN NOT MATCHED THEN INSERT (patient_key, source, run_id, "at")
+  VALUES (s.patient_key, s.source, $run, now()::TIMESTAMP)
+"""
+
+_REPORTS: Final = (
+    "DELETE FROM study_document WHERE patient_key IN (SELECT patient_key FROM touched)",
+    """INSERT INTO study_document
+    SELECT s.study_key, d.document_key, s.patient_key FROM study s JOIN touched USING (patient_key)
+    JOIN document d ON d.patient_key = s.patient_key AND d.accession = s.accession""",
+)
+
+_CASES: Final = """
+UPDATE study SET case_key = found.case_key, link_method = found.link_method FROM (
+  WITH asked AS (SELECT s.* FROM study s JOIN touched USING (patient_key)),
+  by_accession AS (
+    SELECT l.study_key, min(d.case_key) AS case_key FROM study_document l JOIN touched USING (patient_key)
+    JOIN document d USING (document_key) GROUP BY ALL HAVING count(DISTINCT d.case_key) = 1),
+  by_admission AS (
+    SELECT a.study_key, c.case_key FROM asked a
+    JOIN clinical_case c ON c.patient_key = a.patient_key AND c."case" = a.admission_case),
+  by_time AS (
+    SELECT a.study_key, min(c.case_key) AS case_key FROM asked a
+    JOIN clinical_case c ON c.patient_key = a.patient_key
+    WHERE a."StudyDate" BETWEEN c."start" AND coalesce(c."end", DATE '9999-12-31')
+    GROUP BY ALL HAVING count(*) = 1)
+  SELECT a.study_key, coalesce(x.case_key, y.case_key, z.case_key) AS case_key,
+    CASE WHEN x.case_key IS NOT NULL THEN 'accession' WHEN y.case_key IS NOT NULL THEN 'admission'
+      WHEN z.case_key IS NOT NULL THEN 'time' ELSE 'none' END AS link_method
+  FROM asked a LEFT JOIN by_accession x USING (study_key) LEFT JOIN by_admission y USING (study_key)
+  LEFT JOIN by_time z USING (study_key)
+) found WHERE study.study_key = found.study_key
+  AND (study.case_key IS DISTINCT FROM found.case_key OR study.link_method <> found.link_method)
+"""
+
+_OTHER_PATIENT: Final = """
+UPDATE study SET flags = join_flags(flags, 'study_under_other_patient')
+WHERE study IN (SELECT study FROM staged_study) AND study IN (
+  SELECT study FROM study WHERE study IN (SELECT study FROM staged_study) GROUP BY study HAVING count(*) > 1)
+"""
+
+_FLAGGED: Final = """
+SELECT unnest(string_split(t.flags, ' ')) AS kind, '{level}' AS "level", t.patient_key, t.{level} AS "key"
+FROM {level} t JOIN touched USING (patient_key) WHERE t.flags IS NOT NULL
+"""
+_AMBIGUOUS: Final = """
+SELECT 'accession_several_cases', 'study', s.patient_key, s.study FROM study s JOIN touched USING (patient_key)
+JOIN study_document l USING (study_key) JOIN document d USING (document_key)
+GROUP BY ALL HAVING count(DISTINCT d.case_key) > 1
+UNION ALL
+SELECT DISTINCT 'accession_other_patient', 'study', s.patient_key, s.study FROM study s
+JOIN touched USING (patient_key)
+JOIN document d ON d.accession = s.accession AND d.patient_key <> s.patient_key
+"""
+_ISSUES: Final = """
+INSERT INTO issue SELECT DISTINCT $batch, f.kind, f."level", f.patient_key, f."key", NULL FROM ({part}) f
+WHERE NOT EXISTS (SELECT 1 FROM issue i WHERE i.kind = f.kind AND i."level" = f."level"
+  AND i.patient_key = f.patient_key AND i."key" = f."key")
+"""
+
+
+def draw_together(cursor: duckdb.DuckDBPyConnection, batch_id: str, source: str, run_id: str) -> None:
+    """Bring links, catalogue, coverage and issues of the staged batch's patients up to date."""
+    tables = staged(cursor)
+    if not tables:
+        return
+    parts = [f"SELECT patient_key FROM staged_{name}" for name in sorted(tables - {"patient"})]  # noqa: S608 - names of TARGETS only
+    if "patient" in tables:
+        parts.append("SELECT p.patient_key FROM staged_patient JOIN patient p USING (patient)")
+    cursor.execute(_TOUCHED.format(parts=" UNION ALL ".join(parts)))
+    if "study" in tables:
+        cursor.execute(_ARCHIVES)
+        cursor.execute(_OTHER_PATIENT)
+    _record_extended(cursor, tables, run_id)
+    for name, part in _CATALOGUE_PARTS.items():
+        if name in tables:
+            cursor.execute(_CATALOGUE.format(part=part))
+    cursor.execute(_COVERAGE, {"source": source, "run": run_id})
+    for statement in (*_REPORTS, _CASES):
+        cursor.execute(statement)
+    parts = [_FLAGGED.format(level=level) for level in ("study", "series", "instance")]
+    cursor.execute(_ISSUES.format(part=" UNION ALL ".join([*parts, _AMBIGUOUS])), {"batch": batch_id})
+
+
+def _record_extended(cursor: duckdb.DuckDBPyConnection, tables: frozenset[str], run_id: str) -> None:
+    extended = []
+    if "instance" in tables:
+        extended.append("SELECT series_key FROM staged_instance WHERE scope = 'extended'")
+    if "header" in tables:
+        extended.append("SELECT series_key FROM staged_header WHERE series_key IS NOT NULL")
+    if extended:
+        cursor.execute(_EXTENDED_SERIES.format(part=" UNION ".join(extended)), {"run": run_id})

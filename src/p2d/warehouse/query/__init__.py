@@ -1,0 +1,1 @@
+"""The cohort language: JSON in, key sets out."""

@@ -18,7 +18,11 @@ from p2d.settings.warehouse import WarehouseSettings
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
-SETTINGS = {"gateway": GatewaySettings, "identity": IdentitySettings, "warehouse": WarehouseSettings}
+SETTINGS: dict[str, type[Strict]] = {
+    "gateway": GatewaySettings,
+    "identity": IdentitySettings,
+    "warehouse": WarehouseSettings,
+}
 
 
 def text(page: Path) -> str:

@@ -1,6 +1,7 @@
 """The ``p2d`` command: one module per subcommand, imported only when it is called.
 
-Errors of P2D's tree become one message that names the field and the way out, and the exit code of their family.
+Errors of P2D's tree become one message that names the field and the way out, and the exit code of their
+family.
 """
 
 import importlib

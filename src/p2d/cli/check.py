@@ -1,4 +1,4 @@
-"""``p2d check``: is this settings file right, and does every peer it names answer?"""
+"""``p2d check`` tells whether a settings file is right and every peer it names answers."""
 
 from pathlib import Path
 

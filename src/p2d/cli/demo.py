@@ -36,7 +36,7 @@ class DemoOptions:
 @click.option("--once", is_flag=True, help="End after the report; exit code 0 only if the ledger adds up.")
 @click.option("--canary", is_flag=True, hidden=True)
 @click.pass_obj
-def demo(  # noqa: PLR0913, PLR0917 - one parameter an option
+def demo(
     roots: Roots, patients: int, seed: int, max_images: int, folder: Path, *, once: bool, canary: bool
 ) -> None:
     """Start archive, identity, gateway and warehouse with a synthetic hospital.

@@ -31,7 +31,7 @@ from p2d.model.request import Request, parse_modalities
 @click.option("--modality", "modalities", multiple=True, help="Only this modality; repeat for more.")
 @click.option("--resume", metavar="RUN", help="Go on with a run that was stopped or killed.")
 @click.pass_obj
-def extract(  # noqa: PLR0913, PLR0917 - one parameter an option
+def extract(
     roots: Roots,
     list_file: Path | None,
     settings: Path,

@@ -1,6 +1,7 @@
 """``p2d query``: ad hoc metadata of a list of pseudonyms, inside a session, as CSV or JSON."""
 
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 
@@ -42,7 +43,7 @@ def query(  # noqa: PLR0913, PLR0917 - one parameter an option
     modalities: tuple[str, ...],
     attributes: tuple[str, ...],
     output: str,
-    target: click.utils.LazyFile,
+    target: BinaryIO,
 ) -> None:
     """Ask the archive for the headers of what LIST names, through the gateway, in pseudonyms.
 

@@ -1,4 +1,4 @@
-"""What commands need from the composition roots: factories, handed over by ``p2d.main`` through click's context.
+"""What commands need from the composition roots: factories, handed over by ``p2d.main``.
 
 Commands name no connector and import nothing of a zone before they run; types are for the checker only.
 """

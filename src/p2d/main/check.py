@@ -7,6 +7,9 @@ from pathlib import Path
 import httpx
 
 from p2d.model.errors import Misconfigured, P2DError, Unavailable
+from p2d.settings.file import read_settings
+from p2d.settings.identity import IdentitySettings
+from p2d.settings.warehouse import WarehouseSettings
 
 Finding = tuple[str, P2DError | None]
 
@@ -14,8 +17,8 @@ Finding = tuple[str, P2DError | None]
 def check(path: Path) -> Iterator[Finding]:
     """Yield one finding a step: the file itself, then its peers.
 
-    The kind of file is told by its tables: ``[pacs]`` the gateway's, ``[[clients]]`` identity's, otherwise the
-    warehouse's.
+    The kind of file is told by its tables: ``[pacs]`` the gateway's, ``[[clients]]`` identity's, otherwise
+    the warehouse's.
     """
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -51,7 +54,7 @@ def _identity(path: Path) -> Iterator[Finding]:
     from p2d.main import identity  # noqa: PLC0415 - only this kind of file needs the trusted third party
 
     try:
-        settings = identity.read(path)
+        settings = read_settings(path, IdentitySettings)
         identity.build(settings)
     except P2DError as error:
         yield f"settings {path}", error
@@ -64,10 +67,8 @@ def _identity(path: Path) -> Iterator[Finding]:
 
 
 def _warehouse(path: Path) -> Iterator[Finding]:
-    from p2d.main import warehouse  # noqa: PLC0415 - only this kind of file needs the research zone
-
     try:
-        settings = warehouse.read(path)
+        settings = read_settings(path, WarehouseSettings)
     except P2DError as error:
         yield f"settings {path}", error
         return

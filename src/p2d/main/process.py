@@ -1,4 +1,4 @@
-"""What the three serving processes share: no core dumps, a quiet HTTP server, a clear word about a used port."""
+"""What the serving processes share: no core dumps, a quiet HTTP server, a clear word about a used port."""
 
 import resource
 import socket

@@ -1,4 +1,4 @@
-"""A synthetic hospital behind the test archive, as a process of its own: ``python -m p2d.testing.hospital_archive``.
+"""A synthetic hospital behind the test archive, as a process: ``python -m p2d.testing.hospital_archive``.
 
 Pixels are rendered when an image is retrieved; what is held is made anew from the seed.
 """

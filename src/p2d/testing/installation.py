@@ -1,4 +1,4 @@
-"""A complete installation in one folder: keys, random secrets, three settings files. For demo and system tests.
+"""A complete installation in one folder: keys, random secrets, settings. For demo and system tests.
 
 A hospital makes the same files by hand (docs/howto/install.md), each zone on its own machine.
 """

@@ -14,7 +14,13 @@ MEDIA_TYPE = "application/problem+json"
 
 
 def problem(
-    status: int, title: str, detail: str, *, field: str = "", remedy: str = "", headers: Mapping[str, str] = {}
+    status: int,
+    title: str,
+    detail: str,
+    *,
+    field: str = "",
+    remedy: str = "",
+    headers: Mapping[str, str] = {},
 ) -> JSONResponse:
     """Return a problem document (RFC 9457 §3) with P2D's members ``field`` and ``remedy``."""
     body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
@@ -44,7 +50,10 @@ def install_problem_handlers(app: FastAPI) -> None:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         return problem(
-            HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid request", f"{field}: {first['msg']}", field=field,
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "Invalid request",
+            f"{field}: {first['msg']}",
+            field=field,
             remedy="see /docs for the parameters",
         )
 
@@ -54,7 +63,9 @@ def install_problem_handlers(app: FastAPI) -> None:
         return problem(error.status_code, phrase, phrase, headers=error.headers or {})
 
     def on_any(_: Request, __: Exception) -> JSONResponse:
-        return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal error", "the request failed; nothing was released")
+        return problem(
+            HTTPStatus.INTERNAL_SERVER_ERROR, "Internal error", "the request failed; nothing was released"
+        )
 
     app.add_exception_handler(P2DError, on_p2d)
     app.add_exception_handler(RequestValidationError, on_validation)

@@ -1,18 +1,18 @@
 """Ad hoc queries inside a session: metadata, images, a patient's studies. Audited before the first byte.
 
-Every request is checked against the session's patients and modalities before identity or the archive is asked,
-and again on every object received.
+Every request is checked against the session's patients and modalities before identity or the archive is
+asked, and again on every object received.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
 
 from p2d.access.check import check_session_request, inside, unknown
 from p2d.access.policy import ModalityPolicy
 from p2d.access.sessions import Session
 from p2d.audit.log import Entry
-from p2d.dicom.dictionary import is_keyword
+from p2d.dicom.dictionary import tag_of
 from p2d.flows.gateway.gateway import Gateway
 from p2d.flows.gateway.locate import PatientWork, locate
 from p2d.flows.gateway.patient import extract_headers, prepare, release_images
@@ -87,7 +87,7 @@ class AdHoc:
             raise
         return self._stream(request, works, policy, entry, lines)
 
-    def _stream(  # noqa: PLR0913, PLR0917 - one generator owns the audited stream
+    def _stream(
         self,
         request: Request,
         works: Sequence[PatientWork],
@@ -166,13 +166,21 @@ def check_attributes(request: Request) -> None:
         InvalidRequest: naming the field and how many are unknown.
 
     """
-    unknown_ones = [name for name in request.attributes if not is_keyword(name)]
+    unknown_ones = [name for name in request.attributes if not _is_keyword(name)]
     if unknown_ones:
         raise InvalidRequest(
             "attributes",
             f"holds {len(unknown_ones)} keyword(s) that the DICOM dictionary does not know",
             "use keywords as printed in PS3.6, such as SeriesDescription",
         )
+
+
+def _is_keyword(name: str) -> bool:
+    try:
+        tag_of(name)
+    except KeyError:
+        return False
+    return True
 
 
 def totals(lines: Sequence[SeriesCounts]) -> dict[str, int]:

@@ -1,8 +1,9 @@
 """Fetch from identity all that de-identification needs for one patient, in lists, before it starts."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from p2d.deid.release import References
+from p2d.deid.references import References
 from p2d.flows.gateway.gateway import Gateway
 from p2d.flows.gateway.locate import PatientWork
 from p2d.identity.port import Domain
@@ -24,32 +25,48 @@ def keys_for(
         Unavailable, Refused, ProtocolViolation: as the identity port.
 
     """
-    uids = dict(gateway.identity.derive(sorted(references.uids | studies)))
-    ordered = sorted(studies)
-    rows = gateway.identity.pseudonymise(Domain.STUDY, [InstanceUid(uid) for uid in ordered], create=True)
-    for uid, row in zip(ordered, rows, strict=True):
-        if row != uids[uid]:
-            raise ProtocolViolation(
-                "identity", "a study's table row and its derived UID differ", "check the identity key version"
-            )
-    cases = [CaseStay(admission, work.patient_id, None, None) for admission in sorted(references.admissions)]
-    accessions = sorted(references.accessions)
-    return PatientKeys(
+    is_true = gateway.calendar is Calendar.TRUE
+    bare = PatientKeys(
         patient=work.patient,
         patient_id=work.patient_id,
-        shift_days=0 if gateway.calendar is Calendar.TRUE else work.shift_days,
-        uids=uids,
-        accessions=_named(
-            accessions,
-            gateway.identity.pseudonymise(
-                Domain.ACCESSION, [AccessionNumber(value) for value in accessions], create=True
-            ),
-        ),
-        cases=_named(
-            sorted(references.admissions), gateway.identity.pseudonymise(Domain.CASE, cases, create=False)
-        ),
+        shift_days=0 if is_true else work.shift_days,
+        uids={},
+        accessions={},
+        cases={},
         known=references.known,
-        true_dates=gateway.calendar is Calendar.TRUE,
+        true_dates=is_true,
+    )
+    keys = extended(gateway, bare, replace(references, uids=references.uids | studies))
+    ordered = sorted(studies)
+    rows = gateway.identity.pseudonymise(Domain.STUDY, [InstanceUid(uid) for uid in ordered], create=True)
+    if any(row != keys.uids[uid] for uid, row in zip(ordered, rows, strict=True)):
+        raise ProtocolViolation(
+            "identity", "a study's table row and its derived UID differ", "check the identity key version"
+        )
+    return keys
+
+
+def extended(gateway: Gateway, keys: PatientKeys, references: References) -> PatientKeys:
+    """Return *keys* with what *references* add to them; identity is asked for the new ones only.
+
+    Raises:
+        Unavailable, Refused, ProtocolViolation: as the identity port.
+
+    """
+    identity = gateway.identity
+    uids = sorted(references.uids - keys.uids.keys())
+    accessions = sorted(references.accessions - keys.accessions.keys())
+    admissions = sorted(references.admissions - keys.cases.keys())
+    numbers = [AccessionNumber(value) for value in accessions]
+    stays = [CaseStay(value, keys.patient_id, None, None) for value in admissions]
+    named = identity.pseudonymise(Domain.ACCESSION, numbers, create=True) if numbers else []
+    cases = identity.pseudonymise(Domain.CASE, stays, create=False) if stays else []
+    return replace(
+        keys,
+        uids={**keys.uids, **(identity.derive(uids) if uids else {})},
+        accessions={**keys.accessions, **_named(accessions, named)},
+        cases={**keys.cases, **_named(admissions, cases)},
+        known=references.known,
     )
 
 

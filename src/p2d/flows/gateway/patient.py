@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final, TypeVar
 
-from p2d.deid.release import References, Releaser, references_in_header, references_in_instance
+from p2d.deid.references import References, references_in_header, references_in_instance
+from p2d.deid.release import Releaser
 from p2d.flows.gateway.gateway import Gateway
-from p2d.flows.gateway.keys import keys_for
+from p2d.flows.gateway.keys import extended, keys_for
 from p2d.flows.gateway.listing import SeriesListing, list_series
 from p2d.flows.gateway.locate import PatientWork
 from p2d.jobs.counts import SeriesCounts
@@ -66,7 +67,6 @@ class Prepared:
     picks: Sequence[IdentifiedHeader] = field(repr=False)
     keys: PatientKeys = field(repr=False)
     references: References = field(repr=False)
-    studies: frozenset[str] = field(repr=False)
     tally: Tally
 
     def pseudonyms_of(self, header: IdentifiedHeader) -> tuple[str, str]:
@@ -83,13 +83,13 @@ def prepare(gateway: Gateway, work: PatientWork, request: Request) -> Prepared:
     """
     listings = list_series(gateway, work, request.modalities)
     picks = [header for listing in listings for header in pick(listing.headers, request.choice)]
-    references = References.merge(references_in_header(header) for header in picks)
+    references = References().merge(*(references_in_header(header) for header in picks))
     studies = frozenset(listing.study_instance_uid for listing in listings)
     keys = keys_for(gateway, work, references, studies)
     tally = Tally(str(work.patient))
     for listing in listings:
         _expect(tally, keys, listing, request.choice)
-    return Prepared(work, picks, keys, references, studies, tally)
+    return Prepared(work, picks, keys, references, tally)
 
 
 def _expect(tally: Tally, keys: PatientKeys, listing: SeriesListing, choice: Choice) -> None:
@@ -97,7 +97,7 @@ def _expect(tally: Tally, keys: PatientKeys, listing: SeriesListing, choice: Cho
     tally.expected[study, series] = listing.expected if choice is Choice.ALL else 1
     if listing.counted is not None and listing.counted != len(listing.headers):
         tally.notes.append(
-            f"series {series}: the archive counts {listing.counted} instances and lists {len(listing.headers)}"
+            f"series {series}: the archive counts {listing.counted} instances, lists {len(listing.headers)}"
         )
 
 
@@ -141,11 +141,11 @@ def _retrieved(
     prepared: Prepared,
     release: Callable[[Releaser, IdentifiedInstance], _RELEASED | Withheld],
 ) -> Iterator[_RELEASED | Withheld]:
-    references = prepared.references
+    references, keys = prepared.references, prepared.keys
     arriving = gateway.pacs.retrieve(prepared.work.patient_id, prepared.picks)
     for some in _batched(arriving, INSTANCES_AT_ONCE):
-        references = References.merge([references, *(references_in_instance(item) for item in some)])
-        keys = keys_for(gateway, prepared.work, references, prepared.studies)
+        references = references.merge(*(references_in_instance(item) for item in some))
+        keys = extended(gateway, keys, references)
         releaser = Releaser(keys)
         for instance in some:
             outcome = release(releaser, instance)
@@ -180,15 +180,15 @@ def extract_headers(gateway: Gateway, work: PatientWork, request: Request) -> Pa
     if request.scope is Scope.BASIC:
         basic = release_basic(prepared)
         return PatientHeaders(basic, [], prepared.tally.lines(), prepared.tally.notes)
-    extended = [
+    whole = [
         outcome for outcome in release_extended(gateway, prepared) if isinstance(outcome, ReleasedHeader)
     ]
     lines = prepared.tally.lines()
-    whole = {header.instance for header in extended}
+    arrived = {header.instance for header in whole}
     releaser = Releaser(prepared.keys)
     basic = [
         outcome
         for outcome in (releaser.header(header) for header in prepared.picks)
-        if isinstance(outcome, ReleasedHeader) and outcome.instance in whole
+        if isinstance(outcome, ReleasedHeader) and outcome.instance in arrived
     ]
-    return PatientHeaders(basic, extended, lines, prepared.tally.notes)
+    return PatientHeaders(basic, whole, lines, prepared.tally.notes)

@@ -44,6 +44,6 @@ class BulkRunner:
         try:
             self._extractor.run(run_id, caller)
         except P2DError as error:
-            _LOG.error("run %s ended: %s", run_id, error)  # noqa: TRY400 - a trace could hold identified values
+            _LOG.error("run %s ended: %s", run_id, error)
         except Exception as error:  # noqa: BLE001 - the thread's top: the run stays resumable
-            _LOG.error("run %s ended by %s", run_id, type(error).__name__)  # noqa: TRY400 - as above
+            _LOG.error("run %s ended by %s", run_id, type(error).__name__)

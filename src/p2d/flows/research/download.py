@@ -1,7 +1,6 @@
 """Download the images of a request into a new folder: nothing half-written under its final name."""
 
 import json
-import os
 import shutil
 import tempfile
 import zipfile
@@ -51,7 +50,7 @@ def download(
         result = _unpack(packed, work / "images", keep_zip=keep_zip)
         if folder.exists():
             folder.rmdir()
-        os.replace(work / "images", folder)
+        (work / "images").replace(folder)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return result
@@ -67,7 +66,7 @@ def _unpack(packed: Path, folder: Path, *, keep_zip: bool) -> Downloaded:
     except (zipfile.BadZipFile, KeyError, ValueError):
         raise ProtocolViolation("gateway", "the download ended before it was whole", "try again") from None
     if keep_zip:
-        os.replace(packed, folder / packed.name)
+        packed.replace(folder / packed.name)
     return Downloaded(int(sums["released"]), int(sums["withheld"]), int(sums["missing"]))
 
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from p2d.cli.demo import DemoOptions
+from p2d.flows.research.gateway_client import GatewayClient
 from p2d.main.demo import acts
 from p2d.main.demo.stage import Stage, staged
 from p2d.model.errors import Incomplete, P2DError
@@ -36,7 +37,7 @@ def run_demo(options: DemoOptions) -> int:
 
 def _play(stage: Stage, console: Console) -> bool:
     console.rule("Synthetic hospital")
-    console.print(f"{stage.hospital.summary()}\nArchive, identity, gateway and warehouse run on loopback.")
+    _show_hospital(stage, console)
     console.rule("Clinical facts: pseudonymised, date-shifted, loaded")
     rows = acts.load_clinical(stage)
     console.print(", ".join(f"{count:,} {table} rows" for table, count in rows.items()))
@@ -53,10 +54,22 @@ def _play(stage: Stage, console: Console) -> bool:
     return bool(report["adds_up"] and report["is_complete"] and patients)
 
 
-def _export(  # noqa: PLR0913, PLR0917 - what was found, and where to show it
+def _show_hospital(stage: Stage, console: Console) -> None:
+    hospital = stage.hospital
+    counts = {
+        "patients": len(hospital.patients),
+        "studies": sum(1 for _ in hospital.studies()),
+        "series": sum(1 for _ in hospital.series()),
+        "images": sum(1 for _ in hospital.images()),
+    }
+    console.print(", ".join(f"{count:,} {name}" for name, count in counts.items()))
+    console.print("Archive, identity, gateway and warehouse run as processes on loopback.")
+
+
+def _export(
     stage: Stage,
     console: Console,
-    client: "acts.GatewayClient",
+    client: GatewayClient,
     columns: list[str],
     table: list[dict[str, Any]],
     patients: list[str],

@@ -14,9 +14,9 @@ from p2d.web.problems import install_problem_handlers, problem
 
 _DESCRIPTION = """
 Query a picture archive by pseudonyms. Every call carries the warehouse's service secret
-(`Authorization: Bearer …`). Researcher's queries also carry a session key (`P2D-Session`), limited to the patients of a
-warehouse query; bulk runs carry the operator's secret and a signed assertion (`P2D-Assertion`). Errors are
-RFC 9457 problem documents.
+(`Authorization: Bearer …`). Researcher's queries also carry a session key (`P2D-Session`), limited to the
+patients of a warehouse query; bulk runs carry the operator's secret and a signed assertion
+(`P2D-Assertion`). Errors are RFC 9457 problem documents.
 """
 _MAX_BODY = 16 * 1024 * 1024
 

@@ -63,7 +63,7 @@ class Web:
 
 def web_of(request: Request) -> Web:
     """Return what ``create_app`` put beside the application."""
-    return cast(Web, request.app.state.web)
+    return cast("Web", request.app.state.web)
 
 
 def _bearer(request: Request) -> str:

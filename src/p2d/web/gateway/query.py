@@ -56,7 +56,7 @@ _EXAMPLES = {
 @router.post("/query", summary="Query metadata or images, or start a bulk run", response_model=None)
 def post_query(
     request: Request,
-    body: Annotated[dict[str, object], Body(openapi_examples=_EXAMPLES)],  # type: ignore[arg-type]  # FastAPI's own example type is narrower than what it accepts
+    body: Annotated[dict[str, object], Body(openapi_examples=_EXAMPLES)],
 ) -> Response:
     """Answer a query; the parameters are tabled in docs/reference/rest.md."""
     return _answer(request, body)

@@ -1,24 +1,11 @@
 """``p2d demo``: the whole pipeline on this machine, with a synthetic hospital and nothing but Python."""
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
-from p2d.cli.roots import Roots
-
-
-@dataclass(frozen=True, slots=True)
-class DemoOptions:
-    """What ``p2d demo`` was asked for."""
-
-    patients: int
-    seed: int
-    max_images: int
-    folder: Path
-    once: bool
-    canary: bool = False
+from p2d.cli.roots import DemoOptions, Roots
 
 
 @click.command()

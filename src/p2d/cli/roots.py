@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from p2d.cli.demo import DemoOptions
     from p2d.flows.gateway.gateway import Gateway
     from p2d.flows.research.cohort_client import Cohorts
     from p2d.flows.research.gateway_client import GatewayClient
@@ -20,6 +19,18 @@ if TYPE_CHECKING:
     from p2d.identity.table import IdentityTable
     from p2d.model.errors import P2DError
     from p2d.warehouse.port import Warehouse
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """What ``p2d demo`` was asked for."""
+
+    patients: int
+    seed: int
+    max_images: int
+    folder: Path
+    once: bool
+    canary: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from p2d.cli.demo import DemoOptions
+from p2d.cli.roots import DemoOptions
 from p2d.model.errors import InvalidRequest, P2DError, Unavailable
 from p2d.settings.gateway import Archive
 from p2d.testing.hospital import Hospital, generate

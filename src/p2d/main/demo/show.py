@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from p2d.cli.demo import DemoOptions
+from p2d.cli.roots import DemoOptions
 from p2d.flows.research.gateway_client import GatewayClient
 from p2d.main.demo import acts
 from p2d.main.demo.stage import Stage, staged

@@ -1,0 +1,240 @@
+"""One association to the archive, owned by one thread, with pynetdicom's own reader thread kept out.
+
+pynetdicom runs a reactor thread that takes messages from the same queue as the caller. Its pause flag is set
+before it waits, so that it may slip through and swallow an answer while the final status still says success.
+Here it stands behind a gate of our own: a request is sent only once the thread is known to wait there.
+"""
+
+import contextlib
+import queue
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+from pynetdicom import AE, evt
+
+from p2d.model.errors import Misconfigured, ProtocolViolation, Unavailable
+from p2d.pacs.pynetdicom.sockets import LONGEST_PDU, hardened
+from p2d.settings.gateway import Archive
+
+_PARKING_SECONDS: Final = 5.0
+_ABORT_SECONDS: Final = 0.2
+_ESTABLISHED: Final = "Sta6"  # PS3.8 9.2: association established and ready for data transfer
+_PERMANENT: Final = 1  # PS3.8 9.3.4, result
+_LAST_MESSAGE_ID: Final = 65_535
+
+
+class Gate:
+    """Stands in for the event that pynetdicom's reactor waits on; knows for certain that it waits."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._is_open = False
+        self._waiting = 0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Block the reactor until the gate opens."""
+        with self._condition:
+            self._waiting += 1
+            self._condition.notify_all()
+            opened = self._condition.wait_for(lambda: self._is_open, timeout)
+            self._waiting -= 1
+            return opened
+
+    def set(self) -> None:
+        """Open the gate for good or until ``clear``."""
+        with self._condition:
+            self._is_open = True
+            self._condition.notify_all()
+
+    def clear(self) -> None:
+        """Shut the gate."""
+        with self._condition:
+            self._is_open = False
+
+    def is_set(self) -> bool:
+        """Whether the gate is open."""
+        return self._is_open
+
+    def is_holding(self, seconds: float = 0.0) -> bool:
+        """Whether the reactor waits before the shut gate, at the latest after *seconds*."""
+        with self._condition:
+            return self._condition.wait_for(lambda: self._waiting > 0 and not self._is_open, seconds)
+
+
+class Association:
+    """An established association; not shared between threads.
+
+    Raises (on construction):
+        Misconfigured: the archive rejects it for good, or accepts none of the contexts.
+        Unavailable: no connection, no answer in time, or rejected for now.
+    """
+
+    def __init__(self, archive: Archive, contexts: Sequence[Any], roles: Sequence[Any] = ()) -> None:
+        self._archive = archive
+        self._message_id = 0
+        self.answered = False
+        self._peer = _associated(archive, contexts, roles)
+        if not self._peer.is_established:
+            raise self._refusal()
+        self._gate = Gate()
+        self._peer._reactor_checkpoint = self._gate  # noqa: SLF001 - the only way to hold the reactor, see module
+        if not self._gate.is_holding(_PARKING_SECONDS):
+            self.drop()
+            raise Unavailable("pacs", "the association could not be made safe for queries")
+        self.contexts: dict[int, Any] = {one.context_id: one for one in self._peer.accepted_contexts}
+
+    def _refusal(self) -> Misconfigured | Unavailable:
+        called = self._archive.called_ae_title
+        if not self._peer.is_rejected:
+            accepted = self._peer.acceptor.primitive
+            if accepted is not None and accepted.result == 0:
+                return Misconfigured(
+                    "pacs",
+                    f"{called} accepts none of the services asked for",
+                    "let the archive allow them for our AE",
+                )
+            return Unavailable(
+                "pacs", f"{called} cannot be reached or does not answer", "check host and port"
+            )
+        answer = self._peer.acceptor.primitive
+        if answer is not None and answer.result == _PERMANENT:
+            return Misconfigured(
+                "pacs",
+                f"{called} rejects us (source {answer.result_source}, reason {answer.diagnostic})",
+                f"register AE title {self._archive.calling_ae_title} there; check called_ae_title",
+            )
+        return Unavailable("pacs", f"{called} rejects associations for now", "try again later")
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the association still stands, as far as our side knows."""
+        return (
+            self._peer.is_established
+            and self._peer.dul.is_alive()
+            and self._peer.dul.state_machine.current_state == _ESTABLISHED
+            and self._peer.dul.to_user_queue.empty()
+            and self._peer.dimse.msg_queue.empty()
+            and self._gate.is_holding()
+        )
+
+    def context(self, *abstract_syntaxes: str) -> Any:
+        """Return the first accepted presentation context, in the order of *abstract_syntaxes*.
+
+        Raises:
+            Misconfigured: the archive accepted none of them.
+
+        """
+        for uid in abstract_syntaxes:
+            for one in self.contexts.values():
+                if one.abstract_syntax == uid:
+                    return one
+        raise Misconfigured(
+            "pacs",
+            f"{self._archive.called_ae_title} does not offer a service that is needed",
+            "let the archive allow query and retrieve for our AE title",
+        )
+
+    def send(self, request: Any, context: Any) -> int:
+        """Send *request* (a DIMSE primitive) under the next message id; return that id.
+
+        Raises:
+            Unavailable: the association is gone, or its reactor not held.
+
+        """
+        if not self.is_ready:
+            raise Unavailable("pacs", "the association has ended", "try again")
+        self._message_id = self._message_id % _LAST_MESSAGE_ID + 1
+        request.MessageID = self._message_id
+        self.answered = False
+        self._peer.dimse.send_msg(request, context.context_id)
+        return self._message_id
+
+    def reply(self, response: Any, context_id: int) -> None:
+        """Send *response* to a request of the archive, on the context it came by."""
+        self._peer.dimse.send_msg(response, context_id)
+
+    def receive(self, seconds: float | None = None) -> tuple[int, Any] | None:
+        """Return the next message and its context id; None when *seconds* pass without one.
+
+        Raises:
+            Unavailable: aborted, closed, or nothing came within the archive's ``answer_seconds``.
+
+        """
+        try:
+            context_id, message = self._peer.dimse.msg_queue.get(
+                timeout=seconds or self._archive.answer_seconds
+            )
+        except queue.Empty:
+            if seconds is not None:
+                return None
+            raise Unavailable("pacs", "no answer in time", "try again later") from None
+        if message is None or not self._gate.is_holding():
+            raise Unavailable(
+                "pacs", "the archive ended the association before its final answer", "try again"
+            )
+        self.answered = True
+        return context_id, message
+
+    def response(self, kind: type, message_id: int, message: Any) -> Any:
+        """Return *message* when it is the response of *kind* to *message_id*.
+
+        Raises:
+            ProtocolViolation: any other message.
+
+        """
+        is_response = isinstance(message, kind) and bool(getattr(message, "is_valid_response", False))
+        if not is_response or getattr(message, "MessageIDBeingRespondedTo", None) != message_id:
+            raise ProtocolViolation("pacs", "the archive sent a message that answers no request of ours")
+        return message
+
+    def release(self) -> None:
+        """End in good order (A-RELEASE), or abort where that fails."""
+        if self.is_ready:
+            with contextlib.suppress(Exception):
+                self._peer.release()
+        self.drop()
+
+    def drop(self) -> None:
+        """End at once (A-ABORT) and free both of pynetdicom's threads, whatever state they are in."""
+        with contextlib.suppress(Exception):
+            if self._peer.is_established:
+                self._peer.abort(block=False)
+                self._until_left(_ABORT_SECONDS)
+        wrapper = self._peer.dul.socket
+        plain = wrapper.socket if wrapper is not None else None
+        if plain is not None:
+            with contextlib.suppress(OSError):
+                plain.shutdown(socket.SHUT_RDWR)
+        self._peer._kill = True  # noqa: SLF001 - kill() waits without end for a state that may never come
+        self._peer.dul.kill_dul()
+        self._gate.set()
+
+    def _until_left(self, seconds: float) -> None:
+        """Give the other thread up to *seconds* to send the abort."""
+        deadline = time.monotonic() + seconds
+        while self._peer.dul.state_machine.current_state == _ESTABLISHED and time.monotonic() < deadline:
+            time.sleep(0.002)
+
+
+def _associated(archive: Archive, contexts: Sequence[Any], roles: Sequence[Any]) -> Any:
+    """Return pynetdicom's association after negotiation, whatever its outcome."""
+    entity = AE(ae_title=archive.calling_ae_title)
+    entity.connection_timeout = archive.connect_seconds
+    entity.acse_timeout = archive.connect_seconds
+    entity.dimse_timeout = archive.answer_seconds
+    entity.network_timeout = None
+    try:
+        return entity.associate(
+            archive.host,
+            archive.port,
+            contexts=list(contexts),
+            ae_title=archive.called_ae_title,
+            max_pdu=LONGEST_PDU,
+            ext_neg=list(roles),
+            evt_handlers=[(evt.EVT_CONN_OPEN, hardened(archive.answer_seconds))],
+        )
+    except (OSError, RuntimeError) as error:
+        raise Unavailable("pacs", f"no connection: {type(error).__name__}", "check host and port") from None

@@ -1,0 +1,67 @@
+"""What one retrieve waits for: every object that arrives is compared with it before anything else happens."""
+
+import threading
+from collections.abc import Iterable
+from typing import Final
+
+from p2d.model.identified import IdentifiedHeader, IdentifiedInstance
+from p2d.pacs.port import RetrieveCounts
+from p2d.pacs.pynetdicom.contexts import COMPRESSED, IMPLICIT, UNCOMPRESSED
+from p2d.pacs.pynetdicom.identifiers import sop_instance_uid
+
+SUCCESS: Final = 0x0000
+NOT_AUTHORISED: Final = 0x0124  # PS3.7 C.5.7: refused, not authorised
+MISMATCH: Final = 0xA900  # PS3.4 B.2.3: data set does not match SOP class
+
+_SYNTAXES: Final = frozenset((*UNCOMPRESSED, *COMPRESSED))
+
+
+class Collection:
+    """The instances of one retrieve and which of them have arrived; safe to share between threads."""
+
+    def __init__(self, instances: Iterable[IdentifiedHeader], counts: RetrieveCounts) -> None:
+        self._headers = {header.sop_instance_uid: header for header in instances}
+        self._missing = set(self._headers)
+        self._counts = counts
+        self._lock = threading.Lock()
+
+    @property
+    def missing(self) -> list[IdentifiedHeader]:
+        """Instances that have not arrived, in the order asked for."""
+        with self._lock:
+            return [header for uid, header in self._headers.items() if uid in self._missing]
+
+    def holds(self, uid: str) -> bool:
+        """Whether *uid* was asked for."""
+        return uid in self._headers
+
+    def refuse(self) -> int:
+        """Count an object that nobody asked for; return the C-STORE status."""
+        with self._lock:
+            self._counts.refused += 1
+        return NOT_AUTHORISED
+
+    def receive(
+        self, uid: str, sop_class_uid: str, syntax: str, content: bytes
+    ) -> tuple[int, IdentifiedInstance | None]:
+        """Return the C-STORE status for an object, and the instance when it is a new one that was asked for.
+
+        *uid* is the command's Affected SOP Instance UID; the data set has to name the same.
+        """
+        if uid not in self._headers:
+            return self.refuse(), None
+        found = sop_instance_uid(content, implicit=syntax == IMPLICIT) if syntax in _SYNTAXES else ""
+        with self._lock:
+            if found != uid:
+                self._counts.refused += 1
+                return MISMATCH, None
+            if uid not in self._missing:
+                self._counts.duplicates += 1
+                return SUCCESS, None
+            self._missing.discard(uid)
+        return SUCCESS, IdentifiedInstance(
+            header=self._headers[uid],
+            content=content,
+            transfer_syntax_uid=syntax,
+            sop_class_uid=sop_class_uid,
+        )

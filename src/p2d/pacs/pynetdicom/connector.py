@@ -1,0 +1,225 @@
+"""The archive over DIMSE as a ``Pacs``: associations kept between queries, capabilities proved before use."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, Self, TypeVar
+
+from pynetdicom import build_context
+from pynetdicom.dimse_primitives import C_ECHO
+
+from p2d.model.errors import ProtocolViolation, Unavailable
+from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, PatientId
+from p2d.model.level import Level
+from p2d.pacs.port import Abilities, Query, RetrieveCounts
+from p2d.pacs.pynetdicom.association import Association
+from p2d.pacs.pynetdicom.collection import Collection
+from p2d.pacs.pynetdicom.contexts import (
+    IMPLICIT,
+    VERIFICATION,
+    get_contexts,
+    move_contexts,
+    query_contexts,
+)
+from p2d.pacs.pynetdicom.find import Finder, refusal
+from p2d.pacs.pynetdicom.retrieve import LIST_LENGTH, Request, by_classes, get, move, requests
+from p2d.pacs.pynetdicom.store_scp import StoreScp
+from p2d.pacs.query import checked
+from p2d.settings.gateway import Archive
+
+T = TypeVar("T")
+_KEPT: Final = 2
+
+
+class DimseArchive:
+    """One archive over C-ECHO, C-FIND and C-GET or C-MOVE; safe to share between threads.
+
+    Close it (or use it as a context manager): kept associations hold threads that outlive the caller.
+    """
+
+    def __init__(self, settings: Archive) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._kept: list[Association] = []
+        self._is_closed = False
+        self._relational = {"relational": True, "hierarchical": False}.get(settings.query)
+        self._store_scp = StoreScp(settings)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def name(self) -> str:
+        """The archive's name in settings, ledger and logs."""
+        return self._settings.name
+
+    def abilities(self) -> Abilities:
+        """Return what this archive can do; ``relational`` stays False until a query has proved it."""
+        return Abilities(
+            relational=bool(self._relational),
+            get=self._settings.retrieve == "get",
+            move=self._settings.retrieve == "move",
+        )
+
+    def close(self) -> None:
+        """Release all kept associations; safe to call twice."""
+        with self._lock:
+            self._is_closed = True
+            kept, self._kept = self._kept, []
+        for association in kept:
+            association.release()
+
+    def echo(self) -> None:
+        """Verify over a new association that the archive answers; see ``Pacs``."""
+        association = Association(self._settings, [build_context(VERIFICATION, IMPLICIT)])
+        try:
+            context = association.context(VERIFICATION)
+            request = C_ECHO()
+            request.AffectedSOPClassUID = VERIFICATION
+            message_id = association.send(request, context)
+            received = association.receive()
+            status = association.response(C_ECHO, message_id, received[1] if received else None).Status
+        except BaseException:
+            association.drop()
+            raise
+        association.release()
+        if status != 0:
+            raise refusal(status, "C-ECHO")
+
+    def find(self, query: Query) -> Iterator[IdentifiedHeader]:
+        """Yield what matches, nothing before the last C-FIND has ended well; see ``Pacs``."""
+        return self._found(checked(query))
+
+    def _found(self, query: Query) -> Iterator[IdentifiedHeader]:
+        yield from self._over_association(lambda association: self._headers(association, query))
+
+    def _headers(self, association: Association, query: Query) -> list[IdentifiedHeader]:
+        if self._relational is None and query.level in {Level.SERIES, Level.INSTANCE}:
+            self._prove(association, query.patient_id)
+        return Finder(association, query, relational=bool(self._relational)).headers()
+
+    def _prove(self, association: Association, patient_id: PatientId) -> None:
+        """Compare one patient's instances asked for at once with those found level by level, once.
+
+        An archive may ignore keys of a relational query and answer with other patients' instances, or
+        refuse it; then it is asked level by level for good. A patient without instances proves nothing.
+        """
+        query = Query(Level.INSTANCE, patient_id)
+        known = Finder(association, query, relational=False).headers()
+        if not known:
+            return
+        try:
+            answered = Finder(association, query, relational=True).headers()
+        except (ProtocolViolation, Unavailable):
+            self._relational = False
+        else:
+            self._relational = {_place(one) for one in answered} == {_place(one) for one in known}
+
+    def _over_association(self, work: Callable[[Association], T]) -> T:
+        """Return what *work* returns over a kept or new association; a stale kept one is replaced once."""
+        association, is_kept = self._taken()
+        try:
+            result = work(association)
+        except Unavailable:
+            association.drop()
+            if not is_kept or association.answered:
+                raise
+        except BaseException:
+            association.drop()
+            raise
+        else:
+            self._give_back(association)
+            return result
+        return self._afresh(work)
+
+    def _afresh(self, work: Callable[[Association], T]) -> T:
+        association = Association(self._settings, query_contexts())
+        try:
+            result = work(association)
+        except BaseException:
+            association.drop()
+            raise
+        self._give_back(association)
+        return result
+
+    def _taken(self) -> tuple[Association, bool]:
+        stale: list[Association] = []
+        found = None
+        with self._lock:
+            while self._kept and found is None:
+                association = self._kept.pop()
+                if association.is_ready:
+                    found = association
+                else:
+                    stale.append(association)
+        for association in stale:
+            association.drop()
+        return (found, True) if found else (Association(self._settings, query_contexts()), False)
+
+    def _give_back(self, association: Association) -> None:
+        with self._lock:
+            if not self._is_closed and len(self._kept) < _KEPT and association.is_ready:
+                self._kept.append(association)
+                return
+        association.release()
+
+    def retrieve(
+        self,
+        patient_id: PatientId,
+        instances: Sequence[IdentifiedHeader],
+        counts: RetrieveCounts | None = None,
+    ) -> Iterator[IdentifiedInstance]:
+        """Yield each of *instances* that arrives; what a list left out is asked for once more by itself.
+
+        See ``Pacs``.
+        """
+        checked(Query(Level.INSTANCE, patient_id))
+        return self._retrieved(patient_id, instances, counts or RetrieveCounts())
+
+    def _retrieved(
+        self, patient_id: PatientId, instances: Sequence[IdentifiedHeader], counts: RetrieveCounts
+    ) -> Iterator[IdentifiedInstance]:
+        collection = Collection(instances, counts)
+        for length in (LIST_LENGTH, 1):
+            missing = collection.missing
+            if not missing:
+                return
+            if self._settings.retrieve == "move":
+                yield from self._moved(requests(patient_id, missing, length), collection)
+                continue
+            for classes, some in by_classes(missing):
+                contexts, roles = get_contexts(classes)
+                keys = requests(patient_id, some, length)
+                yield from self._got(contexts, roles, keys, collection)
+
+    def _got(
+        self, contexts: Sequence[Any], roles: Sequence[Any], keys: Sequence[Request], collection: Collection
+    ) -> Iterator[IdentifiedInstance]:
+        association = Association(self._settings, contexts, roles)
+        try:
+            for one in keys:
+                yield from get(association, one, collection)
+        except BaseException:
+            association.drop()
+            raise
+        association.release()
+
+    def _moved(self, keys: Sequence[Request], collection: Collection) -> Iterator[IdentifiedInstance]:
+        settings = self._settings
+        with self._store_scp.expecting(collection) as delivery:
+            association = Association(settings, move_contexts())
+            try:
+                for one in keys:
+                    yield from move(
+                        association, one, delivery, settings.calling_ae_title, settings.answer_seconds
+                    )
+            except BaseException:
+                association.drop()
+                raise
+            association.release()
+
+
+def _place(header: IdentifiedHeader) -> tuple[str, str, str]:
+    return header.study_instance_uid, header.series_instance_uid, header.sop_instance_uid

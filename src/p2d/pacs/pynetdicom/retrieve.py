@@ -1,0 +1,169 @@
+"""C-GET and C-MOVE (PS3.4 C.4.2, C.4.3) by lists of instances, reconciled by UID and never by status."""
+
+import queue
+import time
+from collections.abc import Iterator, Sequence
+from io import BytesIO
+from typing import Any, Final
+
+from pynetdicom.dimse_primitives import C_GET, C_MOVE, C_STORE
+
+from p2d.model.errors import Misconfigured, Unavailable
+from p2d.model.header import text_of
+from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, PatientId
+from p2d.model.level import Level
+from p2d.pacs.pynetdicom.association import Association
+from p2d.pacs.pynetdicom.collection import Collection
+from p2d.pacs.pynetdicom.contexts import CLASSES_PER_ASSOCIATION, GET, MOVE
+from p2d.pacs.pynetdicom.find import refusal
+from p2d.pacs.pynetdicom.identifiers import encoded
+from p2d.pacs.pynetdicom.store_scp import Delivery
+from p2d.pacs.query import PATIENT_ID, SOP_CLASS_UID, UNIQUE
+
+LIST_LENGTH: Final = 200
+"""UIDs in one request; what all archives tried took, well below the 65,534 bytes of a UI value."""
+
+_LOW: Final = 2
+_PENDING: Final = frozenset({0xFF00, 0xFF01})
+_DESTINATION_UNKNOWN: Final = 0xA801
+_POLL_SECONDS: Final = 0.02
+
+Request = dict[str, str]
+
+
+def requests(patient_id: PatientId, instances: Sequence[IdentifiedHeader], length: int) -> list[Request]:
+    """Return the keys of as few requests as needed: one for each series, at most *length* instances long."""
+    series: dict[tuple[str, str], list[str]] = {}
+    for header in instances:
+        key = (header.study_instance_uid, header.series_instance_uid)
+        series.setdefault(key, []).append(header.sop_instance_uid)
+    return [
+        {
+            PATIENT_ID: patient_id.value,
+            UNIQUE[Level.STUDY]: study,
+            UNIQUE[Level.SERIES]: one,
+            UNIQUE[Level.INSTANCE]: "\\".join(uids[start : start + length]),
+        }
+        for (study, one), uids in series.items()
+        for start in range(0, len(uids), length)
+    ]
+
+
+def by_classes(instances: Sequence[IdentifiedHeader]) -> list[tuple[frozenset[str], list[IdentifiedHeader]]]:
+    """Group *instances* so that the SOP classes of each group fit one association; unknown ones are one."""
+    by_class: dict[str, list[IdentifiedHeader]] = {}
+    for header in instances:
+        by_class.setdefault(text_of(header.elements, SOP_CLASS_UID), []).append(header)
+    groups = [(frozenset[str](), unknown)] if (unknown := by_class.pop("", [])) else []
+    classes = sorted(by_class)
+    for start in range(0, len(classes), CLASSES_PER_ASSOCIATION):
+        some = classes[start : start + CLASSES_PER_ASSOCIATION]
+        groups.append((frozenset(some), [header for one in some for header in by_class[one]]))
+    return groups
+
+
+def get(association: Association, keys: Request, collection: Collection) -> Iterator[IdentifiedInstance]:
+    """Yield what one C-GET brings; the archive's stores are answered on the same association.
+
+    Raises:
+        Unavailable: aborted, timed out or out of resources.
+        ProtocolViolation: a status that PS3.4 C.4.3.1.4 does not define.
+
+    """
+    context = association.context(*GET)
+    request = C_GET()
+    request.AffectedSOPClassUID = context.abstract_syntax
+    request.Priority = _LOW
+    request.Identifier = BytesIO(encoded("IMAGE", keys))
+    message_id = association.send(request, context)
+    while True:
+        received = association.receive()
+        if received is None:
+            continue
+        context_id, message = received
+        if isinstance(message, C_STORE) and message.is_valid_request:
+            instance = _answered(association, context_id, message, collection)
+            if instance is not None:
+                yield instance
+        elif _is_final(association.response(C_GET, message_id, message).Status, "C-GET"):
+            return
+
+
+def _answered(
+    association: Association, context_id: int, store: Any, collection: Collection
+) -> IdentifiedInstance | None:
+    uid = str(store.AffectedSOPInstanceUID)
+    context = association.contexts.get(context_id)
+    syntax = str(context.transfer_syntax[0]) if context is not None else ""
+    content = store.DataSet.getvalue()
+    status, instance = collection.receive(uid, str(store.AffectedSOPClassUID), syntax, content)
+    response = C_STORE()
+    response.MessageIDBeingRespondedTo = store.MessageID
+    response.AffectedSOPInstanceUID = store.AffectedSOPInstanceUID
+    response.AffectedSOPClassUID = store.AffectedSOPClassUID
+    response.Status = status
+    association.reply(response, context_id)
+    return instance
+
+
+def move(
+    association: Association, keys: Request, delivery: Delivery, destination: str, idle_seconds: float
+) -> Iterator[IdentifiedInstance]:
+    """Yield what one C-MOVE to *destination*, our own Storage SCP, brings.
+
+    Raises:
+        Unavailable: aborted, out of resources, or neither object nor answer for *idle_seconds*.
+        Misconfigured: the archive does not know our AE title as a destination.
+        ProtocolViolation: a status that PS3.4 C.4.2.1.5 does not define.
+
+    """
+    context = association.context(*MOVE)
+    request = C_MOVE()
+    request.AffectedSOPClassUID = context.abstract_syntax
+    request.MoveDestination = destination
+    request.Priority = _LOW
+    request.Identifier = BytesIO(encoded("IMAGE", keys))
+    message_id = association.send(request, context)
+    latest = time.monotonic()
+    is_final = False
+    while not is_final:
+        received = association.receive(_POLL_SECONDS)
+        if received is not None:
+            status = association.response(C_MOVE, message_id, received[1]).Status
+            is_final = _is_final(status, "C-MOVE")
+            latest = time.monotonic()
+        for instance in _waiting(delivery):
+            yield instance
+            latest = time.monotonic()
+        if time.monotonic() - latest > idle_seconds:
+            raise Unavailable("pacs", "C-MOVE brought nothing for too long", "try again later")
+
+
+def _waiting(delivery: Delivery) -> Iterator[IdentifiedInstance]:
+    while True:
+        try:
+            yield delivery.arrived.get_nowait()
+        except queue.Empty:
+            return
+
+
+def _is_final(status: int, operation: str) -> bool:
+    """Whether *status* ends a retrieve whose gaps the caller finds by comparing UIDs.
+
+    Raises:
+        Misconfigured: destination unknown.
+        Unavailable: out of resources.
+        ProtocolViolation: undefined.
+
+    """
+    if status in _PENDING:
+        return False
+    if status in {0x0000, 0xB000, 0xA702, 0xA900, 0xFE00} or status >> 12 == 0xC:  # noqa: PLR2004 - PS3.4 C.4.2.1.5
+        return True
+    if status == _DESTINATION_UNKNOWN:
+        raise Misconfigured(
+            "pacs",
+            "the archive does not know our AE title as a destination of C-MOVE",
+            "register calling_ae_title, store_host and store_port with the archive",
+        )
+    raise refusal(status, operation)

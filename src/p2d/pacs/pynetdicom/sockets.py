@@ -1,0 +1,58 @@
+"""What pynetdicom's sockets lack: no Nagle delay, prompt acknowledgement, a cap and a deadline per PDU."""
+
+import socket
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+LONGEST_PDU: Final = 131_072
+"""Maximum PDU length that P2D offers, in bytes (PS3.8 D.1)."""
+
+_SLACK: Final = 65_536
+_CHUNK: Final = 262_144
+
+
+def hardened(seconds: float) -> Callable[[Any], None]:
+    """Return a handler for pynetdicom's EVT_CONN_OPEN; *seconds* bound the reading of one PDU."""
+
+    def opened(event: Any) -> None:
+        wrapper = event.assoc.dul.socket
+        plain: socket.socket = wrapper.socket
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        wrapper.recv = receiver(plain, seconds)
+
+    return opened
+
+
+def receiver(plain: socket.socket, seconds: float) -> Callable[[int], bytearray]:
+    """Return a function that reads exactly *count* bytes, or fewer when the peer has closed.
+
+    It raises ``OSError``, upon which pynetdicom closes the connection, when a PDU claims more than P2D has
+    offered (plus slack for association items) or does not arrive whole in *seconds*.
+    """
+    acknowledge = getattr(socket, "TCP_QUICKACK", None)
+
+    def receive(count: int) -> bytearray:
+        if count > LONGEST_PDU + _SLACK:
+            raise ConnectionError("PDU longer than offered")
+        deadline = time.monotonic() + seconds
+        content = bytearray(count)
+        view = memoryview(content)
+        done = 0
+        while done < count:
+            if acknowledge is not None:
+                plain.setsockopt(socket.IPPROTO_TCP, acknowledge, 1)
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("PDU did not arrive in time")
+            plain.settimeout(left)
+            got = plain.recv_into(view[done : done + _CHUNK])
+            if not got:
+                view.release()
+                return content[:done]
+            done += got
+        plain.settimeout(seconds)
+        view.release()
+        return content
+
+    return receive

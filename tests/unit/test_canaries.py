@@ -136,6 +136,21 @@ def test_a_canary_is_found_in_a_duckdb_file_that_is_closed(tmp_path: Path) -> No
     assert {f.index for f in findings} == {0}
 
 
+def test_a_canary_is_found_in_databases_that_are_still_open(tmp_path: Path) -> None:
+    lite = sqlite3.connect(tmp_path / "identity.sqlite", isolation_level=None)
+    lite.execute("PRAGMA journal_mode = WAL")
+    lite.execute("CREATE TABLE kept (value TEXT)")
+    lite.execute("INSERT INTO kept VALUES (?)", (str(UID),))
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as connection:
+        connection.execute("CREATE TABLE kept (value TEXT)")
+        connection.execute("INSERT INTO kept VALUES (?)", [str(NAME)])
+
+        findings = scan([tmp_path], CANARIES)
+
+    lite.close()
+    assert {f.index for f in findings} == {0, 1}
+
+
 @pytest.mark.parametrize("character_set", ["ISO_IR 100", "ISO_IR 192"])
 def test_canaries_are_found_in_every_object_of_the_hospital(character_set: str, tmp_path: Path) -> None:
     hospital = generate(6, max_images=4, canary=True)

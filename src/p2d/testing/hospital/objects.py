@@ -196,7 +196,7 @@ def _add_pixels(ds: Dataset, instance: Instance) -> None:
         samples, photometric, bits = 3, "RGB", 8
         put(ds, PlanarConfiguration=0)
         patient = instance.series.study.patient
-        label = f"{patient.family}, {patient.given} *{patient.birth_date:%d.%m.%Y}"
+        label = f"{patient.family},\n{patient.given}\n*{patient.birth_date:%d.%m.%Y}"
         content = phantoms.sonogram(height, width, seed, instance.position, label).tobytes()
     elif code == "XA":
         bits = 8

@@ -1,5 +1,6 @@
 """Pixels from a seed: small phantoms in integer arithmetic, so that they are the same everywhere."""
 
+import unicodedata
 from functools import lru_cache
 from typing import Final, cast
 
@@ -8,6 +9,9 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 Pixels = npt.NDArray[np.uint16]
+_SPELLED_OUT: Final = str.maketrans(
+    {"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss", "ø": "oe"}
+)
 _AIR: Final = 24  # stored value of -1000 HU with an intercept of -1024
 
 
@@ -72,13 +76,21 @@ def activity(height: int, width: int, seed: int, position: int) -> Pixels:
 
 
 def sonogram(height: int, width: int, seed: int, position: int, label: str) -> npt.NDArray[np.uint8]:
-    """Return an RGB ultrasound sector with *label* burned in at the top left."""
+    """Return an RGB ultrasound sector with *label* burned in at the top left.
+
+    Umlauts are spelled out and accents dropped, as scanners do and the font demands.
+    """
     y, x = _grid(height, width)
     sector = (np.abs(x) < (y + 1100) // 2) & (y > -700)
     grey = np.where(sector, _noise(height, width, seed + position, 150) + 20, 0).astype(np.uint8)
     image = Image.fromarray(np.repeat(grey[:, :, np.newaxis], 3, axis=2))
-    ImageDraw.Draw(image).text((3, 2), label, fill=(255, 255, 255), font=_font())
+    ImageDraw.Draw(image).text((3, 2), _plain(label), fill=(255, 255, 255), font=_font())
     return np.asarray(image)
+
+
+def _plain(label: str) -> str:
+    decomposed = unicodedata.normalize("NFD", label.translate(_SPELLED_OUT))
+    return decomposed.encode("ascii", "ignore").decode()
 
 
 @lru_cache(maxsize=1)

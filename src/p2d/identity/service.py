@@ -5,14 +5,14 @@ the recorder fails there is no answer. The record holds client, domain, action a
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from p2d.identity.port import Domain, Failure, Identifier, Identity
 from p2d.identity.wire import MAX_ITEMS, VALUE, status_of
-from p2d.model.errors import InvalidRequest, P2DError, Refused
+from p2d.model.errors import InvalidRequest, Refused
 from p2d.model.ids import Pseudonym
 
 Outcome = Mapping[str, int]
@@ -29,22 +29,14 @@ class Asked:
     count: int
 
 
-class Finish(Protocol):
-    """Ends a record: ``result`` is ``ok`` or the title of an error, ``outcome`` counts items by status."""
-
-    def __call__(self, result: str, outcome: Outcome) -> None:
-        """Record how the call ended."""
-        ...
-
-
 class Recorder(Protocol):
-    """Keeps the audit record; called with the intent, returns what records the outcome."""
+    """Keeps the audit record of a call: intent when the ``with`` block is entered, outcome when it ends."""
 
-    def __call__(self, asked: Asked) -> Finish:
-        """Record the intent.
+    def __call__(self, asked: Asked) -> AbstractContextManager[Callable[[Outcome], None]]:
+        """Return the block's guard; what it yields takes the number of items by status.
 
         Raises:
-            Unavailable: it cannot be recorded, hence nothing may be answered.
+            Unavailable: on entry or exit, where it cannot be recorded; then nothing may be answered.
 
         """
         ...
@@ -62,14 +54,11 @@ class ForeignPatients(Protocol):
         ...
 
 
-def no_record(asked: Asked) -> Finish:
-    """Record nothing: for tests and the command line on identity's own machine."""
-
-    def finish(result: str, outcome: Outcome) -> None:
-        del result, outcome
-
+@contextmanager
+def no_record(asked: Asked) -> Iterator[Callable[[Outcome], None]]:
+    """Record nothing: for tests, and for the command line on identity's own machine."""
     del asked
-    return finish
+    yield lambda outcome: None  # noqa: ARG005 - dropped on purpose
 
 
 class IdentityService:
@@ -154,18 +143,11 @@ class ClientView:
 
     @contextmanager
     def _recorded(self, domain: str, action: str, count: int) -> Iterator[Counter[str]]:
-        finish = self._recorder(Asked(self._client, domain, action, count))
         outcome: Counter[str] = Counter()
-        try:
+        with self._recorder(Asked(self._client, domain, action, count)) as report:
             self._check(domain, action, count)
             yield outcome
-        except P2DError as error:
-            finish(error.title, {})
-            raise
-        except BaseException:
-            finish("Internal error", {})
-            raise
-        finish("ok", outcome)
+            report(outcome)
 
     def _check(self, domain: str, action: str, count: int) -> None:
         implied = action == "pseudonymise" and f"{domain}:{_RIGHT_OF_CREATE}" in self._rights

@@ -24,6 +24,16 @@ from p2d.web.identity.app import ClientSecret, create_app
 AUDIT_FILE: Final = "audit.jsonl"
 
 
+def read(path: Path) -> IdentitySettings:
+    """Return identity's settings file.
+
+    Raises:
+        Misconfigured: as ``read_settings``.
+
+    """
+    return read_settings(path, IdentitySettings)
+
+
 def open_identity_table(settings_path: Path) -> IdentityTable:
     """Return the own table that the identity settings at *settings_path* name, for a command on its machine.
 
@@ -32,7 +42,7 @@ def open_identity_table(settings_path: Path) -> IdentityTable:
 
     """
     forbid_core_dumps()
-    return _table(read_settings(settings_path, IdentitySettings))
+    return _table(read(settings_path))
 
 
 def build(settings: IdentitySettings) -> FastAPI:
@@ -66,7 +76,7 @@ def serve(settings_path: Path) -> None:
 
     """
     forbid_core_dumps()
-    settings = read_settings(settings_path, IdentitySettings)
+    settings = read(settings_path)
     serve_app(build(settings), settings.identity.host, settings.identity.port, "identity.port")
 
 

@@ -118,7 +118,7 @@ class Assertions:
         user, role, issued, expires, jti = (claims[name] for name in ("sub", "role", "iat", "exp", "jti"))
         now = self._clock()
         if not (
-            isinstance(jti, str) and 0 < len(jti) <= _LONGEST_USER and role in set(Role) and _is_user(user)
+            isinstance(jti, str) and 0 < len(jti) <= _LONGEST_USER and role in list(Role) and _is_user(user)
         ):
             raise _refused()
         if not (type(issued) is int and type(expires) is int and 0 < expires - issued <= _LONGEST_LIFE):

@@ -352,6 +352,14 @@ def test_canary_names_and_ids_belong_to_one_patient(canary_hospital: Hospital) -
     assert any(not word.isascii() for word in words)
 
 
+@pytest.mark.parametrize("count", [30, 800])
+def test_names_fit_their_elements(count: int) -> None:
+    made = generate(count, max_images=1, canary=True)
+
+    assert all(len(name) <= 64 for name in (*(p.name for p in made.patients), *made.physicians))
+    assert any("-" in p.family for p in made.patients)
+
+
 def test_canaries_cover_every_identifier(canary_hospital: Hospital) -> None:
     canaries = {*canary_hospital.canaries(), ""}
 

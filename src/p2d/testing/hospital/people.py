@@ -10,6 +10,7 @@ from p2d.testing.hospital.tables import column, rows
 
 _FAILING: Final = 0.2  # the share of heart-failure patients
 _PHYSICIANS: Final = 8
+_LONGEST: Final = 64  # characters of a component group of VR PN, and of LO, where names are repeated
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,9 @@ def _improbable(dice: Dice, count: int) -> list[tuple[str, str, str]]:
 
     def word() -> str:
         while True:
-            middles = ["middle"] * (1 + len(seen) // 600)  # longer words once the short ones run out
+            middles = ["middle"] * (
+                1 + (len(seen) > 600) + (len(seen) > 8000)
+            )  # longer words once the short ones run out
             made = "".join(dice.one(syllables[place]) for place in ["start", *middles, "end"])
             if len(made) >= 10 and made not in seen:
                 seen.add(made)
@@ -90,6 +93,8 @@ def _improbable(dice: Dice, count: int) -> list[tuple[str, str, str]]:
 
     names = []
     for index in range(count):
-        family = f"{word()}-{word()}" if index % 7 == 3 else word()
-        names.append((family, word(), "FM"[index % 2]))
+        family, given = word(), word()
+        if index % 7 == 3 and len(double := f"{family}-{word()}") + len(given) <= _LONGEST - 6:
+            family = double
+        names.append((family, given, "FM"[index % 2]))
     return names

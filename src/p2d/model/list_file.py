@@ -30,7 +30,9 @@ def parse_list(text: str) -> tuple[Target, ...]:
     try:
         rows = list(reader)
     except csv.Error:
-        raise InvalidRequest("list file", "is not CSV", "write one row a line, comma-separated, UTF-8") from None
+        raise InvalidRequest(
+            "list file", "is not CSV", "write one row a line, comma-separated, UTF-8"
+        ) from None
     targets = [_target(row, reader_line) for reader_line, row in enumerate(rows, start=2)]
     if not targets:
         raise InvalidRequest("list file", "is empty", "add one row for each pseudonym")

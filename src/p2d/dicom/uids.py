@@ -3,6 +3,8 @@
 import re
 from typing import Final
 
+from pydicom._uid_dict import UID_dictionary  # pydicom.uid.UID would warn about, and quote, malformed UIDs
+
 WELL_KNOWN_ROOT: Final = "1.2.840.10008."
 """Root of the UIDs that the standard itself registers (PS3.6 Annex A)."""
 
@@ -25,3 +27,18 @@ def is_uid(text: str) -> bool:
 def is_well_known(uid: str) -> bool:
     """Whether the standard registers this UID (SOP classes, transfer syntaxes, coding schemes …)."""
     return uid.startswith(WELL_KNOWN_ROOT) and is_uid(uid)
+
+
+def registered_name(uid: str) -> str:
+    """Return the name that PS3.6 Annex A registers for *uid*, or an empty string."""
+    return UID_dictionary[uid][0] if uid in UID_dictionary else ""
+
+
+def is_sop_class(uid: str) -> bool:
+    """Whether PS3.6 Annex A registers *uid* as a SOP class."""
+    return uid in UID_dictionary and UID_dictionary[uid][1] == "SOP Class"
+
+
+def is_transfer_syntax(uid: str) -> bool:
+    """Whether PS3.6 Annex A registers *uid* as a transfer syntax."""
+    return uid in UID_dictionary and UID_dictionary[uid][1] == "Transfer Syntax"

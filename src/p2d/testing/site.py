@@ -1,0 +1,166 @@
+"""A whole site for system tests and benchmarks: archive, processes, clinical facts loaded, the truth."""
+
+import csv
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from p2d.flows.gateway.pseudonymise import pseudonymise_clinical
+from p2d.flows.research.gateway_client import GatewayClient
+from p2d.identity.http import HttpIdentity
+from p2d.identity.keys import read_key_file
+from p2d.identity.table import IdentityTable
+from p2d.jobs.ledger import Ledger
+from p2d.model.errors import P2DError, Unavailable
+from p2d.model.ids import Pseudonym
+from p2d.model.level import Kind
+from p2d.model.request import Target
+from p2d.pacs.pynetdicom.connector import DimseArchive
+from p2d.settings.gateway import Archive
+from p2d.testing.comparison import Truth, differences
+from p2d.testing.hospital import Hospital, Instance
+from p2d.testing.installation import ArchiveAddress, Installation, free_ports, install
+from p2d.testing.processes import Process, Processes
+from p2d.warehouse.clinical import read_clinical
+from p2d.warehouse.http import HttpWarehouse
+
+_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Site:
+    """A running site below ``folder``; ``patients`` are all pseudonyms, ``list_file`` lists them."""
+
+    folder: Path
+    hospital: Hospital = field(repr=False)
+    installation: Installation
+    processes: Processes = field(repr=False)
+    truth: Truth = field(repr=False)
+    patients: tuple[str, ...] = field(repr=False)
+    list_file: Path
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """Every patient as a target of a request."""
+        return tuple(Target(Kind.PATIENT, Pseudonym(patient)) for patient in self.patients)
+
+    @property
+    def database(self) -> Path:
+        """The warehouse's DuckDB file; only readable while the warehouse is stopped."""
+        return self.installation.folder / "warehouse" / "warehouse.duckdb"
+
+    def ledger(self) -> Ledger:
+        """Return the gateway's ledger, opened beside the gateway."""
+        return Ledger(self.installation.folder / "gateway" / "ledger.sqlite")
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run ``p2d`` with *arguments* to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "p2d", *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
+        )
+
+    def extract(self, choice: str, scope: str) -> subprocess.CompletedProcess[str]:
+        """Run ``p2d extract`` over every patient."""
+        settings = str(self.installation.settings("gateway"))
+        arguments = ("extract", str(self.list_file), "--settings", settings)
+        return self.command(*arguments, "--choice", choice, "--scope", scope)
+
+    def differences(self, basic: Mapping[str, Instance], extended: Mapping[str, Instance]) -> list[str]:
+        """Compare every row of the warehouse with the truth (stops and restarts the warehouse)."""
+        self.processes["warehouse"].stop()
+        try:
+            return differences(self.database, self.truth, basic, extended)
+        finally:
+            self.processes.restart("warehouse")
+
+    def client(self) -> GatewayClient:
+        """Return the warehouse's client of the gateway."""
+        made = self.installation
+        return GatewayClient.connect(made.url("gateway"), made.secret("service"), made.private_key, _SECONDS)
+
+
+@contextmanager
+def running_site(folder: Path, hospital: Hospital, archive: ArchiveAddress) -> Iterator[Site]:
+    """Install and start a site whose archive already holds *hospital*, and load its clinical facts.
+
+    Raises:
+        Unavailable: a process did not start.
+
+    """
+    with ExitStack() as stack:
+        installation = install(folder / "p2d", archive)
+        processes = stack.enter_context(Processes(installation))
+        (folder / "hospital").mkdir(exist_ok=True)
+        hospital.write_clinical(folder / "hospital")
+        clinical = folder / "clinical"
+        identity = HttpIdentity(
+            installation.url("identity"), installation.secret("identity-client"), _SECONDS
+        )
+        stack.callback(identity.close)
+        pseudonymise_clinical(folder / "hospital", clinical, identity)
+        warehouse = HttpWarehouse(installation.url("warehouse"), installation.secret("loader"), _SECONDS)
+        for batch in read_clinical(clinical).batches:
+            warehouse.load(batch)
+        keys = read_key_file(folder / "p2d" / "identity" / "identity.key")
+        table = IdentityTable(folder / "p2d" / "identity" / "identity.sqlite", keys)
+        stack.callback(table.close)
+        with (clinical / "patient.csv").open(encoding="utf-8", newline="") as stream:
+            patients = tuple(row["patient"] for row in csv.DictReader(stream))
+        listed = folder / "patients.csv"
+        listed.write_text("pseudonym\n" + "\n".join(patients) + "\n", encoding="utf-8")
+        yield Site(folder, hospital, installation, processes, Truth(hospital, keys, table), patients, listed)
+
+
+@contextmanager
+def hospital_archive(
+    folder: Path, *, patients: int, seed: int, max_images: int, canary: bool = False
+) -> Iterator[ArchiveAddress]:
+    """Serve a synthetic hospital by the test archive in a process of its own.
+
+    Raises:
+        Unavailable: it did not start; its log says why.
+
+    """
+    (port,) = free_ports(1)
+    command = [sys.executable, "-m", "p2d.testing.hospital_archive", "--port", str(port)]
+    command += ["--patients", str(patients), "--seed", str(seed), "--max-images", str(max_images)]
+    command += ["--ae-title", "TESTPACS", *(["--canary"] if canary else [])]
+    folder.mkdir(parents=True, exist_ok=True)
+    process = Process("archive", command, folder / "archive.log")
+    try:
+        address = ArchiveAddress(port, "TESTPACS")
+        wait_for_archive(address, process)
+        yield address
+    finally:
+        process.stop()
+
+
+def wait_for_archive(address: ArchiveAddress, process: Process) -> None:
+    """Wait until the archive of *process* answers a C-ECHO.
+
+    Raises:
+        Unavailable: it ended, or does not answer within a minute.
+
+    """
+    settings = Archive(
+        host=address.host, port=address.port, called_ae_title=address.called_ae_title, connect_seconds=1
+    )
+    deadline = time.monotonic() + 60
+    with DimseArchive(settings) as probe:
+        while True:
+            try:
+                probe.echo()
+            except P2DError:
+                if time.monotonic() > deadline or not process.is_alive:
+                    raise Unavailable("archive", "did not start", f"read {process.log}") from None
+                time.sleep(0.1)
+            else:
+                return

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2d.export.directory import Exported, write_clinical, write_images
-from p2d.export.names import file_name
-from p2d.model.errors import InvalidRequest, Unavailable
+from p2d.export.directory import Exported, ImageDirectory, write_clinical, write_images
+from p2d.export.manifest import MANIFEST, WITHHELD, encode, file_line, withheld_line
+from p2d.export.names import file_name, is_file_name
+from p2d.export.zip import Member, stream_zip
+from p2d.model.errors import InvalidRequest, ProtocolViolation, Unavailable
 from p2d.model.header import Element
 from p2d.model.ids import Pseudonym
 from p2d.model.level import Level, Output
@@ -51,7 +53,7 @@ def test_files_are_named_by_pseudonyms_and_listed(tmp_path: Path) -> None:
     assert (tmp_path / "P4X7/2.25.1/2.25.2/2.25.3.dcm").read_bytes() == b"image"
     (line,) = lines(tmp_path / "manifest.csv")
     assert line["file"] == "P4X7/2.25.1/2.25.2/2.25.3.dcm"
-    assert (line["modality"], line["sha256"]) == ("CT", hashlib.sha256(b"image").hexdigest())
+    assert (line["Modality"], line["sha256"]) == ("CT", hashlib.sha256(b"image").hexdigest())
     assert [item["reason"] for item in lines(tmp_path / "withheld.csv")] == ["burned-in text possible"]
 
 
@@ -169,6 +171,7 @@ def test_a_name_is_made_of_pseudonyms_or_refused(part: str, text: str) -> None:
     except InvalidRequest:
         return
 
+    assert is_file_name(name)
     assert name.count("/") == 3
     assert not any(piece in {"", ".", ".."} or piece.startswith(".") for piece in name.split("/"))
 
@@ -194,3 +197,50 @@ def test_the_clinical_table_does_not_follow_a_link(tmp_path: Path) -> None:
         write_clinical(tmp_path / "clinical.csv", ["patient"], [])
 
     assert not (tmp_path / "elsewhere").exists()
+
+
+def packed(path: Path, item: ReleasedInstance, *, name: str = "", digest_of: bytes = b"") -> Path:
+    name = name or file_name(item.header, Output.DICOM)
+    line = file_line(item.header, name, digest_of or item.content)
+    members = [
+        Member(name, item.content),
+        Member("manifest.csv", encode(MANIFEST, [line])),
+        Member("withheld.csv", encode(WITHHELD, [withheld_line(withheld(9))])),
+    ]
+    path.write_bytes(b"".join(stream_zip(members)))
+    return path
+
+
+def test_a_download_is_unpacked_to_the_same_layout(tmp_path: Path) -> None:
+    download = packed(tmp_path / "images.zip", released(3))
+
+    with ImageDirectory(tmp_path / "out") as directory:
+        directory.unpack(download)
+        done = directory.finish()
+
+    assert done == Exported(written=1, kept=0, withheld=1)
+    assert write_images(tmp_path / "out", [released(3)], Output.DICOM).kept == 1
+
+
+def test_a_download_with_another_digest_is_refused(tmp_path: Path) -> None:
+    download = packed(tmp_path / "images.zip", released(3), digest_of=b"other")
+
+    with ImageDirectory(tmp_path / "out") as directory, pytest.raises(ProtocolViolation, match="digest"):
+        directory.unpack(download)
+
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_download_that_names_another_place_is_refused(tmp_path: Path) -> None:
+    download = packed(tmp_path / "images.zip", released(3), name="elsewhere/a.dcm")
+
+    with ImageDirectory(tmp_path / "out") as directory, pytest.raises(ProtocolViolation, match="pseudonym"):
+        directory.unpack(download)
+
+
+def test_a_download_that_is_not_whole_is_refused(tmp_path: Path) -> None:
+    download = packed(tmp_path / "images.zip", released(3))
+    download.write_bytes(download.read_bytes()[:-30])
+
+    with ImageDirectory(tmp_path / "out") as directory, pytest.raises(ProtocolViolation, match="whole"):
+        directory.unpack(download)

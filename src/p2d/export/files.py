@@ -1,0 +1,90 @@
+"""Files below a directory: whole or not at all, no link followed, nothing of others overwritten.
+
+Functions take descriptors of open directories, so that a folder swapped for a link meanwhile leads nowhere.
+"""
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+from p2d.model.errors import InvalidRequest, Unavailable
+
+OPEN_ROOT: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+ELSEWHERE: Final = "export to an empty directory, or to the one of the same export"
+_OPEN_FOLDER: Final = OPEN_ROOT | os.O_NOFOLLOW
+_CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@contextmanager
+def trouble() -> Iterator[None]:
+    """Say which of the two families a failure of the file system belongs to."""
+    try:
+        yield
+    except (FileExistsError, NotADirectoryError, IsADirectoryError):
+        raise InvalidRequest("directory", "a name of the export is taken", ELSEWHERE) from None
+    except OSError as error:
+        problem = f"cannot be written: {os.strerror(error.errno or 0)}"
+        raise Unavailable("directory", problem, "check space and permissions, then run it again") from None
+
+
+@contextmanager
+def folder_below(root: int, names: Sequence[str]) -> Iterator[int]:
+    """Open the folder *names* below *root*, making what is absent and following no link."""
+    with contextlib.ExitStack() as opened:
+        current = root
+        for name in names:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(name, 0o700, dir_fd=current)
+            try:
+                current = os.open(name, _OPEN_FOLDER, dir_fd=current)
+            except OSError:
+                raise NotADirectoryError from None  # a link, or a file of that name
+            opened.callback(os.close, current)
+        yield current
+
+
+def is_equal(folder: int, leaf: str, content: bytes) -> bool:
+    """Whether *leaf* holds *content*; a link or a file with other content is not ours to touch."""
+    try:
+        found = os.stat(leaf, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    if not stat.S_ISREG(found.st_mode) or found.st_size != len(content):
+        raise FileExistsError
+    if read_file(folder, leaf) != content:
+        raise FileExistsError
+    return True
+
+
+def read_file(folder: int, leaf: str) -> bytes:
+    """Return what the regular file *leaf* holds."""
+    with open(os.open(leaf, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder), "rb") as file:  # noqa: PTH123 - opens a descriptor
+        return file.read()
+
+
+def write_new(folder: int, leaf: str, content: bytes) -> None:
+    """Write *leaf* whole or not at all: beside it first, then to the disk, then by rename."""
+    part = f".{leaf}.part"  # one name, so that an attempt removes what a killed one left
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(part, dir_fd=folder)
+    try:
+        with open(os.open(part, _CREATE, 0o600, dir_fd=folder), "wb") as file:  # noqa: PTH123 - opens a descriptor
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(part, leaf, src_dir_fd=folder, dst_dir_fd=folder)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(part, dir_fd=folder)
+        raise
+
+
+def replace_file(folder: int, leaf: str, content: bytes) -> None:
+    """Write *leaf* whole, over an earlier one if that is a regular file."""
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISREG(os.stat(leaf, dir_fd=folder, follow_symlinks=False).st_mode):
+            raise FileExistsError
+    write_new(folder, leaf, content)

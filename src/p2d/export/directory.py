@@ -123,8 +123,10 @@ class ImageDirectory:
 
         """
         with trouble():
-            for leaf, lines in (("manifest.csv", self._files), ("withheld.csv", self._withheld)):
-                replace_file(self._root, leaf, encode(_LISTS[leaf], (lines[key] for key in sorted(lines))))
+            files = [self._files[key] for key in sorted(self._files)]
+            withheld = [self._withheld[key] for key in sorted(self._withheld)]
+            replace_file(self._root, "manifest.csv", encode(MANIFEST, files))
+            replace_file(self._root, "withheld.csv", encode(WITHHELD, withheld))
             os.fsync(self._root)
         return Exported(self._written, self._kept, len(self._withheld))
 

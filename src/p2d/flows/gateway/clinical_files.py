@@ -22,7 +22,7 @@ Cell = str | int | None
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of an input file; cells are trimmed of spaces, ``text`` columns excepted by ``raw``."""
+    """One row of an input file and the line it begins on."""
 
     file: str
     line: int
@@ -98,12 +98,15 @@ def read_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
             reader = csv.reader(stream, strict=True)
             header = next(reader, [])
             _check_header(path.name, header, columns)
+            line = reader.line_num
             for cells in reader:
-                line = reader.line_num
                 if len(cells) != len(header):
                     problem = f"has {len(cells)} cells instead of {len(header)}"
-                    raise InvalidRequest(f"{path.name} line {line}", problem, "quote cells that hold a comma")
-                yield Row(path.name, line, dict(zip(header, cells, strict=True)))
+                    raise InvalidRequest(
+                        f"{path.name} line {line + 1}", problem, "quote cells that hold a comma"
+                    )
+                yield Row(path.name, line + 1, dict(zip(header, cells, strict=True)))
+                line = reader.line_num
     except OSError:
         remedy = f"the folder needs it, if only with its header: {','.join(columns)}"
         raise InvalidRequest(path.name, "is not readable", remedy) from None

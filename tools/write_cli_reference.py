@@ -17,9 +17,8 @@ Written by `make docs` from the commands' own `--help`; do not edit. Exit codes:
 
 def commands(command: click.Command, parent: click.Context | None, name: str) -> Iterator[tuple[str, str]]:
     """Yield (command line, help text) of *command* and everything below it."""
-    context = click.Context(
-        command, parent=parent, info_name=name, terminal_width=WIDTH, max_content_width=WIDTH
-    )
+    settings = {"terminal_width": WIDTH, "max_content_width": WIDTH, **command.context_settings}
+    context = click.Context(command, parent=parent, info_name=name, **settings)
     with context:
         yield context.command_path, command.get_help(context)
         if isinstance(command, click.Group):

@@ -40,10 +40,12 @@ class StudyLine:
 def read_studies(cursor: duckdb.DuckDBPyConnection, patient: str) -> tuple[StudyLine, ...]:
     """Return the studies of *patient*, oldest first, each with its series in order of their numbers."""
     studies = cursor.execute(
-        'SELECT s.study_key, s.study, s.accession, c."case", s.link_method, s."StudyDate", s."StudyDescription", '
+        'SELECT s.study_key, s.study, s.accession, c."case", s.link_method, s."StudyDate", '
+        's."StudyDescription", '
         's."ModalitiesInStudy", s.flags, (SELECT list(d.document ORDER BY d.document) FROM study_document l '
         "JOIN document d USING (document_key) WHERE l.study_key = s.study_key) "
-        "FROM study s JOIN patient p USING (patient_key) LEFT JOIN clinical_case c ON c.case_key = s.case_key "
+        "FROM study s JOIN patient p USING (patient_key) "
+        "LEFT JOIN clinical_case c ON c.case_key = s.case_key "
         'WHERE p.patient = $1 ORDER BY s."StudyDate" NULLS LAST, s.study',
         [patient],
     ).fetchall()
@@ -70,5 +72,11 @@ def _study(row: tuple[Any, ...], series: list[tuple[Any, ...]]) -> StudyLine:
         modalities=modalities,
         reports=tuple(row[9] or ()),
         flags=tuple((row[8] or "").split()),
-        series=tuple(SeriesLine(*line[1:8], flags=tuple((line[8] or "").split())) for line in series),
+        series=tuple(_series(line) for line in series),
     )
+
+
+def _series(row: tuple[Any, ...]) -> SeriesLine:
+    _, series, modality, number, description, body_part, instances, extended_scope, flags = row
+    listed = tuple((flags or "").split())
+    return SeriesLine(series, modality, number, description, body_part, instances, extended_scope, listed)

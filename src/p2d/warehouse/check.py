@@ -5,7 +5,8 @@ text still holds a name; that is the work of de-identification and of ``p2d iden
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ _OLDEST: Final = 91  # years; ages over 89 are aggregated by the de-identificati
 _EARLIEST: Final = date(1900, 1, 1)
 _LATEST_YEARS: Final = 11  # a shift reaches ten years into the future at most
 _UID: Final = r"^2\.25\.(0|[1-9][0-9]{0,38})$"
+_WORD: Final = r"^\pL[\pL\pN _./%()+-]{0,79}$"
 _BATCH_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _REMEDY: Final = "load pseudonymised data only (clinical data: p2d identity pseudonymise)"
 
@@ -47,10 +49,10 @@ _REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
     "header": ("patient", "study", "path", "keyword", "vr", "item"),
 }
 _FORMS: Final = (
-    ("patient", "sex", r"^[MFODUX]$"),
-    ("case", "type", r"^[\pL0-9 _.-]{1,40}$"),
-    ("document", "kind", r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$"),
-    ("fact", "attribute", r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$"),
+    ("patient", "sex", r"^[A-Za-z]{1,16}$"),
+    ("case", "type", _WORD),
+    ("document", "kind", _WORD),
+    ("fact", "attribute", _WORD),
     ("instance", "scope", r"^(basic|extended)$"),
     ("instance", "SOPClassUID", r"^[0-9.]{0,64}$"),
     ("header", "path", r"^([0-9A-F]{8}\[[0-9]{1,6}\]\.)*[0-9A-F]{8}$"),
@@ -80,6 +82,20 @@ def is_accession(text: str) -> bool:
     return len(text) == _ACCESSION_LENGTH and text[0] == "A" and has_valid_check(text)
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Rows of a table that may not enter: a boolean for every row, true where it may not."""
+
+    column: str
+    bad: Any
+    problem: str
+
+    def rows(self) -> list[int]:
+        """Return the indices of the rows that may not enter."""
+        found = np.flatnonzero(np.asarray(pc.fill_null(self.bad, False)))
+        return [int(index) for index in found]
+
+
 def check(batch: Batch, patient_form: str | None = None) -> None:
     """Return if every value of *batch* may enter the warehouse.
 
@@ -97,87 +113,80 @@ def check(batch: Batch, patient_form: str | None = None) -> None:
             raise InvalidRequest("tables", "hold an unknown table or column", f"send {', '.join(SCHEMAS)}")
         if table.schema.types != SCHEMAS[name].types:
             raise InvalidRequest(name, "has a column of another type", "use p2d.warehouse.batch.SCHEMAS")
-    is_patient = patient_rule(patient_form)
     for name, table in batch.tables.items():
-        _check_ids(name, table, is_patient)
-        _check_dates(name, table)
-    if "header" in batch.tables:
-        _check_header(batch.tables["header"])
-    for name, table in batch.tables.items():
+        for finding in findings(name, table, patient_form):
+            rows = finding.rows()
+            if rows:
+                field, problem = f"{name}.{finding.column}", f"row {rows[0] + 1}: {finding.problem}"
+                raise InvalidRequest(field, f"{problem}; {len(rows)} row(s) in all", _REMEDY)
         _check_unique(name, table)
 
 
-def refuse_rows(table: str, column: str, bad: Any, problem: str, remedy: str = _REMEDY) -> None:
-    """Raise if *bad*, a boolean array with one value a row, is true anywhere.
-
-    Raises:
-        InvalidRequest: names table, column, the first such row (counted from 1) and their number.
-
-    """
-    rows = np.flatnonzero(np.asarray(pc.fill_null(bad, False)))  # noqa: FBT003 - pyarrow's signature
-    if rows.size:
-        raise InvalidRequest(
-            f"{table}.{column}", f"row {rows[0] + 1}: {problem}; {rows.size} row(s) in all", remedy
-        )
+def findings(name: str, table: pa.Table, patient_form: str | None = None) -> Iterator[Finding]:
+    """Yield what is wrong with the values of the table *name*, most telling first."""
+    yield from _ids(name, table, patient_rule(patient_form))
+    yield from _dates(name, table)
+    if name == "header":
+        yield from _header(table)
 
 
-def _check_ids(name: str, table: pa.Table, is_patient: Callable[[str], bool]) -> None:
+def _ids(name: str, table: pa.Table, is_patient: Callable[[str], bool]) -> Iterator[Finding]:
     for column in _REQUIRED[name]:
-        refuse_rows(name, column, pc.is_null(table[column]), "is empty")
+        yield Finding(column, pc.is_null(table[column]), "is empty")
     rules = (("patient", is_patient), ("case", is_case), ("accession", is_accession))
     for column, rule in rules:
         if column in table.column_names:
-            bad = [text for text in pc.unique(table[column]).to_pylist() if text is not None and not rule(text)]
-            refuse_rows(name, column, pc.is_in(table[column], pa.array(bad, pa.string())), "is not a pseudonym")
+            bad = [t for t in pc.unique(table[column]).to_pylist() if t is not None and not rule(t)]
+            yield Finding(column, pc.is_in(table[column], pa.array(bad, pa.string())), "is not a pseudonym")
     for column in _UIDS.get(name, ()):
-        refuse_rows(name, column, _mismatch(table[column], _UID), "is not a derived UID")
+        yield Finding(column, _mismatch(table[column], _UID), "is not a derived UID")
     for form_table, column, form in _FORMS:
         if form_table == name:
-            refuse_rows(name, column, _mismatch(table[column], form), "does not have the form of its kind")
-    if name == "fact":
-        number = table["number"]
-        refuse_rows(name, "number", pc.invert(pc.is_finite(number)), "is not a finite number", "leave it out")
+            yield Finding(column, _mismatch(table[column], form), "does not have the form of its kind")
+    if name in {"fact", "header"}:
+        yield Finding("number", pc.invert(pc.is_finite(table["number"])), "is not a finite number")
 
 
-def _check_dates(name: str, table: pa.Table) -> None:
+def _dates(name: str, table: pa.Table) -> Iterator[Finding]:
     today = datetime.now(tz=UTC).date()
     if name == "patient":
         year = table["birth_year"]
-        bad = pc.or_(pc.less(year, today.year - _OLDEST), pc.greater(year, today.year))
-        refuse_rows(name, "birth_year", bad, f"is before {today.year - _OLDEST} or in the future")
+        bad = pc.or_(pc.less(year, today.year - _OLDEST), pc.greater(year, today.year + _LATEST_YEARS))
+        yield Finding("birth_year", bad, f"is before {today.year - _OLDEST} or in the future")
     if name not in {"case", "document", "fact"}:
         return  # strange dates of the archive are kept as they are
     latest = date(today.year + _LATEST_YEARS, 12, 31)
-    for column in {"start", "end", "date"} & set(table.column_names):
+    for column in sorted({"start", "end", "date"} & set(table.column_names)):
         day = table[column]
         first, last = pa.scalar(_EARLIEST, pa.date32()), pa.scalar(latest, pa.date32())
-        refuse_rows(name, column, pc.or_(pc.less(day, first), pc.greater(day, last)), "is out of range")
+        yield Finding(column, pc.or_(pc.less(day, first), pc.greater(day, last)), "is out of range")
     if name == "case":
-        refuse_rows(name, "end", pc.less(table["end"], table["start"]), "is before the case's start")
+        yield Finding("end", pc.less(table["end"], table["start"]), "is before the case's start")
 
 
-def _check_header(table: pa.Table) -> None:
+def _header(table: pa.Table) -> Iterator[Finding]:
     path, vr, text, keyword = (table[column] for column in ("path", "vr", "text", "keyword"))
     private = pc.match_substring_regex(path, r"(^|\.)[0-9A-F]{3}[13579BDF]")
-    refuse_rows("header", "path", private, "is an element of a private group", "remove private elements")
+    yield Finding("path", private, "is an element of a private group")
     valued = pc.or_(
-        pc.and_(pc.is_valid(text), pc.not_equal(text, "")),
+        pc.and_(pc.is_valid(text), pc.fill_null(pc.not_equal(text, ""), False)),
         pc.or_(pc.is_valid(table["date"]), pc.is_valid(table["number"])),
     )
     birth = pc.or_(pc.ends_with(path, "00100030"), pc.equal(keyword, "PatientBirthDate"))
-    refuse_rows("header", "path", pc.and_(birth, valued), "holds a birth date")
-    other = pc.and_(valued, pc.fill_null(pc.not_equal(text, table["patient"]), True))  # noqa: FBT003 - pyarrow
+    yield Finding("path", pc.and_(birth, valued), "holds a birth date")
+    other = pc.and_(valued, pc.fill_null(pc.not_equal(text, table["patient"]), True))
     patient_id = pc.or_(pc.ends_with(path, "00100020"), pc.equal(keyword, "PatientID"))
     named = pc.or_(pc.equal(vr, "PN"), patient_id)
-    refuse_rows("header", "text", pc.and_(named, other), "holds a name or patient id other than the pseudonym")
+    yield Finding("text", pc.and_(named, other), "holds a name or patient id other than the pseudonym")
     uids = pc.match_substring_regex(keyword, r"(InstanceUID|FrameOfReferenceUID)$")
-    foreign = pc.and_(valued, pc.invert(pc.fill_null(_known_uid(text), False)))  # noqa: FBT003 - pyarrow
-    refuse_rows("header", "text", pc.and_(uids, foreign), "holds a UID that is not derived")
+    foreign = pc.and_(valued, pc.invert(pc.fill_null(_known_uid(text), False)))
+    yield Finding("text", pc.and_(uids, foreign), "holds a UID that is not derived")
     numbers = pc.equal(keyword, "AccessionNumber")
-    for value in pc.unique(pc.filter(text, pc.fill_null(numbers, False))).to_pylist():  # noqa: FBT003 - pyarrow
-        if value and not is_accession(value):
-            bad = pc.and_(numbers, pc.equal(text, value))
-            refuse_rows("header", "text", bad, "holds an accession number that is not a pseudonym")
+    found = pc.unique(pc.filter(text, pc.fill_null(numbers, False))).to_pylist()
+    bad = pa.array([value for value in found if value and not is_accession(value)], pa.string())
+    yield Finding(
+        "text", pc.and_(numbers, pc.is_in(text, bad)), "holds an accession number that is not a pseudonym"
+    )
 
 
 def _known_uid(text: Any) -> Any:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import duckdb
 
@@ -103,13 +103,11 @@ class DuckDbWarehouse:
         """Return what can be asked for."""
         with self._cursor() as cursor:
             rows = cursor.execute(
-                "SELECT kind, name, list(unit), bool_or(has_number), bool_or(has_text) FROM attribute GROUP BY ALL"
+                "SELECT kind, name, list(unit), bool_or(has_number), bool_or(has_text) "
+                "FROM attribute GROUP BY ALL"
             ).fetchall()
-        facts = {n: _row_attribute(n, Source.FACT, u, number, text) for k, n, u, number, text in rows if k == "fact"}
-        headers = {
-            n: _row_attribute(n, Source.HEADER, u, number, text) for k, n, u, number, text in rows if k == "header"
-        }
-        return Catalogue(facts, headers, frozenset(name for kind, name, *_ in rows if kind == "document"))
+        documents = frozenset(name for kind, name, *_ in rows if kind == "document")
+        return Catalogue(_attributes(rows, Source.FACT), _attributes(rows, Source.HEADER), documents)
 
     def count(self, query: Query) -> Counts:
         """Return the numbers of *query*.
@@ -167,9 +165,7 @@ class DuckDbWarehouse:
             raise
         return Receipt(batch.batch_id, content, rows)
 
-    def _ask(
-        self, query: Query, read: Callable[[duckdb.DuckDBPyConnection, Catalogue], _T]
-    ) -> _T:
+    def _ask(self, query: Query, read: Callable[[duckdb.DuckDBPyConnection, Catalogue], _T]) -> _T:
         catalogue = self.catalogue()
         with self._cursor() as cursor:
             clock = threading.Timer(self._query_seconds, cursor.interrupt)
@@ -222,7 +218,9 @@ def _open(path: Path | None) -> duckdb.DuckDBPyConnection:
         remedy = "stop the other process, or correct path and permissions"
         raise Misconfigured(field, f"cannot be opened ({type(error).__name__})", remedy) from None
     if versions != [(SCHEMA_VERSION,)]:
-        raise Misconfigured(field, "was written by another version", f"this one reads version {SCHEMA_VERSION}")
+        raise Misconfigured(
+            field, "was written by another version", f"this one reads version {SCHEMA_VERSION}"
+        )
     return database
 
 
@@ -237,6 +235,11 @@ def _receipt(cursor: duckdb.DuckDBPyConnection, batch_id: str) -> Receipt | None
     return Receipt(batch_id, rows[0][0], json.loads(rows[0][1])) if rows else None
 
 
-def _row_attribute(name: str, source: Source, units: list[str], has_number: bool, has_text: bool) -> Attribute:  # noqa: FBT001 - a row of the catalogue
+def _attributes(rows: list[tuple[Any, ...]], source: Source) -> dict[str, Attribute]:
+    """Return the catalogue's rows (kind, name, units, has_number, has_text) of *source* by name."""
     frame = Frame.SERIES if source is Source.HEADER else Frame.PATIENT
-    return Attribute(name, source, frame, units=frozenset(units), has_number=has_number, has_text=has_text)
+    return {
+        name: Attribute(name, source, frame, units=frozenset(units), has_number=number, has_text=text)
+        for kind, name, units, number, text in rows
+        if kind == source
+    }

@@ -1,4 +1,4 @@
-"""What a load leaves to be drawn together: provenance, catalogue, coverage, study ↔ report, study → case, issues.
+"""What a load leaves to be drawn together: provenance, catalogue, coverage, links, issues.
 
 Runs inside the load's transaction and touches the batch's patients only. A study finds its case by the first
 of: its accession's reports, where they name exactly one case; the case of its AdmissionID; its date, where it
@@ -21,7 +21,7 @@ WHERE s.archive IS NOT NULL AND NOT EXISTS (
   SELECT 1 FROM study_archive a WHERE a.study_key = st.study_key AND a.archive = s.archive)
 """
 
-# A series whose header rows belong to itself, or one of whose instances has an extended header, was extracted.
+# A series with header rows, or one of whose instances was read as a whole, is extracted.
 _EXTENDED_SERIES: Final = """
 UPDATE series SET extended_run = seen.run, extended_scope = seen.scope FROM (
   SELECT se.series_key,
@@ -43,9 +43,11 @@ WHEN NOT MATCHED THEN INSERT (kind, name, unit, has_number, has_text)
 """
 _CATALOGUE_PARTS: Final = {
     "fact": """SELECT 'fact' AS kind, attribute AS name, coalesce(unit, '') AS unit,
-        bool_or("number" IS NOT NULL) AS has_number, bool_or("text" IS NOT NULL OR code IS NOT NULL) AS has_text
+        bool_or("number" IS NOT NULL) AS has_number,
+        bool_or("text" IS NOT NULL OR code IS NOT NULL) AS has_text
         FROM staged_fact GROUP BY ALL""",
-    "document": """SELECT 'document' AS kind, kind AS name, '' AS unit, false AS has_number, true AS has_text
+    "document": """SELECT 'document' AS kind, kind AS name, '' AS unit,
+        false AS has_number, true AS has_text
         FROM staged_document GROUP BY ALL""",
     "header": """SELECT 'header' AS kind, keyword AS name, '' AS unit,
         bool_or("number" IS NOT NULL) AS has_number, bool_or("text" IS NOT NULL) AS has_text
@@ -101,7 +103,8 @@ SELECT unnest(string_split(t.flags, ' ')) AS kind, '{level}' AS "level", t.patie
 FROM {level} t JOIN touched USING (patient_key) WHERE t.flags IS NOT NULL
 """
 _AMBIGUOUS: Final = """
-SELECT 'accession_several_cases', 'study', s.patient_key, s.study FROM study s JOIN touched USING (patient_key)
+SELECT 'accession_several_cases', 'study', s.patient_key, s.study FROM study s
+JOIN touched USING (patient_key)
 JOIN study_document l USING (study_key) JOIN document d USING (document_key)
 GROUP BY ALL HAVING count(DISTINCT d.case_key) > 1
 UNION ALL

@@ -36,7 +36,9 @@ _MANIFEST: Final = "manifest.json"
 _MANIFEST_FIELDS: Final = ("batch_id", "source", "run_id", "digest")
 _MANIFEST_BYTES: Final = 64 * 1024
 _ROW_GROUP: Final = 131_072
-_RATIO_FLOOR: Final = 64 * 1024 * 1024  # repetition compresses well; small tables may be as dense as they like
+_RATIO_FLOOR: Final = (
+    64 * 1024 * 1024
+)  # repetition compresses well; small tables may be as dense as they like
 _REMEDY: Final = "send the bytes of p2d.warehouse.wire.encode"
 
 
@@ -68,7 +70,7 @@ def encode(batch: Batch) -> bytes:
     return target.getvalue()
 
 
-def decode(content: bytes, limits: Limits = Limits()) -> Batch:  # noqa: B008 - Limits is frozen
+def decode(content: bytes, limits: Limits = Limits()) -> Batch:
     """Return the batch in *content*.
 
     Raises:
@@ -76,7 +78,9 @@ def decode(content: bytes, limits: Limits = Limits()) -> Batch:  # noqa: B008 - 
 
     """
     if len(content) > limits.wire_bytes:
-        raise InvalidRequest("batch", f"is larger than {limits.wire_bytes} bytes", "send fewer patients a batch")
+        raise InvalidRequest(
+            "batch", f"is larger than {limits.wire_bytes} bytes", "send fewer patients a batch"
+        )
     try:
         batch, claimed = _unpack(content, limits)
     except (zipfile.BadZipFile, pa.ArrowException, OSError, ValueError, KeyError, EOFError, RuntimeError):
@@ -103,9 +107,7 @@ def digest(batch: Batch) -> str:
 
 
 def _hash_table(total: Any, name: str, table: pa.Table) -> None:
-    order = pc.sort_indices(
-        table, sort_keys=[(key, "ascending", "at_end") for key in NATURAL_KEYS[name]]
-    )
+    order = pc.sort_indices(table, sort_keys=[(key, "ascending", "at_end") for key in NATURAL_KEYS[name]])
     total.update(f"table {name} {table.num_rows}\n".encode())
     for column in SCHEMAS[name].names:
         values = table.column(column).take(order).combine_chunks()

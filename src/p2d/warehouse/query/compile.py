@@ -1,7 +1,8 @@
 """A query as SQL sets of surrogate keys. SQL text comes from this package, values go in as parameters.
 
-Every node becomes a SELECT of one column ``k``: the keys of its frame it holds for. ``all`` intersects, ``any``
-unites, ``none`` is what the frame's universe has beside. A frame inside another is mapped along ``RELATIONS``.
+Every node becomes a SELECT of one column ``k``: the keys of its frame it holds for. ``all`` intersects,
+``any`` unites, ``none`` is what the frame's universe has beside. A frame inside another is mapped along
+``RELATIONS``.
 """
 
 from functools import reduce
@@ -22,8 +23,8 @@ TABLES: Final = {
     Frame.SERIES: "series",
     Frame.INSTANCE: "instance",
 }
-# What two frames have to do with each other: rows with the keys of both. Clinical facts and documents belong to
-# a study where they stand in a report linked to it by its accession number.
+# What two frames have to do with each other: rows with the keys of both. Clinical facts and documents belong
+# to a study where they stand in a report linked to it by its accession number.
 RELATIONS: Final[dict[frozenset[Frame], str]] = {
     frozenset({Frame.PATIENT, Frame.CASE}): "SELECT patient_key, case_key FROM clinical_case",
     frozenset({Frame.PATIENT, Frame.DOCUMENT}): "SELECT patient_key, document_key FROM document",
@@ -95,7 +96,7 @@ class Compiler:
             case _:
                 return []
 
-    def bind(self, value: Value) -> exp.Expression:
+    def bind(self, value: Value) -> exp.Expr:
         """Return a parameter that stands for *value*."""
         name = f"p{len(self.parameters) + 1}"
         self.parameters[name] = value
@@ -138,7 +139,7 @@ def unite(sets: list[exp.Select]) -> exp.Select:
     return reduce(_unite, sets)
 
 
-def _rows_to_frame(attribute: Attribute | None, rows: exp.Expression, frame: Frame) -> exp.Select:
+def _rows_to_frame(attribute: Attribute | None, rows: exp.Expr, frame: Frame) -> exp.Select:
     if attribute is None:
         return mapped(_from("document", Frame.DOCUMENT, rows), Frame.DOCUMENT, frame)
     if attribute.source is Source.COLUMN:
@@ -151,13 +152,15 @@ def _rows_to_frame(attribute: Attribute | None, rows: exp.Expression, frame: Fra
     return _header_rows(rows, frame)
 
 
-def _header_rows(rows: exp.Expression, frame: Frame) -> exp.Select:
+def _header_rows(rows: exp.Expr, frame: Frame) -> exp.Select:
     """Headers lie at the study, the series or the instance; finer frames inherit, coarser ones contain."""
     if not frame.is_imaging:
         return mapped(_from("header", Frame.STUDY, rows), Frame.STUDY, frame)
     if frame is Frame.STUDY:
         return _from("header", Frame.STUDY, rows)
-    of_study = mapped(_from("header", Frame.STUDY, exp.and_(rows, _is_null("series_key"))), Frame.STUDY, frame)
+    of_study = mapped(
+        _from("header", Frame.STUDY, exp.and_(rows, _is_null("series_key"))), Frame.STUDY, frame
+    )
     if frame is Frame.SERIES:
         return _unite(_from("header", Frame.SERIES, rows.copy()), of_study)
     above = exp.and_(rows.copy(), _is_null("instance_key"))
@@ -171,17 +174,17 @@ def _extracted(frame: Frame) -> exp.Select:
     return mapped(_from("series", Frame.SERIES, read), Frame.SERIES, frame)
 
 
-def _from(table: str, frame: Frame, rows: exp.Expression) -> exp.Select:
+def _from(table: str, frame: Frame, rows: exp.Expr) -> exp.Select:
     place = column(key_of(frame))
     present = exp.Not(this=exp.Is(this=place.copy(), expression=exp.Null()))
     return _select(place).from_(exp.to_table(table, alias="v")).where(rows).where(present)
 
 
-def _is_null(name: str) -> exp.Expression:
+def _is_null(name: str) -> exp.Expr:
     return exp.Is(this=column(name), expression=exp.Null())
 
 
-def _select(place: exp.Expression) -> exp.Select:
+def _select(place: exp.Expr) -> exp.Select:
     return exp.select(exp.alias_(place, "k"))
 
 
@@ -199,5 +202,3 @@ def _unite(left: exp.Select, right: exp.Select) -> exp.Select:
 
 def _except(left: exp.Select, right: exp.Select) -> exp.Select:
     return _combined(exp.except_(left, right))
-
-

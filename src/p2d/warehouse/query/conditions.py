@@ -10,7 +10,7 @@ from p2d.model.errors import InvalidRequest
 from p2d.warehouse.query.attributes import Attribute, Source, Type
 from p2d.warehouse.query.nodes import Criterion, Operator, Value
 
-Bind = Callable[[Value], exp.Expression]
+Bind = Callable[[Value], exp.Expr]
 
 _COMPARISONS: Final[dict[Operator, type[exp.Binary]]] = {
     Operator.LESS: exp.LT,
@@ -27,7 +27,7 @@ def column(name: str, table: str = "v") -> exp.Column:
     return exp.column(name, table=table, quoted=True)
 
 
-def condition(criterion: Criterion, attribute: Attribute | None, bind: Bind) -> exp.Expression:
+def condition(criterion: Criterion, attribute: Attribute | None, bind: Bind) -> exp.Expr:
     """Return *criterion* as a condition on rows *v*; *attribute* is None for the text of documents.
 
     Raises:
@@ -54,12 +54,16 @@ def refuse_type(criterion: Criterion, attribute: Attribute) -> InvalidRequest:
     )
 
 
-def _typed(criterion: Criterion, attribute: Attribute, bind: Bind) -> exp.Expression:
+def _typed(criterion: Criterion, attribute: Attribute, bind: Bind) -> exp.Expr:
     place = column(attribute.name)
     is_text = attribute.type in {Type.TEXT, Type.MULTI}
     if criterion.operator is Operator.EXISTS:
-        present: exp.Expression = exp.Not(this=exp.Is(this=place, expression=exp.Null()))
-        return exp.and_(present, exp.NEQ(this=place.copy(), expression=exp.Literal.string(""))) if is_text else present
+        present: exp.Expr = exp.Not(this=exp.Is(this=place, expression=exp.Null()))
+        return (
+            exp.and_(present, exp.NEQ(this=place.copy(), expression=exp.Literal.string("")))
+            if is_text
+            else present
+        )
     if criterion.operator in _TEXTUAL:
         if not is_text:
             raise refuse_type(criterion, attribute)
@@ -91,19 +95,21 @@ def _typed_operand(criterion: Criterion, attribute: Attribute, value: Value) -> 
 def as_date(value: Value) -> date | None:
     """Return *value* as a date where it is written as one."""
     try:
-        return date.fromisoformat(value) if isinstance(value, str) and len(value) == len("YYYY-MM-DD") else None
+        return (
+            date.fromisoformat(value) if isinstance(value, str) and len(value) == len("YYYY-MM-DD") else None
+        )
     except ValueError:
         return None
 
 
-def _row(criterion: Criterion, attribute: Attribute, bind: Bind) -> exp.Expression:
+def _row(criterion: Criterion, attribute: Attribute, bind: Bind) -> exp.Expr:
     is_fact = attribute.source is Source.FACT
     name = exp.EQ(this=column("attribute" if is_fact else "keyword"), expression=bind(criterion.name))
     texts = [column("text"), column("code")] if is_fact else [column("text")]
     if criterion.operator is Operator.EXISTS:
         return name if is_fact else exp.and_(name, _has_value())
     if criterion.operator in _TEXTUAL:
-        found: exp.Expression = exp.or_(*(_text(criterion, place, bind) for place in texts))
+        found: exp.Expr = exp.or_(*(_text(criterion, place, bind) for place in texts))
     elif criterion.operator in _EQUAL:
         found = exp.or_(*(_equal(value, texts, bind, dates=not is_fact) for value in criterion.values))
     else:
@@ -115,28 +121,28 @@ def _row(criterion: Criterion, attribute: Attribute, bind: Bind) -> exp.Expressi
     return exp.and_(name, found)
 
 
-def _has_value() -> exp.Expression:
+def _has_value() -> exp.Expr:
     values = [exp.Not(this=exp.Is(this=column(c), expression=exp.Null())) for c in ("number", "date")]
     return exp.or_(*values, exp.NEQ(this=column("text"), expression=exp.Literal.string("")))
 
 
-def _equal(value: Value, texts: list[exp.Column], bind: Bind, *, dates: bool) -> exp.Expression:
+def _equal(value: Value, texts: list[exp.Column], bind: Bind, *, dates: bool) -> exp.Expr:
     if isinstance(value, float):
         return exp.EQ(this=column("number"), expression=bind(value))
-    tests: list[exp.Expression] = [exp.EQ(this=place.copy(), expression=bind(value)) for place in texts]
+    tests: list[exp.Expr] = [exp.EQ(this=place.copy(), expression=bind(value)) for place in texts]
     day = as_date(value)
     if dates and day is not None:
         tests.append(exp.EQ(this=column("date"), expression=bind(day)))
     return exp.or_(*tests)
 
 
-def _compare(operator: Operator, place: exp.Expression, values: tuple[Value, ...], bind: Bind) -> exp.Expression:
+def _compare(operator: Operator, place: exp.Expr, values: tuple[Value, ...], bind: Bind) -> exp.Expr:
     if operator is Operator.BETWEEN:
         return exp.Between(this=place, low=bind(values[0]), high=bind(values[1]))
     return _COMPARISONS[operator](this=place, expression=bind(values[0]))
 
 
-def _text(criterion: Criterion, place: exp.Expression, bind: Bind) -> exp.Expression:
+def _text(criterion: Criterion, place: exp.Expr, bind: Bind) -> exp.Expr:
     sought = str(criterion.values[0])
     if criterion.operator is Operator.REGEX:
         pattern = f"(?i){sought}" if criterion.ignore_case else sought

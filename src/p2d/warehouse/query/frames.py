@@ -14,35 +14,18 @@ from p2d.warehouse.query.nodes import All, Any, Criterion, Frame, Node, NoneOf, 
 
 def place(node: Node, frame: Frame, catalogue: Catalogue) -> Node:
     """Return *node*, to be asked of *frame*, with its imaging criteria in imaging frames."""
-    if isinstance(node, Same):
-        return Same(node.frame, place(node.where, node.frame, catalogue))
-    if frame.is_imaging:
-        return _within(node, frame, catalogue)
-    if _is_imaging(node, catalogue):
+    if not frame.is_imaging and _is_imaging(node, catalogue):
         return _framed((node,), catalogue)
     match node:
-        case All(nodes):
+        case Same(inner, where):
+            return Same(inner, place(where, inner, catalogue))
+        case All(nodes) if not frame.is_imaging:
             together = tuple(n for n in nodes if _is_imaging(n, catalogue))
             apart = tuple(place(n, frame, catalogue) for n in nodes if not _is_imaging(n, catalogue))
             return All((*apart, _framed(together, catalogue)) if together else apart)
-        case Any(nodes):
-            return Any(tuple(place(n, frame, catalogue) for n in nodes))
-        case NoneOf(nodes):
-            return NoneOf(tuple(place(n, frame, catalogue) for n in nodes))
+        case All(nodes) | Any(nodes) | NoneOf(nodes):
+            return type(node)(tuple(place(n, frame, catalogue) for n in nodes))
         case Criterion():
-            return node
-
-
-def _within(node: Node, frame: Frame, catalogue: Catalogue) -> Node:
-    """Inside an imaging frame nothing moves but what further frames hold."""
-    match node:
-        case All(nodes):
-            return All(tuple(place(n, frame, catalogue) for n in nodes))
-        case Any(nodes):
-            return Any(tuple(place(n, frame, catalogue) for n in nodes))
-        case NoneOf(nodes):
-            return NoneOf(tuple(place(n, frame, catalogue) for n in nodes))
-        case _:
             return node
 
 

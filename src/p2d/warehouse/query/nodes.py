@@ -58,8 +58,8 @@ class Reduce(StrEnum):
 class Criterion:
     """One condition on an attribute, or on the text of documents of a kind.
 
-    ``values`` are the operands; ``exists`` has one, the text ``true`` or ``false``. ``ignore_case`` matters to
-    ``regex`` only; ``contains`` always ignores case.
+    ``values`` are the operands; ``exists`` has one, the text ``true`` or ``false``. ``ignore_case`` matters
+    to ``regex`` only; ``contains`` always ignores case.
     """
 
     subject: Literal["attribute", "document"]

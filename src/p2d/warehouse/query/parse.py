@@ -48,10 +48,12 @@ def parse(source: object) -> Query:
     if "where" not in fields:
         raise InvalidRequest("where", "is missing", f"write {_FORMS}")
     columns = _list(fields.get("columns", []), "columns", MOST_COLUMNS)
-    parser = _Parser()
+    wanted = tuple(_column(item, f"columns[{i}]") for i, item in enumerate(columns))
+    if len(set(wanted)) != len(wanted):
+        raise InvalidRequest("columns", "name one column twice", "name each attribute and reduction once")
     return Query(
-        where=parser.node(fields["where"], "where", 0),
-        columns=tuple(_column(item, f"columns[{i}]") for i, item in enumerate(columns)),
+        where=_Parser().node(fields["where"], "where", 0),
+        columns=wanted,
         level=_level(fields.get("level", "patient")),
     )
 
@@ -95,7 +97,9 @@ def _criterion(source: Mapping[str, object], path: str) -> Criterion:
         raise InvalidRequest(path, "has not exactly one operator", f"write one of {', '.join(operators)}")
     operator = given[0]
     if subject == "document" and operator not in _TEXT_ONLY:
-        raise InvalidRequest(f"{path}.{operator}", "does not apply to documents", "use contains, regex, exists")
+        raise InvalidRequest(
+            f"{path}.{operator}", "does not apply to documents", "use contains, regex, exists"
+        )
     ignore_case = fields.get("ignore_case", False)
     if not isinstance(ignore_case, bool) or ("ignore_case" in fields and operator is not Operator.REGEX):
         raise InvalidRequest(f"{path}.ignore_case", "is not true or false beside a regex", "leave it out")
@@ -103,7 +107,9 @@ def _criterion(source: Mapping[str, object], path: str) -> Criterion:
     if unit is not None and (subject == "document" or operator in _TEXT_ONLY):
         raise InvalidRequest(f"{path}.unit", "applies to comparisons only", "leave it out")
     values = _operands(operator, fields[operator], f"{path}.{operator}")
-    return Criterion("attribute" if subject == "attribute" else "document", name, operator, values, unit, ignore_case)
+    return Criterion(
+        "attribute" if subject == "attribute" else "document", name, operator, values, unit, ignore_case
+    )
 
 
 def _operands(operator: Operator, operand: object, path: str) -> tuple[Value, ...]:
@@ -124,14 +130,18 @@ def _operands(operator: Operator, operand: object, path: str) -> tuple[Value, ..
             raise InvalidRequest(path, "is empty", "list at least one value")
         return tuple(_plain(item, f"{path}[{i}]") for i, item in enumerate(items))
     if operator is Operator.BETWEEN:
-        items = _list(operand, path, 2)
-        if len(items) != 2:  # noqa: PLR2004 - lower and upper bound
-            raise InvalidRequest(path, "has not two bounds", "write [lower, upper]")
-        low, high = (_ordered(item, f"{path}[{i}]") for i, item in enumerate(items))
-        if isinstance(low, date) != isinstance(high, date) or low > high:  # type: ignore[operator]  # both are of one type here
-            raise InvalidRequest(path, "has bounds of two types or in the wrong order", "write [lower, upper]")
-        return (low, high)
+        return _bounds(operand, path)
     return (_ordered(operand, path) if operator in _ORDERED else _plain(operand, path),)
+
+
+def _bounds(operand: object, path: str) -> tuple[Value, Value]:
+    items = _list(operand, path, 2)
+    if len(items) != 2:  # noqa: PLR2004 - lower and upper bound
+        raise InvalidRequest(path, "has not two bounds", "write [lower, upper]")
+    low, high = (_ordered(item, f"{path}[{i}]") for i, item in enumerate(items))
+    if isinstance(low, date) != isinstance(high, date) or low > high:  # type: ignore[operator]  # both are of one type here
+        raise InvalidRequest(path, "has bounds of two types or in the wrong order", "write [lower, upper]")
+    return (low, high)
 
 
 def _plain(value: object, path: str) -> Value:
@@ -169,7 +179,9 @@ def _column(source: object, path: str) -> Column:
 def _level(value: object) -> Frame:
     level = _member(Frame, value, "level")
     if level is Frame.DOCUMENT:
-        raise InvalidRequest("level", "is not the grain of a table", "use patient, case, study, series, instance")
+        raise InvalidRequest(
+            "level", "is not the grain of a table", "use patient, case, study, series, instance"
+        )
     return level
 
 
@@ -179,7 +191,9 @@ def _object(source: object, path: str, known: Sequence[str]) -> Mapping[str, obj
     unknown = sorted(str(key) for key in source if key not in known)
     if unknown:
         raise InvalidRequest(
-            path, f"holds {len(unknown)} field(s) that do not belong there", f"known there: {', '.join(known)}"
+            path,
+            f"holds {len(unknown)} field(s) that do not belong there",
+            f"known there: {', '.join(known)}",
         )
     return source
 

@@ -1,8 +1,8 @@
-"""Regular expressions that mean the same in every engine: the subset of RE2 and Python's ``re``.
+r"""Regular expressions that mean the same in every engine: the subset of RE2 and Python's ``re``.
 
-Refused with a reason: look-around, back-references, atomic groups, possessive quantifiers, inline flags but
-``(?i)`` at the start, and what only one dialect knows. ``.`` does not match a line break; ``\\w``, ``\\d`` and
-``\\b`` know ASCII letters only, so a word boundary beside an umlaut is not one.
+Refused with a reason: look-around, back-references, atomic groups, possessive quantifiers, inline flags,
+comments, and what only one dialect knows. ``.`` does not match a line break; ``\w``, ``\d`` and ``\b`` know
+ASCII letters only, so a word boundary beside an umlaut is not one.
 """
 
 import re

@@ -1,8 +1,9 @@
 """Run a query: the cohort once, as temporary key tables; then counts or a table of reduced values.
 
-Patients are those the query holds for, cases are theirs. Studies, series and instances are the *matching* ones:
-those that fulfil an imaging frame which speaks for the match (under ``all`` and ``any``, not under ``none``), or
-all of the cohort's where the query asks for no images. Imaging columns describe matching images only.
+Patients are those the query holds for, cases are theirs. Studies, series and instances are the *matching*
+ones: those that fulfil an imaging frame which speaks for the match (under ``all`` and ``any``, not under
+``none``), or all of the cohort's where the query asks for no images. Imaging columns describe matching
+images only.
 """
 
 from collections.abc import Mapping
@@ -54,7 +55,8 @@ _HEADER_ROWS: Final = (
     'SELECT x.*, s.case_key, coalesce(e."SeriesDate", s."StudyDate") AS day FROM header x '
     "JOIN chosen_study USING (study_key) JOIN study s USING (study_key) "
     "LEFT JOIN series e ON e.series_key = x.series_key "
-    "WHERE x.keyword = $keyword AND (x.series_key IS NULL OR x.series_key IN (SELECT series_key FROM chosen_series)) "
+    "WHERE x.keyword = $keyword "
+    "AND (x.series_key IS NULL OR x.series_key IN (SELECT series_key FROM chosen_series)) "
     "AND (x.instance_key IS NULL OR x.instance_key IN (SELECT instance_key FROM chosen_instance))"
 )
 _ROWS: Final = {
@@ -64,7 +66,8 @@ _ROWS: Final = {
     Frame.INSTANCE: _INSTANCE_ROWS,
 }
 _FACT_ROWS: Final = (
-    'SELECT x.*, x."date" AS day FROM fact x JOIN chosen_patient USING (patient_key) WHERE x.attribute = $keyword'
+    'SELECT x.*, x."date" AS day FROM fact x JOIN chosen_patient USING (patient_key) '
+    "WHERE x.attribute = $keyword"
 )
 _REDUCED: Final = {
     Reduce.FIRST: "first({v} ORDER BY day ASC NULLS LAST, {v} ASC)",
@@ -183,7 +186,9 @@ def read_table(
     key = key_of(level)
     total = int(cursor.execute(f"SELECT count(*) FROM chosen_{level}").fetchall()[0][0])  # noqa: S608 - frame names only
     if min(total, limit) > MOST_ROWS:
-        raise InvalidRequest("level", f"makes a table of more than {MOST_ROWS} rows", "choose a coarser level")
+        raise InvalidRequest(
+            "level", f"makes a table of more than {MOST_ROWS} rows", "choose a coarser level"
+        )
     names = ", ".join(f'"{name}"' for name in keys)
     cursor.execute(
         f"CREATE OR REPLACE TEMP TABLE shown AS SELECT x.{key}, {names} FROM {_PARENTS[level]} "  # noqa: S608 - constants
@@ -221,10 +226,13 @@ def _column(attribute: Attribute, wanted: Column, level: Frame, index: int) -> s
             value = f"nullif({value}, '')"
         is_coarser = not level.is_imaging and attribute.frame.is_imaging
         rows = [(_ROWS[attribute.frame], level if is_coarser else attribute.frame)]
-    parts = [_at_level(text.replace("$keyword", f"$keyword{index}"), home, level, value) for text, home in rows]
+    parts = [
+        _at_level(text.replace("$keyword", f"$keyword{index}"), home, level, value) for text, home in rows
+    ]
     reduced = _REDUCED[wanted.reduce].format(v="val")
     key = key_of(level)
-    return f"SELECT {key}, {reduced} AS v FROM ({' UNION ALL '.join(parts)}) WHERE val IS NOT NULL GROUP BY {key}"  # noqa: S608 - constants
+    values = " UNION ALL ".join(parts)
+    return f"SELECT {key}, {reduced} AS v FROM ({values}) WHERE val IS NOT NULL GROUP BY {key}"  # noqa: S608 - constants
 
 
 def _header_homes(level: Frame) -> list[tuple[str, Frame]]:

@@ -1,0 +1,44 @@
+"""Where the warehouse is and the secret to show it: options shared by ``p2d cohort`` and ``p2d load``."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+from p2d.model.errors import InvalidRequest
+from p2d.settings.file import read_secret, read_settings
+from p2d.settings.warehouse import WarehouseSettings
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_FILE: Final = click.Path(path_type=Path, dir_okay=False)
+
+
+def warehouse_options(command: _F) -> _F:
+    """Add ``--settings``, ``--url`` and ``--secret`` to *command*."""
+    for option in (
+        click.option("--secret", type=_FILE, help="File with the secret; only with --url."),
+        click.option("--url", help="Address of the warehouse, such as http://127.0.0.1:8130."),
+        click.option("--settings", type=_FILE, help="warehouse.toml, where it can be read."),
+    ):
+        command = option(command)
+    return command
+
+
+def address(settings: Path | None, url: str | None, secret: Path | None, role: str) -> tuple[str, str]:
+    """Return URL and secret of *role* (loader, researcher), from the settings or from both options.
+
+    Raises:
+        InvalidRequest: neither --settings nor --url with --secret is given.
+        Misconfigured: the settings or the secret's file are wrong.
+
+    """
+    if settings is not None and url is None and secret is None:
+        store = read_settings(settings, WarehouseSettings).warehouse
+        path = store.loader_secret if role == "loader" else store.researcher_secret
+        return f"http://{store.host}:{store.port}", read_secret(
+            path, f"warehouse.{role}_secret"
+        ).get_secret_value()
+    if settings is None and url is not None and secret is not None:
+        return url, read_secret(secret, "--secret").get_secret_value()
+    raise InvalidRequest("--settings", "is missing", "give --settings, or --url together with --secret")

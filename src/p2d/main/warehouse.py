@@ -1,0 +1,97 @@
+"""Composition root of the warehouse process (research zone): settings, DuckDB file, REST interface, pages.
+
+It loads nothing of archives, identity or de-identification (a test asserts it).
+"""
+
+import os
+from pathlib import Path
+from typing import Final
+
+from fastapi import FastAPI
+
+from p2d.audit.log import AuditLog
+from p2d.flows.research.cohort import CohortDesk
+from p2d.flows.research.gateway_client import GatewayClient
+from p2d.main.process import forbid_core_dumps, serve_app
+from p2d.main.warehouse_pages import add_pages
+from p2d.model.errors import Misconfigured
+from p2d.settings.file import read_secret, read_settings
+from p2d.settings.warehouse import Gateway, Store, WarehouseSettings
+from p2d.warehouse.duckdb_engine import DuckDbWarehouse
+from p2d.web.research.access import Role
+from p2d.web.research.app import create_app
+
+AUDIT_FILE: Final = "audit.jsonl"
+_PRIVATE: Final = 0o077
+
+
+def build(settings: WarehouseSettings) -> FastAPI:
+    """Return the warehouse's application for *settings*.
+
+    Raises:
+        Misconfigured: a secret is weak or shared, a key is absent, or the database cannot be opened.
+
+    """
+    store = settings.warehouse
+    secrets = _secrets(store)
+    archive = _gateway(settings.gateway, store) if settings.gateway else None
+    os.umask(_PRIVATE)  # DuckDB makes its files with the process's mask
+    desk_audit = AuditLog(store.state_dir / AUDIT_FILE)
+    warehouse = DuckDbWarehouse(store.database, patient_form=store.patient_form)
+    desk = CohortDesk(warehouse, desk_audit, store.rows_per_preview)
+    app = create_app(warehouse, desk, secrets)
+    add_pages(app, archive)
+    return app
+
+
+def serve(settings_path: Path) -> None:
+    """Serve the warehouse as the settings file at *settings_path* describes, until stopped.
+
+    Raises:
+        Misconfigured: settings, secrets or database are wrong, or the port is taken.
+
+    """
+    forbid_core_dumps()
+    settings = read_settings(settings_path, WarehouseSettings)
+    serve_app(build(settings), settings.warehouse.host, settings.warehouse.port, "warehouse.port")
+
+
+def open_gateway_client(settings_path: Path) -> GatewayClient:
+    """Return the client of the gateway that the warehouse settings at *settings_path* name.
+
+    Raises:
+        Misconfigured: there is no ``[gateway]``, or its secret or the private key is wrong.
+
+    """
+    settings = read_settings(settings_path, WarehouseSettings)
+    if settings.gateway is None:
+        raise Misconfigured(
+            f"{settings_path.name}: gateway", "is missing", "add [gateway] with url and secret"
+        )
+    return _gateway(settings.gateway, settings.warehouse)
+
+
+def _secrets(store: Store) -> dict[Role, str]:
+    paths = {
+        Role.LOADER: store.loader_secret,
+        Role.OPERATOR: store.operator_secret,
+        Role.RESEARCHER: store.researcher_secret,
+    }
+    secrets = {
+        role: read_secret(path, f"warehouse.{role}_secret").get_secret_value() for role, path in paths.items()
+    }
+    if len(set(secrets.values())) != len(secrets):
+        raise Misconfigured("warehouse", "two roles share one secret", "give each role its own")
+    return secrets
+
+
+def _gateway(gateway: Gateway, store: Store) -> GatewayClient:
+    try:
+        private_key = store.assertion_private_key.read_bytes()
+    except OSError:
+        problem = f"{store.assertion_private_key} is not readable"
+        raise Misconfigured(
+            "warehouse.assertion_private_key", problem, "name the Ed25519 key (PEM)"
+        ) from None
+    secret = read_secret(gateway.service_secret, "gateway.service_secret").get_secret_value()
+    return GatewayClient.connect(str(gateway.url), secret, private_key, gateway.timeout_seconds)

@@ -1,0 +1,82 @@
+"""Joins the pages to the warehouse: cohorts through the audited desk, studies from what was extracted."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from fastapi import FastAPI
+
+from p2d.flows.research.cohort import Asker, CohortDesk
+from p2d.flows.research.viewing import Archive, CohortAnswer, SeriesEntry, StudyEntry
+from p2d.model.errors import Refused
+from p2d.warehouse.browse import SeriesLine, StudyLine
+from p2d.warehouse.duckdb_engine import DuckDbWarehouse
+from p2d.warehouse.query.examples import PAPER
+from p2d.warehouse.query.parse import parse
+from p2d.web.research.access import Research, Role
+from p2d.web.research.pages.router import Pages, install_pages
+
+_SHOWN: Final = ("patients", "cases", "studies", "series", "instances")
+
+
+@dataclass(frozen=True, slots=True)
+class PageCohorts:
+    """The pages' view of the warehouse: every query in the name of the signed-in user."""
+
+    desk: CohortDesk
+    warehouse: DuckDbWarehouse
+
+    def run(self, user: str, query: Mapping[str, object], rows: int) -> CohortAnswer:
+        """Run *query* in the name of *user*; the answer shows at most *rows* rows."""
+        asker = Asker(user, str(Role.RESEARCHER))
+        counts = asdict(self.desk.count(query, asker))
+        table = self.desk.preview(query, asker)
+        return CohortAnswer(
+            counts={name: counts[name] for name in _SHOWN},
+            columns=table.columns,
+            rows=table.rows[:rows],
+            total=table.total,
+            patients=self.desk.patients(query, asker),
+        )
+
+    def studies_of(self, patient: str) -> Sequence[StudyEntry]:
+        """Return the studies and series that the warehouse itself knows of *patient*."""
+        return [_study(line) for line in self.warehouse.studies_of(patient)]
+
+
+def add_pages(app: FastAPI, archive: Archive | None) -> None:
+    """Add the pages to the warehouse's application; without *archive* they show lists only."""
+    research: Research = app.state.research
+
+    def admit_operator(secret: str, source: str) -> None:
+        if research.door.role(secret, source) is not Role.OPERATOR:
+            raise Refused("Authorization", "only the operator may do this", "send the operator's secret")
+
+    install_pages(
+        app,
+        Pages(
+            cohorts=PageCohorts(research.desk, research.warehouse),
+            archive=archive,
+            admit_operator=admit_operator,
+            check_query=parse,
+            example=PAPER,
+            rows=research.desk.rows_per_preview,
+        ),
+    )
+
+
+def _study(line: StudyLine) -> StudyEntry:
+    day = line.study_date.isoformat() if line.study_date else ""
+    series = tuple(_series(entry) for entry in line.series)
+    return StudyEntry(study=line.study, day=day, description=line.description or "", series=series)
+
+
+def _series(line: SeriesLine) -> SeriesEntry:
+    return SeriesEntry(
+        series=line.series,
+        modality=line.modality or "",
+        number="" if line.number is None else str(line.number),
+        description=line.description or "",
+        body_part=line.body_part or "",
+        images=str(line.instances),
+    )

@@ -1,0 +1,81 @@
+"""The warehouse's REST interface: batches in, cohorts out. Everything it shows is pseudonymous.
+
+``create_app`` takes what the composition root connected; pages are added as further routers.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Final
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from starlette.middleware.base import RequestResponseEndpoint
+
+from p2d.access.service import Throttle
+from p2d.flows.research.cohort import CohortDesk
+from p2d.model.errors import P2DError
+from p2d.warehouse.duckdb_engine import DuckDbWarehouse
+from p2d.warehouse.wire import Limits
+from p2d.web.problems import install_problem_handlers, problem, problem_of
+from p2d.web.research import catalogue, cohorts, load
+from p2d.web.research.access import Door, Research, Role, role_of
+
+_DESCRIPTION: Final = """
+Load batches by receipt and ask for cohorts. Every call carries a secret (`Authorization: Bearer …`): the
+loader's for `/load` and `/receipts`, the operator's or researcher's for the rest. Errors are RFC 9457 problem
+documents that name the field and the way out. The query language: docs/reference/cohort-language.md.
+"""
+_MAX_BODY: Final = 1024 * 1024
+
+
+def create_app(
+    warehouse: DuckDbWarehouse,
+    desk: CohortDesk,
+    secrets: Mapping[Role, str],
+    routers: Sequence[APIRouter] = (),
+) -> FastAPI:
+    """Return the application over *warehouse*; *routers* are what the composition root adds to it.
+
+    The warehouse is closed when the server stops.
+    """
+
+    @asynccontextmanager
+    async def life(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        warehouse.close()
+
+    app = FastAPI(title="P2D warehouse", description=_DESCRIPTION, version="1", lifespan=life)
+    app.state.research = Research(warehouse, desk, Door(secrets, Throttle()))
+    install_problem_handlers(app)
+    for router in (load.router, cohorts.router, catalogue.router, *routers):
+        app.include_router(router)
+    app.middleware("http")(_limits)
+
+    @app.get("/health", tags=["operation"], summary="Is the process up?")
+    def health() -> JSONResponse:
+        return JSONResponse({"status": "ok"})
+
+    return app
+
+
+async def _limits(request: Request, call_next: RequestResponseEndpoint) -> Response:
+    """Refuse large bodies before they are read, unless the loader brings a batch."""
+    length = request.headers.get("content-length", "0")
+    is_sized = length.isdigit() and "chunked" not in request.headers.get("transfer-encoding", "")
+    is_load = request.method == "POST" and request.url.path == "/load"
+    most = Limits().wire_bytes if is_load else _MAX_BODY
+    if not is_sized or int(length) > most:
+        detail = f"the body is larger than {most} bytes or of unknown length"
+        return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Too large", detail, field="body")
+    if is_load:
+        try:
+            is_loader = role_of(request) is Role.LOADER
+        except P2DError as error:
+            return problem_of(error)
+        if not is_loader:
+            return problem(HTTPStatus.FORBIDDEN, "Refused", "Authorization: only the loader may do this")
+    response = await call_next(request)
+    response.headers.setdefault("Cache-Control", "no-store")
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    return response

@@ -1,5 +1,6 @@
 """Composition root of the gateway (hospital zone): settings in, connected stages out."""
 
+import re
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -12,7 +13,7 @@ from p2d.audit.log import AuditLog
 from p2d.flows.gateway.gateway import Gateway
 from p2d.identity.http import HttpIdentity
 from p2d.jobs.ledger import Ledger
-from p2d.main.process import forbid_core_dumps, serve_app
+from p2d.main.process import forbid_core_dumps, quiet_logs, serve_app
 from p2d.model.errors import Misconfigured
 from p2d.pacs.pynetdicom.connector import DimseArchive
 from p2d.pixels.sandbox import Sandbox
@@ -76,6 +77,7 @@ def connect(settings: GatewaySettings) -> Gateway:
         allow_true_frames=settings.gateway.allow_true_frames,
         patients_per_batch=settings.bulk.patients_per_batch,
         attempts=settings.bulk.attempts,
+        patient_form=re.compile(form) if (form := settings.gateway.patient_form) else None,
     )
 
 
@@ -121,4 +123,5 @@ def serve(path: Path) -> None:
 def open_gateway(path: Path) -> Gateway:
     """Return the connected stages for a command of an operator."""
     forbid_core_dumps()
+    quiet_logs()
     return connect(read(path))

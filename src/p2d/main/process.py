@@ -1,7 +1,12 @@
 """What the serving processes share: no core dumps, a quiet HTTP server, a clear word about a used port."""
 
+import logging
 import resource
 import socket
+import traceback
+import warnings
+from pathlib import Path
+from types import TracebackType
 
 import uvicorn
 from fastapi import FastAPI
@@ -14,6 +19,30 @@ def forbid_core_dumps() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
+class _NoValues(logging.Formatter):
+    """Names an exception by type and place only: messages and arguments can hold identifiers."""
+
+    def formatException(  # noqa: N802 - logging's name
+        self, ei: tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+    ) -> str:
+        kind, _, trace = ei
+        places = [f"{Path(f.filename).name}:{f.lineno}" for f in traceback.extract_tb(trace)]
+        return f"{kind.__name__ if kind else 'error'} at {' > '.join(places[-6:])}"
+
+
+def quiet_logs() -> None:
+    """Log warnings and worse to standard error, without exception texts and library chatter.
+
+    pydicom's warnings carry raw values and pynetdicom's log carries identifiers, so neither is heard.
+    """
+    handler = logging.StreamHandler()
+    handler.setFormatter(_NoValues("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    warnings.simplefilter("ignore")
+    for library in ("pydicom", "pynetdicom", "httpx", "httpcore"):
+        logging.getLogger(library).setLevel(logging.CRITICAL + 1)
+
+
 def serve_app(app: FastAPI, host: str, port: int, field: str) -> None:
     """Serve *app* on one address until SIGTERM or SIGINT.
 
@@ -23,6 +52,7 @@ def serve_app(app: FastAPI, host: str, port: int, field: str) -> None:
         Misconfigured: the address is not ours or in use; *field* names the setting.
 
     """
+    quiet_logs()
     try:
         listener = socket.create_server((host, port))
     except OSError as error:
@@ -32,7 +62,12 @@ def serve_app(app: FastAPI, host: str, port: int, field: str) -> None:
             "stop what uses it or change the port",
         ) from None
     config = uvicorn.Config(
-        app, access_log=False, log_level="warning", server_header=False, timeout_graceful_shutdown=10
+        app,
+        access_log=False,
+        log_config=None,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=10,
     )
     with listener:
         uvicorn.Server(config).run(sockets=[listener])

@@ -1,5 +1,6 @@
 """Settings of the gateway process (hospital zone)."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -22,13 +23,26 @@ def _modality(code: str) -> str:
     return code
 
 
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"is not a regular expression: {error}") from None
+    return text
+
+
 FilePath = Annotated[Path, AfterValidator(beside_settings)]
 Modality = Annotated[str, AfterValidator(_modality)]
+Pattern = Annotated[str, AfterValidator(_pattern)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class Listener(Strict):
-    """`[gateway]`: where it listens, where its state lies, who may speak to it."""
+    """`[gateway]`: where it listens, where its state lies, who may speak to it.
+
+    ``patient_form`` is the regular expression of a foreign IDM's patient pseudonyms; without it only P2D's
+    own form (check character) is accepted.
+    """
 
     host: str = "127.0.0.1"
     port: Port = 8110
@@ -40,6 +54,7 @@ class Listener(Strict):
     session_idle_minutes: float = Field(15.0, gt=0, le=480)
     calendar: Calendar = Calendar.SHIFTED
     allow_true_frames: bool = False
+    patient_form: Pattern | None = None
 
 
 class Archive(Strict):

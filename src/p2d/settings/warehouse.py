@@ -1,21 +1,9 @@
 """Settings of the warehouse process (research zone)."""
 
-from typing import Annotated
-
-from pydantic import AfterValidator, Field, HttpUrl
+from pydantic import Field, HttpUrl
 
 from p2d.settings.file import Strict
-from p2d.settings.gateway import FilePath, Port
-
-
-def _pattern(text: str) -> str:
-    import re  # noqa: PLC0415 - only needed where a site states its own form
-
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise ValueError(f"is not a regular expression: {error}") from None
-    return text
+from p2d.settings.gateway import FilePath, Pattern, Port
 
 
 class Store(Strict):
@@ -33,7 +21,7 @@ class Store(Strict):
     operator_secret: FilePath
     researcher_secret: FilePath
     assertion_private_key: FilePath
-    patient_form: Annotated[str, AfterValidator(_pattern)] | None = None
+    patient_form: Pattern | None = None
     rows_per_preview: int = Field(10, ge=1, le=1000)
 
 

@@ -1,6 +1,6 @@
 """Errors as RFC 9457 problem documents: one shape for all three processes, never echoing the input."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request
@@ -8,8 +8,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from p2d.model.errors import P2DError
+from p2d.model.errors import InvalidRequest, P2DError
 
+OnRefusal = Callable[[Request, P2DError], None]
 MEDIA_TYPE = "application/problem+json"
 
 
@@ -38,24 +39,26 @@ def problem_of(error: P2DError) -> JSONResponse:
     return problem(error.status, error.title, detail, field=error.field, remedy=error.remedy, headers=headers)
 
 
-def install_problem_handlers(app: FastAPI) -> None:
-    """Make *app* answer every error as a problem document."""
+def install_problem_handlers(app: FastAPI, on_refusal: OnRefusal = lambda _, __: None) -> None:
+    """Make *app* answer every error as a problem document.
 
-    def on_p2d(_: Request, error: Exception) -> JSONResponse:
+    *on_refusal* is called with each request and the error of P2D's tree that it ended in, before the answer
+    is sent; when it raises one itself, that one is answered.
+    """
+
+    def on_p2d(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, P2DError)  # noqa: S101 - narrows the handler's declared type
+        try:
+            on_refusal(request, error)
+        except P2DError as other:
+            return problem_of(other)
         return problem_of(error)
 
-    def on_validation(_: Request, error: Exception) -> JSONResponse:
+    def on_validation(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)  # noqa: S101 - narrows the handler's declared type
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
-        return problem(
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            "Invalid request",
-            f"{field}: {first['msg']}",
-            field=field,
-            remedy="see /docs for the parameters",
-        )
+        return on_p2d(request, InvalidRequest(field, first["msg"], "see /docs for the parameters"))
 
     def on_http(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)  # noqa: S101 - narrows the handler's declared type

@@ -13,9 +13,11 @@ from p2d.access.policy import ModalityPolicy
 from p2d.access.sessions import Session
 from p2d.audit.log import Entry
 from p2d.dicom.dictionary import tag_of
+from p2d.flows.gateway.forms import check_forms
 from p2d.flows.gateway.gateway import Gateway
 from p2d.flows.gateway.locate import PatientWork, locate
 from p2d.flows.gateway.patient import extract_headers, prepare, release_images
+from p2d.flows.gateway.refusals import marked, refusals_recorded
 from p2d.jobs.counts import SeriesCounts
 from p2d.model.errors import InvalidRequest
 from p2d.model.header import text_of
@@ -52,9 +54,10 @@ class AdHoc:
             Unavailable, ProtocolViolation: the archive or identity failed; nothing is returned.
 
         """
-        request, _ = self._checked(request, session)
-        check_attributes(request)
-        with self._audited("metadata", request, session) as entry:
+        with self._refusals("metadata", session):
+            check_attributes(request)
+            request, _ = self._checked(request, session)
+        with marked(), self._audited("metadata", request, session) as entry:
             answer = Answer([])
             for work in self._locate(request, session):
                 got = extract_headers(self.gateway, work, request)
@@ -76,12 +79,14 @@ class AdHoc:
             NotFound, Refused, Unavailable, ProtocolViolation: as ``metadata``.
 
         """
-        request, policy = self._checked(request, session)
+        with self._refusals("images", session):
+            request, policy = self._checked(request, session)
         entry = self.gateway.audit.begin(
             action="images", user=session.user, session=session.session_id, subject=_subject(request)
         )
         try:
-            works = self._locate(request, session)
+            with marked():
+                works = self._locate(request, session)
         except BaseException as error:
             entry.close(error)
             raise
@@ -122,7 +127,8 @@ class AdHoc:
             NotFound: unknown, or outside the session.
 
         """
-        inside(session, patient, "patient")
+        with self._refusals("studies", session):
+            inside(session, patient, "patient")
         request = Request((Target(Kind.PATIENT, patient),), choice=Choice.FIRST, level=Level.SERIES)
         return self.metadata(request, session).headers
 
@@ -142,6 +148,7 @@ class AdHoc:
 
     def _checked(self, request: Request, session: Session) -> tuple[Request, ModalityPolicy]:
         policy = self.gateway.policy.narrowed_by(session)
+        check_forms(request.targets, self.gateway.patient_form)
         checked = check_session_request(
             request, session, policy, true_frames_allowed=self.gateway.allow_true_frames
         )
@@ -152,6 +159,11 @@ class AdHoc:
         for work in works:
             inside(session, work.patient, "identifiers")
         return works
+
+    def _refusals(self, action: str, session: Session) -> AbstractContextManager[None]:
+        return refusals_recorded(
+            self.gateway.audit, action=action, user=session.user, session=session.session_id
+        )
 
     def _audited(self, action: str, request: Request, session: Session) -> AbstractContextManager[Entry]:
         return self.gateway.audit.query(

@@ -14,11 +14,13 @@ from typing import Final
 import pyarrow as pa
 
 from p2d.access.caller import Caller
-from p2d.access.check import check_bulk
+from p2d.access.check import check_bulk, check_true_frames
 from p2d.audit.log import Entry
+from p2d.flows.gateway.forms import check_forms
 from p2d.flows.gateway.gateway import Gateway
 from p2d.flows.gateway.locate import PatientWork, locate
 from p2d.flows.gateway.patient import PatientHeaders, extract_headers
+from p2d.flows.gateway.refusals import refusals_recorded
 from p2d.flows.gateway.rows import tables_of
 from p2d.jobs.ledger import Progress
 from p2d.jobs.report import RunReport
@@ -45,6 +47,12 @@ class BulkExtractor:
             InvalidRequest: an image output, or identifiers of another kind than patient.
 
         """
+        with refusals_recorded(self.gateway.audit, action="bulk", user=caller.user):
+            self._check(request, caller)
+        patients = list(dict.fromkeys(str(target.pseudonym) for target in request.targets))
+        return self.gateway.ledger.open_run("bulk", request.as_json(), patients, caller.user)
+
+    def _check(self, request: Request, caller: Caller) -> None:
         check_bulk(caller)
         if request.output.is_image:
             raise InvalidRequest("output", "is an image format", "bulk runs extract headers: leave it out")
@@ -52,8 +60,8 @@ class BulkExtractor:
             raise InvalidRequest(
                 "identifiers.kind", "is not patient", "bulk runs take patients; query other kinds ad hoc"
             )
-        patients = list(dict.fromkeys(str(target.pseudonym) for target in request.targets))
-        return self.gateway.ledger.open_run("bulk", request.as_json(), patients, caller.user)
+        check_forms(request.targets, self.gateway.patient_form)
+        check_true_frames(request.targets, true_frames_allowed=self.gateway.allow_true_frames)
 
     def run(self, run_id: str, caller: Caller, watch: Watch = lambda _: None) -> RunReport:
         """Work the run until every patient is done or parked, and return its report.

@@ -1,5 +1,6 @@
 """What the use cases of the hospital zone work with: the connected stages, bundled once by ``p2d.main``."""
 
+import re
 from dataclasses import dataclass
 
 from p2d.access.policy import ModalityPolicy
@@ -18,7 +19,8 @@ class Gateway:
     """The connected stages and the site's choices; safe to share between threads.
 
     ``calendar`` TRUE means that this site's warehouse keeps true dates; ``allow_true_frames`` that a request
-    may state its time frame in true dates.
+    may state its time frame in true dates. ``patient_form`` is the form of a foreign
+    IDM's patient pseudonyms.
     """
 
     pacs: Pacs
@@ -34,3 +36,4 @@ class Gateway:
     patients_per_batch: int = 10
     attempts: int = 3
     retry_seconds: float = 2.0
+    patient_form: re.Pattern[str] | None = None

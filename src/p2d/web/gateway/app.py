@@ -7,7 +7,9 @@ from fastapi.responses import JSONResponse, Response
 from starlette.middleware.base import RequestResponseEndpoint
 
 from p2d.flows.gateway.gateway import Gateway
+from p2d.flows.gateway.refusals import record_refusal
 from p2d.flows.gateway.runner import BulkRunner
+from p2d.model.errors import P2DError
 from p2d.web.gateway import browse, query, runs, sessions
 from p2d.web.gateway.guard import Guard, Web
 from p2d.web.problems import install_problem_handlers, problem
@@ -25,7 +27,7 @@ def create_app(gateway: Gateway, guard: Guard) -> FastAPI:
     """Return the gateway's application; the caller runs it on one loopback or internal address."""
     app = FastAPI(title="P2D gateway", description=_DESCRIPTION, version="1")
     app.state.web = Web(gateway, guard, BulkRunner(gateway))
-    install_problem_handlers(app)
+    install_problem_handlers(app, lambda request, error: _recorded(gateway, request, error))
     app.include_router(sessions.router)
     app.include_router(query.router)
     app.include_router(browse.router)
@@ -54,3 +56,10 @@ def create_app(gateway: Gateway, guard: Guard) -> FastAPI:
         return JSONResponse({"status": "ok"})
 
     return app
+
+
+def _recorded(gateway: Gateway, request: Request, error: P2DError) -> None:
+    """Record a refusal that no query's record covers, by the endpoint's template and the error's family."""
+    route = request.scope.get("route")
+    action = str(getattr(route, "path", "unknown"))
+    record_refusal(gateway.audit, error, action=f"{request.method} {action}")

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Body, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from p2d.access.roles import Role
+from p2d.flows.gateway.forms import check_patients
 from p2d.model.errors import Refused
 from p2d.model.ids import Pseudonym
 from p2d.model.request import parse_modalities
@@ -51,6 +52,7 @@ def open_session(
     if caller.role not in {Role.RESEARCHER, Role.OPERATOR}:
         raise Refused("assertion", "its role opens no sessions", "sign in as researcher")
     patients = [Pseudonym.parse(text, f"patients[{i}]") for i, text in enumerate(body.patients)]
+    check_patients(patients, web.gateway.patient_form)
     hours = min(body.hours or web.guard.session_hours, web.guard.session_hours)
     subject = {"patients": len(patients), "images": body.images}
     with web.gateway.audit.query(action="session", user=caller.user, session="", subject=subject) as entry:

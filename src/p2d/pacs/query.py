@@ -80,9 +80,14 @@ def checked(query: Query) -> Query:
     if query.accession_number:
         _exact(query.accession_number, "accession number", _LONGEST_ACCESSION)
     for uid in (query.study_instance_uid, query.series_instance_uid, query.sop_instance_uid):
-        if uid and (len(uid) > _LONGEST_ID or not _UID.fullmatch(uid)):
+        if uid and not is_uid(uid):
             raise InvalidRequest("uid", "is not a UID: digits and dots, at most 64 characters", "correct it")
     return query
+
+
+def is_uid(text: str) -> bool:
+    """Whether *text* has the form of a UID (PS3.5 9.1); leading zeros, which some devices write, pass."""
+    return len(text) <= _LONGEST_ID and _UID.fullmatch(text) is not None
 
 
 def _exact(value: str, field: str, longest: int) -> None:

@@ -82,7 +82,7 @@ def held_ct(**keywords: str) -> HeldInstance:
 
 
 _PATIENTS: Final = (
-    # PatientID, PatientName, birth date, then per study: date, accession number, modality and size of its series
+    # PatientID, PatientName, birth date; per study: date, accession number, modality and size of its series
     (
         ("P-1", "Müller^Anna", "19700301"),
         (("20200102", "ACC-11", (("CT", 12), ("CT", 1))), ("20210305", "ACC-12", (("MR", 9),))),

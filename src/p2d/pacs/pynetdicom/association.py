@@ -1,14 +1,12 @@
-"""One association to the archive, owned by one thread, with pynetdicom's own reader thread kept out.
+"""One association to the archive, owned by one thread; its messages come by a queue of its own.
 
-pynetdicom runs a reactor thread that takes messages from the same queue as the caller. Its pause flag is set
-before it waits, so that it may slip through and swallow an answer while the final status still says success.
-Here it stands behind a gate of our own: a request is sent only once the thread is known to wait there.
+pynetdicom negotiates, releases and aborts, and encodes what is sent. What is received is read by
+``messages``, out of reach of pynetdicom's reactor thread.
 """
 
 import contextlib
 import queue
 import socket
-import threading
 import time
 from collections.abc import Sequence
 from typing import Any, Final
@@ -16,52 +14,14 @@ from typing import Any, Final
 from pynetdicom import AE, evt
 
 from p2d.model.errors import Misconfigured, ProtocolViolation, Unavailable
+from p2d.pacs.pynetdicom.messages import Message, reader
 from p2d.pacs.pynetdicom.sockets import LONGEST_PDU, hardened
 from p2d.settings.gateway import Archive
 
-_PARKING_SECONDS: Final = 5.0
 _ABORT_SECONDS: Final = 0.2
 _ESTABLISHED: Final = "Sta6"  # PS3.8 9.2: association established and ready for data transfer
 _PERMANENT: Final = 1  # PS3.8 9.3.4, result
 _LAST_MESSAGE_ID: Final = 65_535
-
-
-class Gate:
-    """Stands in for the event that pynetdicom's reactor waits on; knows for certain that it waits."""
-
-    def __init__(self) -> None:
-        self._condition = threading.Condition()
-        self._is_open = False
-        self._waiting = 0
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Block the reactor until the gate opens."""
-        with self._condition:
-            self._waiting += 1
-            self._condition.notify_all()
-            opened = self._condition.wait_for(lambda: self._is_open, timeout)
-            self._waiting -= 1
-            return opened
-
-    def set(self) -> None:
-        """Open the gate for good or until ``clear``."""
-        with self._condition:
-            self._is_open = True
-            self._condition.notify_all()
-
-    def clear(self) -> None:
-        """Shut the gate."""
-        with self._condition:
-            self._is_open = False
-
-    def is_set(self) -> bool:
-        """Whether the gate is open."""
-        return self._is_open
-
-    def is_holding(self, seconds: float = 0.0) -> bool:
-        """Whether the reactor waits before the shut gate, at the latest after *seconds*."""
-        with self._condition:
-            return self._condition.wait_for(lambda: self._waiting > 0 and not self._is_open, seconds)
 
 
 class Association:
@@ -76,14 +36,10 @@ class Association:
         self._archive = archive
         self._message_id = 0
         self.answered = False
-        self._peer = _associated(archive, contexts, roles)
+        self._messages: queue.Queue[Message | None] = queue.Queue()
+        self._peer = _associated(archive, contexts, roles, self._messages)
         if not self._peer.is_established:
             raise self._refusal()
-        self._gate = Gate()
-        self._peer._reactor_checkpoint = self._gate  # noqa: SLF001 - the only way to hold the reactor, see module
-        if not self._gate.is_holding(_PARKING_SECONDS):
-            self.drop()
-            raise Unavailable("pacs", "the association could not be made safe for queries")
         self.contexts: dict[int, Any] = {one.context_id: one for one in self._peer.accepted_contexts}
 
     def _refusal(self) -> Misconfigured | Unavailable:
@@ -116,8 +72,7 @@ class Association:
             and self._peer.dul.is_alive()
             and self._peer.dul.state_machine.current_state == _ESTABLISHED
             and self._peer.dul.to_user_queue.empty()
-            and self._peer.dimse.msg_queue.empty()
-            and self._gate.is_holding()
+            and self._messages.empty()
         )
 
     def context(self, *abstract_syntaxes: str) -> Any:
@@ -141,7 +96,7 @@ class Association:
         """Send *request* (a DIMSE primitive) under the next message id; return that id.
 
         Raises:
-            Unavailable: the association is gone, or its reactor not held.
+            Unavailable: the association is gone.
 
         """
         if not self.is_ready:
@@ -156,37 +111,34 @@ class Association:
         """Send *response* to a request of the archive, on the context it came by."""
         self._peer.dimse.send_msg(response, context_id)
 
-    def receive(self, seconds: float | None = None) -> tuple[int, Any] | None:
-        """Return the next message and its context id; None when *seconds* pass without one.
+    def receive(self, seconds: float | None = None) -> Message | None:
+        """Return the next message; None when *seconds* pass without one.
 
         Raises:
             Unavailable: aborted, closed, or nothing came within the archive's ``answer_seconds``.
 
         """
         try:
-            context_id, message = self._peer.dimse.msg_queue.get(
-                timeout=seconds or self._archive.answer_seconds
-            )
+            message = self._messages.get(timeout=seconds or self._archive.answer_seconds)
         except queue.Empty:
             if seconds is not None:
                 return None
             raise Unavailable("pacs", "no answer in time", "try again later") from None
-        if message is None or not self._gate.is_holding():
+        if message is None:
             raise Unavailable(
                 "pacs", "the archive ended the association before its final answer", "try again"
             )
         self.answered = True
-        return context_id, message
+        return message
 
-    def response(self, kind: type, message_id: int, message: Any) -> Any:
-        """Return *message* when it is the response of *kind* to *message_id*.
+    def response(self, command: int, message_id: int, message: Message | None) -> Message:
+        """Return *message* when it is the response *command* to *message_id*.
 
         Raises:
             ProtocolViolation: any other message.
 
         """
-        is_response = isinstance(message, kind) and bool(getattr(message, "is_valid_response", False))
-        if not is_response or getattr(message, "MessageIDBeingRespondedTo", None) != message_id:
+        if message is None or message.command != command or message.responds_to != message_id:
             raise ProtocolViolation("pacs", "the archive sent a message that answers no request of ours")
         return message
 
@@ -210,7 +162,6 @@ class Association:
                 plain.shutdown(socket.SHUT_RDWR)
         self._peer._kill = True  # noqa: SLF001 - kill() waits without end for a state that may never come
         self._peer.dul.kill_dul()
-        self._gate.set()
 
     def _until_left(self, seconds: float) -> None:
         """Give the other thread up to *seconds* to send the abort."""
@@ -219,13 +170,28 @@ class Association:
             time.sleep(0.002)
 
 
-def _associated(archive: Archive, contexts: Sequence[Any], roles: Sequence[Any]) -> Any:
+def _associated(
+    archive: Archive,
+    contexts: Sequence[Any],
+    roles: Sequence[Any],
+    messages: "queue.Queue[Message | None]",
+) -> Any:
     """Return pynetdicom's association after negotiation, whatever its outcome."""
     entity = AE(ae_title=archive.calling_ae_title)
     entity.connection_timeout = archive.connect_seconds
     entity.acse_timeout = archive.connect_seconds
     entity.dimse_timeout = archive.answer_seconds
     entity.network_timeout = None
+    harden = hardened(archive.answer_seconds)
+
+    def opened(event: Any) -> None:
+        harden(event)
+        event.assoc.dul._read_pdu_data = reader(event.assoc, messages, archive.answer_seconds)  # noqa: SLF001 - see there
+
+    def ended(_: Any) -> None:
+        messages.put(None)
+
+    ends = (evt.EVT_CONN_CLOSE, evt.EVT_ABORTED, evt.EVT_RELEASED)
     try:
         return entity.associate(
             archive.host,
@@ -234,7 +200,7 @@ def _associated(archive: Archive, contexts: Sequence[Any], roles: Sequence[Any])
             ae_title=archive.called_ae_title,
             max_pdu=LONGEST_PDU,
             ext_neg=list(roles),
-            evt_handlers=[(evt.EVT_CONN_OPEN, hardened(archive.answer_seconds))],
+            evt_handlers=[(evt.EVT_CONN_OPEN, opened), *((end, ended) for end in ends)],
         )
     except (OSError, RuntimeError) as error:
         raise Unavailable("pacs", f"no connection: {type(error).__name__}", "check host and port") from None

@@ -21,6 +21,7 @@ from p2d.pacs.pynetdicom.contexts import (
     query_contexts,
 )
 from p2d.pacs.pynetdicom.find import Finder, refusal
+from p2d.pacs.pynetdicom.messages import ECHO_RESPONSE
 from p2d.pacs.pynetdicom.retrieve import LIST_LENGTH, Request, by_classes, get, move, requests
 from p2d.pacs.pynetdicom.store_scp import StoreScp
 from p2d.pacs.query import checked
@@ -79,8 +80,7 @@ class DimseArchive:
             request = C_ECHO()
             request.AffectedSOPClassUID = VERIFICATION
             message_id = association.send(request, context)
-            received = association.receive()
-            status = association.response(C_ECHO, message_id, received[1] if received else None).Status
+            status = association.response(ECHO_RESPONSE, message_id, association.receive()).status
         except BaseException:
             association.drop()
             raise

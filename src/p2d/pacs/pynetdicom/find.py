@@ -15,6 +15,7 @@ from p2d.pacs.port import Query
 from p2d.pacs.pynetdicom.association import Association
 from p2d.pacs.pynetdicom.contexts import FIND
 from p2d.pacs.pynetdicom.identifiers import answer, encoded
+from p2d.pacs.pynetdicom.messages import FIND_RESPONSE
 from p2d.pacs.query import ACCESSION_NUMBER, KEYS, PATIENT_ID, STUDY_DATE, UNIQUE, date_range, is_within
 
 Row = dict[str, Element]
@@ -54,11 +55,10 @@ def ask(association: Association, level: Level, keys: Mapping[str, str], *, pati
     message_id = association.send(request, context)
     rows: list[Row] = []
     while True:
-        received = association.receive()
-        response = association.response(C_FIND, message_id, received[1] if received else None)
-        status = response.Status
-        if status in _PENDING and response.Identifier is not None:
-            rows.append(_row(response.Identifier.getvalue()))
+        response = association.response(FIND_RESPONSE, message_id, association.receive())
+        status = response.status
+        if status in _PENDING and response.content:
+            rows.append(_row(response.content))
         elif status == _SUCCESS:
             return rows
         else:

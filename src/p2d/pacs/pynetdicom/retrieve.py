@@ -4,7 +4,7 @@ import queue
 import time
 from collections.abc import Iterator, Sequence
 from io import BytesIO
-from typing import Any, Final
+from typing import Final
 
 from pynetdicom.dimse_primitives import C_GET, C_MOVE, C_STORE
 
@@ -17,8 +17,9 @@ from p2d.pacs.pynetdicom.collection import Collection
 from p2d.pacs.pynetdicom.contexts import CLASSES_PER_ASSOCIATION, GET, MOVE
 from p2d.pacs.pynetdicom.find import refusal
 from p2d.pacs.pynetdicom.identifiers import encoded
+from p2d.pacs.pynetdicom.messages import GET_RESPONSE, MOVE_RESPONSE, STORE_REQUEST, Message
 from p2d.pacs.pynetdicom.store_scp import Delivery
-from p2d.pacs.query import PATIENT_ID, SOP_CLASS_UID, UNIQUE
+from p2d.pacs.query import PATIENT_ID, SOP_CLASS_UID, UNIQUE, is_uid
 
 LIST_LENGTH: Final = 200
 """UIDs in one request; what all archives tried took, well below the 65,534 bytes of a UI value."""
@@ -77,32 +78,25 @@ def get(association: Association, keys: Request, collection: Collection) -> Iter
     request.Identifier = BytesIO(encoded("IMAGE", keys))
     message_id = association.send(request, context)
     while True:
-        received = association.receive()
-        if received is None:
-            continue
-        context_id, message = received
-        if isinstance(message, C_STORE) and message.is_valid_request:
-            instance = _answered(association, context_id, message, collection)
+        message = association.receive()
+        if message is not None and message.command == STORE_REQUEST:
+            instance = _answered(association, message, collection)
             if instance is not None:
                 yield instance
-        elif _is_final(association.response(C_GET, message_id, message).Status, "C-GET"):
+        elif _is_final(association.response(GET_RESPONSE, message_id, message).status, "C-GET"):
             return
 
 
-def _answered(
-    association: Association, context_id: int, store: Any, collection: Collection
-) -> IdentifiedInstance | None:
-    uid = str(store.AffectedSOPInstanceUID)
-    context = association.contexts.get(context_id)
+def _answered(association: Association, store: Message, collection: Collection) -> IdentifiedInstance | None:
+    context = association.contexts.get(store.context_id)
     syntax = str(context.transfer_syntax[0]) if context is not None else ""
-    content = store.DataSet.getvalue()
-    status, instance = collection.receive(uid, str(store.AffectedSOPClassUID), syntax, content)
+    status, instance = collection.receive(store.sop_instance_uid, store.sop_class_uid, syntax, store.content)
     response = C_STORE()
-    response.MessageIDBeingRespondedTo = store.MessageID
-    response.AffectedSOPInstanceUID = store.AffectedSOPInstanceUID
-    response.AffectedSOPClassUID = store.AffectedSOPClassUID
+    response.MessageIDBeingRespondedTo = store.message_id
+    response.AffectedSOPInstanceUID = store.sop_instance_uid if is_uid(store.sop_instance_uid) else None
+    response.AffectedSOPClassUID = context.abstract_syntax if context is not None else None
     response.Status = status
-    association.reply(response, context_id)
+    association.reply(response, store.context_id)
     return instance
 
 
@@ -129,8 +123,8 @@ def move(
     while not is_final:
         received = association.receive(_POLL_SECONDS)
         if received is not None:
-            status = association.response(C_MOVE, message_id, received[1]).Status
-            is_final = _is_final(status, "C-MOVE")
+            response = association.response(MOVE_RESPONSE, message_id, received)
+            is_final = _is_final(response.status, "C-MOVE")
             latest = time.monotonic()
         for instance in _waiting(delivery):
             yield instance

@@ -59,6 +59,7 @@ class Site:
             (ADA, BOB),
         )
         self.clock = Clock()
+        self.recorded: list[tuple[str, str]] = []
         self.cohorts = CohortsFake(answer, {ADA: [own]})
         self.archive = ArchiveFake(
             {ADA: listed("2.25.1", "2.25.11", ATTACK), BOB: listed("2.25.2", "2.25.22", "Thorax")},
@@ -72,6 +73,7 @@ class Site:
             archive=self.archive if archive else None,
             admit_operator=self._admit,
             check_query=parse,
+            record=lambda action, user: self.recorded.append((action, user)),
             example=PAPER,
             sessions=self.sessions,
         )
@@ -169,6 +171,14 @@ def test_a_link_signs_in_and_leaves_the_token_behind(site: Site) -> None:
     assert "samesite=strict" in cookie
     assert token.lower() not in cookie
     assert "Signed in as" in site.get("/").text
+
+
+def test_links_and_sign_ins_are_recorded(site: Site) -> None:
+    path = site.ask("POST", "/page-tokens", json={"user": "ada"}, headers=bearer(SECRET)).json()["path"]
+
+    site.get(path)
+
+    assert site.recorded == [("page.link", "ada"), ("page.sign_in", "ada")]
 
 
 def test_a_link_works_once(site: Site) -> None:
@@ -389,6 +399,7 @@ def test_a_silent_gateway_leaves_the_warehouses_own_list(opened: Site) -> None:
     assert "gateway does not answer (ConnectError)" in text
     assert "Own list" in text
     assert "<img" not in text
+    assert opened.cohorts.listed == [("ada", ADA)]
 
 
 def test_without_a_gateway_the_list_is_the_warehouses_own() -> None:

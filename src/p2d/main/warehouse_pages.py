@@ -16,7 +16,13 @@ from p2d.warehouse.query.parse import parse
 from p2d.web.research.access import Research, Role
 from p2d.web.research.pages.router import Pages, install_pages
 
-_SHOWN: Final = ("patients", "cases", "studies", "series", "instances")
+_SHOWN: Final = {
+    "Patients": "patients",
+    "Cases": "cases",
+    "Studies": "studies",
+    "Series": "series",
+    "Images": "instances",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +38,22 @@ class PageCohorts:
         counts = asdict(self.desk.count(query, asker))
         table = self.desk.preview(query, asker)
         return CohortAnswer(
-            counts={name: counts[name] for name in _SHOWN},
+            counts={title: counts[name] for title, name in _SHOWN.items()},
             columns=table.columns,
             rows=table.rows[:rows],
             total=table.total,
             patients=self.desk.patients(query, asker),
+            note=_coverage(counts),
         )
 
-    def studies_of(self, patient: str) -> Sequence[StudyEntry]:
-        """Return the studies and series that the warehouse itself knows of *patient*."""
-        return [_study(line) for line in self.warehouse.studies_of(patient)]
+    def studies_of(self, user: str, patient: str) -> Sequence[StudyEntry]:
+        """Return the studies and series that the warehouse itself knows of *patient*, audited."""
+        with self.desk.audit.query(
+            action="page.studies", user=user, session="", subject={"patient": patient}
+        ) as entry:
+            lines = self.warehouse.studies_of(patient)
+            entry.outcome(studies=len(lines))
+        return [_study(line) for line in lines]
 
 
 def add_pages(app: FastAPI, archive: Archive | None) -> None:
@@ -59,9 +71,18 @@ def add_pages(app: FastAPI, archive: Archive | None) -> None:
             archive=archive,
             admit_operator=admit_operator,
             check_query=parse,
+            record=lambda action, user: research.desk.audit.record(action, user=user),
             example=PAPER,
             rows=research.desk.rows_per_preview,
         ),
+    )
+
+
+def _coverage(counts: Mapping[str, int]) -> str:
+    basic, extended, everyone = (counts[f"{name}_patients"] for name in ("basic", "extended", "all"))
+    return (
+        f"Image headers were extracted of {basic:,} of the warehouse's {everyone:,} patients "
+        f"(of {extended:,} with all their elements); of the others no images are known."
     )
 
 

@@ -26,6 +26,7 @@ class CohortsFake:
     answer: CohortAnswer
     own: Mapping[str, Sequence[StudyEntry]] = field(default_factory=dict)
     asked: list[tuple[str, Mapping[str, object]]] = field(default_factory=list)
+    listed: list[tuple[str, str]] = field(default_factory=list)
 
     def run(self, user: str, query: Mapping[str, object], rows: int) -> CohortAnswer:
         """Record the question and return the answer, cut to *rows* rows."""
@@ -33,10 +34,13 @@ class CohortsFake:
         if "where" not in query:
             raise InvalidRequest("where", "is missing", "write a group or a criterion")
         shown = self.answer
-        return CohortAnswer(shown.counts, shown.columns, shown.rows[:rows], shown.total, shown.patients)
+        return CohortAnswer(
+            shown.counts, shown.columns, shown.rows[:rows], shown.total, shown.patients, shown.note
+        )
 
-    def studies_of(self, patient: str) -> Sequence[StudyEntry]:
-        """Return what ``own`` holds of *patient*."""
+    def studies_of(self, user: str, patient: str) -> Sequence[StudyEntry]:
+        """Record the question and return what ``own`` holds of *patient*."""
+        self.listed.append((user, patient))
         return self.own.get(patient, ())
 
 

@@ -58,7 +58,7 @@ class CohortAnswer:
     """Result of a query: counts under the words shown, the first rows, and all patients of the cohort.
 
     Rows have the order of ``columns``; the column ``patient`` holds pseudonyms. ``total`` counts the rows
-    beyond those shown, too.
+    beyond those shown, too. ``note`` is a sentence on what the counts stand for, or empty.
     """
 
     counts: Mapping[str, int]
@@ -66,6 +66,7 @@ class CohortAnswer:
     rows: Sequence[Sequence[object]] = field(repr=False)
     total: int
     patients: Sequence[str] = field(repr=False)
+    note: str = ""
 
 
 class Cohorts(Protocol):
@@ -81,8 +82,13 @@ class Cohorts(Protocol):
         """
         ...
 
-    def studies_of(self, patient: str) -> Sequence[StudyEntry]:
-        """Return the studies and series that the warehouse itself knows of *patient*."""
+    def studies_of(self, user: str, patient: str) -> Sequence[StudyEntry]:
+        """Return what the warehouse itself knows of *patient*, asked in the name of *user*.
+
+        Raises:
+            Unavailable: the warehouse cannot be read, or nothing can be recorded.
+
+        """
         ...
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Final, Literal, cast
 
@@ -31,14 +32,16 @@ class Pages:
     """What the pages work with.
 
     ``admit_operator`` takes a secret and the address it came from and raises Refused unless it is the
-    operator's; ``check_query`` raises InvalidRequest on a malformed query; ``archive`` is the gateway's
-    client or None; ``example`` stands in the empty form; ``rows`` bounds the preview of a result.
+    operator's; ``check_query`` raises InvalidRequest on a malformed query; ``record`` notes an event (a word)
+    and its user in the audit; ``archive`` is the gateway's client or None; ``example`` stands in the empty
+    form; ``rows`` bounds the preview of a result.
     """
 
     cohorts: Cohorts = field(repr=False)
     archive: Archive | None = field(repr=False)
     admit_operator: Callable[[str, str], None] = field(repr=False)
     check_query: Callable[[Mapping[str, object]], object] = field(repr=False)
+    record: Callable[[str, str], None] = field(repr=False)
     example: Mapping[str, object] = field(repr=False)
     rows: int = 10
     sessions: PageSessions = field(default_factory=PageSessions, repr=False)
@@ -84,6 +87,7 @@ def issue_token(
     if body.query is not None:
         pages.check_query(body.query)
     text = "" if body.query is None else _pretty(body.query)
+    pages.record("page.link", body.user)
     token = pages.sessions.issue(Grant(body.user, body.images, text))
     return TokenAnswer(token=token, path=f"/?token={token}", expires_in_seconds=int(TOKEN_SECONDS))
 
@@ -122,6 +126,7 @@ def start(request: Request, token: str | None = None) -> Response:
         return _start(request, signed_in(request))
     pages = pages_of(request)
     key, session = pages.sessions.exchange(token)
+    pages.record("page.sign_in", session.grant.user)
     answer = RedirectResponse("/", _SEE_OTHER)
     answer.set_cookie(
         COOKIE,
@@ -227,7 +232,8 @@ def _run(pages: Pages, session: PageSession) -> P2DError | None:
 
 
 def _view(pages: Pages, grant: Grant, answer: CohortAnswer) -> Viewing:
-    return Viewing(grant.user, answer.patients, pages.archive, pages.cohorts.studies_of, grant.images)
+    own_list = partial(pages.cohorts.studies_of, grant.user)
+    return Viewing(grant.user, answer.patients, pages.archive, own_list, grant.images)
 
 
 def _viewing(session: PageSession) -> Viewing:

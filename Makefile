@@ -35,7 +35,7 @@ check: venv ## the gate: format, lint, types, import rules, unit tests
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q tests/unit
+	$(BIN)/pytest -q --hypothesis-profile quick tests/unit
 
 test: ## install the test servers, then the gate, then every test of the first tier
 	tools/install-test-servers.sh

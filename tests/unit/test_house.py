@@ -117,7 +117,9 @@ def test_commands_that_pages_show_exist() -> None:
     targets = set(re.findall(r"^([a-z][a-z-]*):", makefile, re.MULTILINE))
     shown: dict[str, str] = {}
     for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]:
-        for target in re.findall(r"\bmake ([a-z][a-z-]*)", _code(page.read_text(encoding="utf-8"))):
+        for target in re.findall(
+            r"^make ([a-z][a-z-]*)", _code(page.read_text(encoding="utf-8")), re.MULTILINE
+        ):
             shown[target] = name_of(page)
 
     benchmarks = {f"bench-{path.stem}" for path in (ROOT / "benchmarks").glob("*.py")}

@@ -11,9 +11,11 @@ _PLAIN: Final = _WIDE | _INVISIBLE
 _NEEDS_PLAIN: Final = re.compile("[\xad\u200b-\u200f\u2060\ufeff\uff01-\uff5e\u3000]")
 _SPECIAL: Final = {
     "ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "å": "a", "ł": "l", "đ": "d", "ð": "d", "þ": "th",
-    "\u0131": "i", "ħ": "h",
+    "\u0131": "i", "ħ": "h", "\u0149": "n",
 }  # fmt: skip
 _TRANSLATE: Final = str.maketrans(_SPECIAL)
+_UMLAUT_E: Final = re.compile("(?<=[aou])e+")
+_SHARP_S: Final = re.compile("ss+")
 _MARKS: Final = re.compile("[\u0300-\u036f]")
 
 
@@ -34,12 +36,13 @@ def shadow(text: str) -> str:
 @lru_cache(maxsize=8192)
 def fold(text: str) -> str:
     """Return *text* so that all spellings of a word are equal: Müller, MUELLER and Muller alike."""
-    text = text.casefold()
-    if not text.isascii():
-        text = text.translate(_TRANSLATE)
+    if text.isascii():
+        text = text.lower()
+    else:
+        text = text.translate(_TRANSLATE).casefold().translate(_TRANSLATE)
         text = "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c))
         text = text.translate(_TRANSLATE)
-    return text.replace("ae", "a").replace("oe", "o").replace("ue", "u")
+    return _UMLAUT_E.sub("", text)
 
 
 def _bases() -> dict[int, str]:
@@ -54,17 +57,11 @@ def _bases() -> dict[int, str]:
 
 
 _BASE: Final = _bases()
+_PATTERNS: Final = {"a": "[aæ]e*", "o": "[oœ]e*", "u": "ue*", "ß": "(?:s[sß]|ß)[sß]*", "þ": "(?:th|þ)"}
 
 
 @lru_cache(maxsize=8192)
 def spelling_pattern(word: str) -> str:
     """Return a regular expression (IGNORECASE, on ``shadow``) for every spelling that folds like *word*."""
-    return "".join(_letter_pattern(letter) for letter in fold(word).replace("ss", "ß"))
-
-
-def _letter_pattern(letter: str) -> str:
-    if letter == "ß":
-        return "(?:ss|ß)"
-    if letter in "ao":
-        return f"(?:{letter}e?|{'æ' if letter == 'a' else 'œ'})"
-    return "ue?" if letter == "u" else re.escape(letter)
+    letters = _SHARP_S.sub("ß", fold(word)).replace("th", "þ")
+    return "".join(_PATTERNS.get(letter) or re.escape(letter) for letter in letters)

@@ -97,7 +97,8 @@ class TextCleaner:
         else:
             return ""
         if self._shift_days:
-            current = shift_dates(current, self._shift_days, self.finds)
+            shifted = shift_dates(current, self._shift_days, self.finds)
+            current = current if shifted == current else _tidy(shifted)
             if self.finds(current):
                 return ""
         return current

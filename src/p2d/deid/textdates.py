@@ -92,7 +92,7 @@ def birth_date_patterns(text: str) -> list[str]:
         rf"(?<!\d){yyyy}[\s\-]*{name}[\s\-.]*{d}{end}",
         rf"{yyyy}年\s?{m}月\s?{d}日",
         rf"(?<![^\W\d_]){name}\.?[\s\-/]*{yyyy}{end}",
-        rf"(?<![^\W_])(?:geb(?:oren)?\.?|jahrgang|jg\.?|born|\*)\s*(?:(?:in|am|im)\s+)?{yyyy}{end}",
+        rf"(?<![^\W_])(?:geb(?:oren)?\.?|jahrgang|jg\.?|born|\*)\s*(?:(?:in|am|im)\s+)?{yyyy}(?![\d年]|[./\-]\d)",
     ]
 
 

@@ -1,0 +1,190 @@
+"""What the text cleaner removes, moves and keeps."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from p2d.deid.text import TextCleaner
+from p2d.model.identified import KnownValues
+
+ANNA = KnownValues(
+    names=frozenset({"Müller-Lüdenscheidt^Anna Maria^^Dr.=山田^花子=やまだ^はなこ"}),
+    ids=frozenset({"00471100"}),
+    accessions=frozenset({"A-47-1234"}),
+    birth_dates=frozenset({"19500503"}),
+)
+KOPF = KnownValues(names=frozenset({"Kopf^Karl^Q"}), ids=frozenset({"AB1"}))
+CLEANER = TextCleaner(ANNA, 10)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("MR Knie links MUELLER Verlauf", "MR Knie links Verlauf"),
+        ("MR Knie links Müller-Lüdenscheidt, Anna Verlauf", "MR Knie links Verlauf"),
+        ("Anna Muller CT", "CT"),
+        ("A. Mu\u0308ller CT", "CT"),
+        ("CT \uff2d\uff35\uff25\uff2c\uff2c\uff25\uff32 nativ", "CT nativ"),
+        ("CT Mül\u00adler nativ", "CT nativ"),
+        ("AnnaMueller_CT", "CT"),
+        ("Müllers Befund", "Befund"),
+        ("胸部 山田花子 単純", "胸部 単純"),
+        ("Pat 00471100 Thorax", "Pat Thorax"),
+        ("x471100y", "x y"),
+        ("A471234 und a-47-1234", "und"),
+    ],
+)
+def test_the_patients_values_go_and_other_words_stay(text: str, expected: str) -> None:
+    assert CLEANER.clean(text) == expected
+
+
+@pytest.mark.parametrize(
+    "birth",
+    [
+        *("19500503", "1950-05-03", "03.05.1950", "3.5.1950", "3.5.50", "03.05.50", "030550", "500503"),
+        *("05/03/1950", "03/05/1950", "3. Mai 1950", "03 May 1950", "May 3, 1950", "03-MAY-1950"),
+        *("3.Mai 50", "1950年5月3日"),
+    ],
+)
+def test_the_birth_date_goes_in_every_notation(birth: str) -> None:
+    cleaned = CLEANER.clean(f"CT geb. {birth} Thorax")
+
+    assert cleaned == "CT geb. Thorax"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("am 12.03.2020 CT", "am 22.03.2020 CT"),
+        ("2020-03-12", "2020-03-22"),
+        ("20200312", "20200322"),
+        ("20200312101500", "20200322101500"),
+        ("12. März 2020", "22. März 2020"),
+        ("25. Dez 2020", "04. Jan 2021"),
+        ("March 25, 2020", "April 04, 2020"),
+        ("25-DEC-2020", "04-JAN-2021"),
+        ("12.3.20", "22.3.20"),
+        ("13/03/2020", "23/03/2020"),
+        ("03/13/2020", "03/23/2020"),
+        ("Mai 2020", "Mai 2020"),
+        ("99.99.2020", "99.99.2020"),
+    ],
+)
+def test_other_dates_move_in_their_own_notation(text: str, expected: str) -> None:
+    assert CLEANER.clean(text) == expected
+
+
+def test_true_dates_stay_without_a_shift() -> None:
+    assert TextCleaner(ANNA, 0).clean("CT 12.03.2020") == "CT 12.03.2020"
+
+
+def test_a_date_that_would_become_the_birth_date_goes() -> None:
+    assert TextCleaner(ANNA, 10).clean("CT 23.04.1950") == "CT"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Dr. Schmidt berichtet", "berichtet"),
+        ("Frau Dr. med. Erika Schmidt-Meier Thorax", "Thorax"),
+        ("HERR SCHMIDT CT", "CT"),
+        ("Tel. 030 / 123 45 67 anrufen", "anrufen"),
+        ("030/1234567", ""),
+        ("+49 30 1234567", ""),
+        ("mail a.b@c.de heute", "mail heute"),
+        ("siehe https://x.y/z?a=1 dort", "siehe dort"),
+        ("Ref 1.2.276.0.7230010.3.1.4.8323329 ok", "Ref ok"),
+    ],
+)
+def test_contact_data_titles_and_uids_go(text: str, expected: str) -> None:
+    assert TextCleaner(KnownValues(), 10).clean(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "DR Thorax",
+        "PD TSE fs",
+        "Thorax p.a.",
+        "MR Knie R",
+        "T2 0.5 mm",
+        "1.2.840.10008.5.1.4.1.1.2",
+        "  ",
+        "",
+    ],
+)
+def test_text_with_nothing_to_remove_stays_as_it_is(text: str) -> None:
+    assert CLEANER.clean(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("CT Kopf nativ", "CT Kopf nativ"),
+        ("CT Kopf, Karl", "CT"),
+        ("Herr Kopf CT", "CT"),
+        ("wir berichten über Herrn Karl Kopf, CT", "wir berichten über , CT"),
+        ("Patient Kopf CT", "CT"),
+        ("K. Kopf CT", "CT"),
+        ("Karl CT", "CT"),
+        ("AB1 CT xAB1", "CT xAB1"),
+    ],
+)
+def test_a_name_that_is_a_body_part_goes_only_beside_a_name_or_title(text: str, expected: str) -> None:
+    assert TextCleaner(KOPF, 0).clean(text) == expected
+
+
+LETTERS = st.characters(categories=["Lu", "Ll"], max_codepoint=0x17F)
+NAME = st.text(LETTERS, min_size=3, max_size=12).map(lambda name: "Q" + name)
+WORDS = st.lists(st.sampled_from(["thorax", "nativ", "ohne", "und", "knie", "serie", "7"]), max_size=5)
+
+
+def forms(family: str, given: str) -> list[str]:
+    return [
+        *(family, given, family.upper(), family.lower(), f"({family})", f"{family}:"),
+        *(f"{family}, {given}", f"{given} {family}", f"{family}^{given}", f"{family}_{given}"),
+        *(f"{given[0]}. {family}", f"{given}{family}"),
+    ]
+
+
+@given(family=NAME, given_name=NAME, before=WORDS, after=WORDS, data=st.data())
+def test_no_form_of_a_name_survives_and_other_words_do(
+    family: str, given_name: str, before: list[str], after: list[str], data: st.DataObject
+) -> None:
+    cleaner = TextCleaner(KnownValues(names=frozenset({f"{family}^{given_name}"})), 0)
+    form = data.draw(st.sampled_from(forms(family, given_name)))
+
+    cleaned = cleaner.clean(" ".join([*before, form, *after]))
+
+    assert re.findall(r"[^\W_]+", cleaned) == [*before, *after]
+    assert not cleaner.finds(cleaned)
+
+
+@given(identifier=st.from_regex(r"[A-Z]{0,3}[0-9]{5,12}", fullmatch=True), before=WORDS, after=WORDS)
+def test_no_identifier_survives(identifier: str, before: list[str], after: list[str]) -> None:
+    cleaner = TextCleaner(KnownValues(ids=frozenset({identifier})), 0)
+
+    cleaned = cleaner.clean(" ".join([*before, f"id:{identifier.lower()}", f"x{identifier}y", *after]))
+
+    assert identifier.lower() not in cleaned.lower()
+    assert re.findall(r"[^\W_]+", cleaned) == [*before, "id", "x", "y", *after]
+
+
+@given(st.text(max_size=80))
+def test_cleaning_twice_is_cleaning_once(text: str) -> None:
+    cleaner = TextCleaner(ANNA, 0)
+
+    once = cleaner.clean(text)
+
+    assert cleaner.clean(once) == once
+
+
+@given(st.text(st.sampled_from("Müler AnaDr.HFu0123456789-/@+:,\n"), max_size=60))
+def test_cleaning_twice_is_cleaning_once_near_the_values(text: str) -> None:
+    cleaner = TextCleaner(ANNA, 0)
+
+    once = cleaner.clean(text)
+
+    assert cleaner.clean(once) == once

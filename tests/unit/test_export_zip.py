@@ -3,7 +3,7 @@ import zipfile
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from p2d.export.zip import Member, stream_zip
@@ -12,7 +12,6 @@ from p2d.model.errors import InvalidRequest, Unavailable
 NAMES = st.from_regex(r"[A-Z0-9]{1,9}(/2\.25\.[0-9]{1,9}){0,3}\.dcm", fullmatch=True)
 
 
-@settings(max_examples=30)
 @given(st.dictionaries(NAMES, st.binary(max_size=2000), max_size=8))
 def test_what_goes_in_comes_out(files: dict[str, bytes]) -> None:
     stream = b"".join(stream_zip(Member(name, content) for name, content in files.items()))

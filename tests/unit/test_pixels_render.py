@@ -3,7 +3,7 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from pydicom import Dataset, dcmwrite
@@ -166,7 +166,6 @@ def test_a_frame_that_does_not_exist_is_not_renderable(frame: int) -> None:
 WHOLE = image(flat(-5, 7), WindowCenter=1, WindowWidth=10)
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.integers(0, len(WHOLE) - 1), st.binary(min_size=1, max_size=8))
 def test_damage_gives_a_picture_or_not_renderable_and_nothing_else(place: int, damage: bytes) -> None:
     content = WHOLE[:place] + damage + WHOLE[place + len(damage) :]

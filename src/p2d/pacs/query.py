@@ -85,6 +85,22 @@ def checked(query: Query) -> Query:
     return query
 
 
+def checked_study(study_instance_uid: str, accession_number: str) -> dict[str, str]:
+    """Return the matching keys for one study by its UID or for studies by accession number, path → value.
+
+    Raises:
+        InvalidRequest: none or both given, or not safe to send (see ``checked``).
+
+    """
+    if bool(study_instance_uid) == bool(accession_number):
+        raise InvalidRequest("query", "needs a study UID or an accession number", "give exactly one of them")
+    if accession_number:
+        _exact(accession_number, "accession number", _LONGEST_ACCESSION)
+    elif not is_uid(study_instance_uid):
+        raise InvalidRequest("uid", "is not a UID: digits and dots, at most 64 characters", "correct it")
+    return {UNIQUE[Level.STUDY]: study_instance_uid, ACCESSION_NUMBER: accession_number}
+
+
 def is_uid(text: str) -> bool:
     """Whether *text* has the form of a UID (PS3.5 9.1); leading zeros, which some devices write, pass."""
     return len(text) <= _LONGEST_ID and _UID.fullmatch(text) is not None

@@ -20,11 +20,11 @@ from p2d.pacs.pynetdicom.contexts import (
     move_contexts,
     query_contexts,
 )
-from p2d.pacs.pynetdicom.find import Finder, refusal
+from p2d.pacs.pynetdicom.find import Finder, owners, refusal
 from p2d.pacs.pynetdicom.messages import ECHO_RESPONSE
 from p2d.pacs.pynetdicom.retrieve import LIST_LENGTH, Request, by_classes, get, move, requests
 from p2d.pacs.pynetdicom.store_scp import StoreScp
-from p2d.pacs.query import checked
+from p2d.pacs.query import checked, checked_study
 from p2d.settings.gateway import Archive
 
 T = TypeVar("T")
@@ -94,6 +94,11 @@ class DimseArchive:
 
     def _found(self, query: Query) -> Iterator[IdentifiedHeader]:
         yield from self._over_association(lambda association: self._headers(association, query))
+
+    def owners(self, *, study_instance_uid: str = "", accession_number: str = "") -> list[PatientId]:
+        """Return the patients of one study or accession number; see ``Pacs``."""
+        keys = checked_study(study_instance_uid, accession_number)
+        return self._over_association(lambda association: owners(association, keys))
 
     def _headers(self, association: Association, query: Query) -> list[IdentifiedHeader]:
         if self._relational is None and query.level in {Level.SERIES, Level.INSTANCE}:

@@ -9,7 +9,7 @@ from pynetdicom.dimse_primitives import C_FIND
 
 from p2d.model.errors import ProtocolViolation, Unavailable
 from p2d.model.header import Element, text_of
-from p2d.model.identified import IdentifiedHeader
+from p2d.model.identified import IdentifiedHeader, PatientId
 from p2d.model.level import Level
 from p2d.pacs.port import Query
 from p2d.pacs.pynetdicom.association import Association
@@ -23,6 +23,7 @@ Row = dict[str, Element]
 _SUCCESS: Final = 0x0000
 _PENDING: Final = frozenset({0xFF00, 0xFF01})  # 0xFF01: some optional keys were not matched
 _MEDIUM: Final = 0
+_MOST_OWNERS: Final = 10
 _WORDS: Final = {
     Level.PATIENT: "PATIENT",
     Level.STUDY: "STUDY",
@@ -177,3 +178,26 @@ def _joined(rows: list[Row], upper: list[Row], level: Level) -> list[Row]:
         if parent is not None:
             joined.append({**row, **parent})
     return joined
+
+
+def owners(association: Association, keys: Mapping[str, str]) -> list[PatientId]:
+    """Return the patients of the studies that match *keys*, each once, in the archive's order.
+
+    Raises:
+        ProtocolViolation: an answer without PatientID, or more patients than one examination can have.
+
+    """
+    stated = {path: value.strip() for path, value in keys.items() if value}
+    rows = [
+        row
+        for row in ask(association, Level.STUDY, keys, patient_root=False)
+        if all(text_of(row, path) == value for path, value in stated.items())
+    ]
+    patients = list(dict.fromkeys(text_of(row, PATIENT_ID) for row in rows))
+    if "" in patients or len(patients) > _MOST_OWNERS:
+        raise ProtocolViolation(
+            "pacs",
+            f"one study or accession number led to {len(patients)} patients, or to one without PatientID",
+            "see the archive's conformance statement",
+        )
+    return [PatientId(patient) for patient in patients]

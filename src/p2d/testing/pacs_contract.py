@@ -1,0 +1,187 @@
+"""What every archive connector must do, as a test class to inherit; it names the port's promises.
+
+Give it a ``pacs`` fixture: a connector to an archive that holds ``p2d.testing.datasets.three_patients``.
+"""
+
+# ruff: noqa: S101 - a suite of tests that connector authors inherit
+
+from collections import Counter
+from datetime import date
+from io import BytesIO
+
+import pytest
+from pydicom.filereader import read_dataset
+
+from p2d.dicom.elements import elements_of
+from p2d.model.errors import InvalidRequest
+from p2d.model.header import text_of
+from p2d.model.identified import IdentifiedHeader, PatientId
+from p2d.model.level import Choice, Level
+from p2d.pacs.pick import pick
+from p2d.pacs.port import Pacs, Query, RetrieveCounts
+from p2d.testing.datasets import three_patients
+
+TRUTH = {one["SOPInstanceUID"]: one for one in three_patients().listed}
+PATIENTS = tuple(sorted({one["PatientID"] for one in TRUTH.values()}))
+IMPLICIT = "1.2.840.10008.1.2"
+
+
+def found(pacs: Pacs, level: Level, patient: str, **keys: object) -> list[IdentifiedHeader]:
+    """Return all that *pacs* finds for *patient* at *level*."""
+    return list(pacs.find(Query(level, PatientId(patient), **keys)))  # type: ignore[arg-type] # keys of each test
+
+
+def expected(keyword: str, patient: str) -> set[str]:
+    """Return the true values of *keyword* for *patient*."""
+    return {one[keyword] for one in TRUTH.values() if one["PatientID"] == patient}
+
+
+class PacsContract:
+    """Inherit and provide ``pacs``."""
+
+    def test_an_echo_is_answered(self, pacs: Pacs) -> None:
+        """The archive is there."""
+        pacs.echo()
+
+    @pytest.mark.parametrize("patient", PATIENTS)
+    def test_each_level_finds_all_of_the_patient_and_nothing_else(self, pacs: Pacs, patient: str) -> None:
+        """Counts and UIDs equal the truth, each entity once."""
+        assert [one.patient_id for one in found(pacs, Level.PATIENT, patient)] == [patient]
+        studies = [one.study_instance_uid for one in found(pacs, Level.STUDY, patient)]
+        series = [one.series_instance_uid for one in found(pacs, Level.SERIES, patient)]
+        instances = [one.sop_instance_uid for one in found(pacs, Level.INSTANCE, patient)]
+
+        assert Counter(studies) == Counter(expected("StudyInstanceUID", patient))
+        assert Counter(series) == Counter(expected("SeriesInstanceUID", patient))
+        assert Counter(instances) == Counter(expected("SOPInstanceUID", patient))
+
+    def test_instance_headers_carry_the_elements_of_all_levels(self, pacs: Pacs) -> None:
+        """Upper levels are joined; an archive may leave keys empty that it does not support."""
+        headers = found(pacs, Level.INSTANCE, "P-1")
+
+        for header in headers:
+            true = TRUTH[header.sop_instance_uid]
+            for path, keyword in (
+                ("00100010", "PatientName"),
+                ("00080020", "StudyDate"),
+                ("00080050", "AccessionNumber"),
+                ("0020000D", "StudyInstanceUID"),
+                ("0020000E", "SeriesInstanceUID"),
+                ("00080060", "Modality"),
+                ("00200013", "InstanceNumber"),
+            ):
+                assert text_of(header.elements, path) == true[keyword], keyword
+            for path, keyword in (("0008103E", "SeriesDescription"), ("00080016", "SOPClassUID")):
+                assert text_of(header.elements, path) in {true[keyword], ""}, keyword
+
+    def test_an_unknown_patient_has_nothing(self, pacs: Pacs) -> None:
+        """No error, no rows."""
+        assert found(pacs, Level.INSTANCE, "P-999") == []
+
+    @pytest.mark.parametrize("key", ["", " ", "*", "P-?", "P-1\\P-2", "P-1\n", "P" * 65])
+    def test_keys_that_could_match_others_are_refused(self, pacs: Pacs, key: str) -> None:
+        """Nothing is sent."""
+        with pytest.raises(InvalidRequest) as caught:
+            found(pacs, Level.STUDY, key)
+
+        assert "P-1" not in str(caught.value)
+
+    def test_days_bound_studies_at_every_level(self, pacs: Pacs) -> None:
+        """Both bounds are inclusive, and hold below study level."""
+        both = {"first_day": date(2020, 1, 2), "last_day": date(2021, 3, 4)}
+
+        assert len(found(pacs, Level.STUDY, "P-1", **both)) == 1
+        assert len(found(pacs, Level.INSTANCE, "P-1", **both)) == 13
+        assert len(found(pacs, Level.INSTANCE, "P-1", first_day=date(2020, 1, 3))) == 9
+        assert len(found(pacs, Level.SERIES, "P-1", last_day=date(2020, 1, 2))) == 2
+        assert found(pacs, Level.STUDY, "P-1", last_day=date(2020, 1, 1)) == []
+
+    def test_upper_keys_narrow_the_answer(self, pacs: Pacs) -> None:
+        """Study, series, accession number and instance each hold by themselves."""
+        one = next(each for each in TRUTH.values() if each["PatientID"] == "P-2" and each["Modality"] == "MR")
+
+        of_series = found(
+            pacs,
+            Level.INSTANCE,
+            "P-2",
+            study_instance_uid=one["StudyInstanceUID"],
+            series_instance_uid=one["SeriesInstanceUID"],
+        )
+        of_instance = found(pacs, Level.INSTANCE, "P-2", sop_instance_uid=one["SOPInstanceUID"])
+
+        assert len(of_series) == 10
+        assert [each.sop_instance_uid for each in of_instance] == [one["SOPInstanceUID"]]
+        assert len(found(pacs, Level.SERIES, "P-1", accession_number="ACC-11")) == 2
+        assert found(pacs, Level.STUDY, "P-1", accession_number="ACC-21") == []
+
+    def test_a_study_of_another_patient_is_not_found(self, pacs: Pacs) -> None:
+        """Patient and study keys hold together."""
+        (study,) = expected("StudyInstanceUID", "P-2")
+
+        assert found(pacs, Level.INSTANCE, "P-1", study_instance_uid=study) == []
+
+    def test_the_owner_of_a_study_or_accession_number_is_found_by_that_key_alone(self, pacs: Pacs) -> None:
+        """Whose study it is, without knowing the patient."""
+        (study,) = expected("StudyInstanceUID", "P-3")
+
+        assert [one.value for one in pacs.owners(study_instance_uid=study)] == ["P-3"]
+        assert [one.value for one in pacs.owners(accession_number="ACC-12")] == ["P-1"]
+        assert pacs.owners(accession_number="ACC-99") == []
+
+    @pytest.mark.parametrize(
+        "keys", [{}, {"accession_number": "*"}, {"study_instance_uid": "1.2.*"},
+                 {"study_instance_uid": "1.2.3", "accession_number": "ACC-11"}],
+    )  # fmt: skip
+    def test_owners_are_asked_for_by_exactly_one_exact_key(self, pacs: Pacs, keys: dict[str, str]) -> None:
+        """Nothing is sent."""
+        with pytest.raises(InvalidRequest):
+            pacs.owners(**keys)
+
+    def test_all_images_of_a_patient_arrive_once_and_whole(self, pacs: Pacs) -> None:
+        """The data set that arrives is the one that was asked for."""
+        headers = found(pacs, Level.INSTANCE, "P-3")
+        counts = RetrieveCounts()
+
+        arrived = list(pacs.retrieve(PatientId("P-3"), headers, counts))
+
+        assert Counter(one.header.sop_instance_uid for one in arrived) == Counter(
+            expected("SOPInstanceUID", "P-3")
+        )
+        assert (counts.refused, counts.duplicates) == (0, 0)
+        for one in arrived:
+            implicit = one.transfer_syntax_uid == IMPLICIT
+            elements = elements_of(read_dataset(BytesIO(one.content), implicit, is_little_endian=True))
+            assert text_of(elements, "00080018") == one.header.sop_instance_uid
+            assert text_of(elements, "00080016") == one.sop_class_uid
+            assert text_of(elements, "00280010") == "8"
+            assert "7FE00010" in elements
+
+    def test_the_first_image_of_each_series_arrives(self, pacs: Pacs) -> None:
+        """Picking works on what the archive answers."""
+        chosen = pick(found(pacs, Level.INSTANCE, "P-1"), Choice.FIRST)
+
+        arrived = list(pacs.retrieve(PatientId("P-1"), chosen))
+
+        assert {one.header.sop_instance_uid for one in arrived} == {one.sop_instance_uid for one in chosen}
+        assert len(arrived) == 3
+
+    def test_what_the_archive_lacks_does_not_arrive_and_stops_nothing(self, pacs: Pacs) -> None:
+        """A gap is a gap, not an error."""
+        headers = found(pacs, Level.INSTANCE, "P-2")
+        gone = dict(headers[0].elements)
+        element = gone["00080018"]
+        gone["00080018"] = type(element)(element.path, element.vr, ("1.2.3.4.5.6.7.8.9",))
+
+        arrived = list(pacs.retrieve(PatientId("P-2"), [*headers, IdentifiedHeader(Level.INSTANCE, gone)]))
+
+        assert {one.header.sop_instance_uid for one in arrived} == expected("SOPInstanceUID", "P-2")
+
+    def test_a_retrieve_left_early_leaves_the_archive_usable(self, pacs: Pacs) -> None:
+        """A caller may stop taking."""
+        headers = found(pacs, Level.INSTANCE, "P-3")
+
+        arriving = pacs.retrieve(PatientId("P-3"), headers)
+        next(arriving)
+        arriving.close()  # type: ignore[attr-defined] # connectors write it as a generator
+
+        assert len(found(pacs, Level.INSTANCE, "P-3")) == 20

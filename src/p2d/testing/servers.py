@@ -1,0 +1,190 @@
+"""Real archives for system tests: Orthanc and DCMTK's dcmqrscp, on free loopback ports."""
+
+import json
+import secrets
+import socket
+import subprocess
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pydicom.dataset import Dataset
+from pynetdicom import AE, build_context
+
+ORTHANC: Final = Path("/usr/sbin/Orthanc")
+DICOM_WEB: Final = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+DCMQRSCP: Final = Path("/usr/bin/dcmqrscp")
+_STARTING_SECONDS: Final = 60.0
+_VERIFICATION: Final = "1.2.840.10008.1.1"
+
+
+@dataclass(frozen=True, slots=True)
+class RunningArchive:
+    """A server that answers: its DIMSE address, and for Orthanc its web address and random password."""
+
+    host: str
+    port: int
+    ae_title: str
+    http_port: int = 0
+    user: str = ""
+    password: str = ""
+
+
+def free_port() -> int:
+    """Return a TCP port that was free on the loopback interface a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def orthanc(folder: Path, *, peer: str = "P2D", store_port: int = 0) -> Iterator[RunningArchive]:
+    """Run an Orthanc that keeps its files in *folder* and knows *peer* as a modality on *store_port*."""
+    archive = RunningArchive(
+        "127.0.0.1",
+        free_port(),
+        "ORTHANC",
+        http_port=free_port(),
+        user="p2d",
+        password=secrets.token_urlsafe(24),
+    )
+    settings = {
+        "Name": "P2D test",
+        "StorageDirectory": str(folder / "storage"),
+        "IndexDirectory": str(folder / "storage"),
+        "Plugins": [str(DICOM_WEB)] if DICOM_WEB.exists() else [],
+        "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
+        "HttpServerEnabled": True,
+        "HttpPort": archive.http_port,
+        "HttpBindAddresses": ["127.0.0.1"],
+        "RemoteAccessAllowed": False,
+        "AuthenticationEnabled": True,
+        "RegisteredUsers": {archive.user: archive.password},
+        "DicomServerEnabled": True,
+        "DicomAet": archive.ae_title,
+        "DicomPort": archive.port,
+        "DicomCheckCalledAet": True,
+        "DicomAlwaysAllowEcho": False,
+        "DicomAlwaysAllowStore": True,
+        "DicomAlwaysAllowFind": False,
+        "DicomAlwaysAllowGet": False,
+        "DicomModalities": {
+            "p2d": {
+                "AET": peer,
+                "Host": "127.0.0.1",
+                "Port": store_port or archive.port,
+                "AllowEcho": True,
+                "AllowFind": True,
+                "AllowGet": True,
+                "AllowMove": True,
+                "AllowStore": True,
+            }
+        },
+        "StableAge": 1,
+        "LimitFindInstances": 0,
+        "LimitFindResults": 0,
+        "SaveJobs": False,
+        "DefaultEncoding": "Utf8",
+    }
+    (folder / "storage").mkdir(parents=True)
+    file = folder / "orthanc.json"
+    file.touch(mode=0o600)
+    file.write_text(json.dumps(settings), encoding="utf-8")
+    with _running([str(ORTHANC), str(file)], folder / "orthanc.log"):
+        until_echo(archive, peer)
+        yield archive
+
+
+@contextmanager
+def dcmqrscp(folder: Path, *, peer: str = "P2D", store_port: int = 0) -> Iterator[RunningArchive]:
+    """Run a dcmqrscp (up to 4,000 instances) that knows *peer* as a C-MOVE destination on *store_port*."""
+    archive = RunningArchive("127.0.0.1", free_port(), "DCMQRSCP")
+    storage = folder / "storage"
+    storage.mkdir(parents=True)
+    file = folder / "dcmqrscp.cfg"
+    file.write_text(
+        f"""NetworkTCPPort = {archive.port}
+MaxPDUSize = 16384
+MaxAssociations = 16
+HostTable BEGIN
+peer = ({peer}, 127.0.0.1, {store_port or archive.port})
+HostTable END
+VendorTable BEGIN
+VendorTable END
+AETable BEGIN
+{archive.ae_title} {storage} RW (4000, 1024mb) ANY
+AETable END
+""",
+        encoding="utf-8",
+    )
+    with _running([str(DCMQRSCP), "-c", str(file)], folder / "dcmqrscp.log"):
+        until_echo(archive, peer)
+        yield archive
+
+
+@contextmanager
+def _running(command: list[str], log: Path) -> Iterator[None]:
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(10)
+
+
+def until_echo(archive: RunningArchive, calling: str) -> None:
+    """Wait until *archive* answers a C-ECHO.
+
+    Raises:
+        TimeoutError: it does not do so within a minute.
+
+    """
+    deadline = time.monotonic() + _STARTING_SECONDS
+    while time.monotonic() < deadline:
+        entity = AE(ae_title=calling)
+        entity.add_requested_context(_VERIFICATION)
+        association = entity.associate(archive.host, archive.port, ae_title=archive.ae_title)
+        if association.is_established:
+            status = association.send_c_echo()
+            association.release()
+            if status and status.Status == 0:
+                return
+        time.sleep(0.1)
+    raise TimeoutError(f"{archive.ae_title} does not answer")
+
+
+def store(archive: RunningArchive, datasets: Iterable[Dataset], *, calling: str = "LOADER") -> int:
+    """Send *datasets* to *archive* by C-STORE; return how many it took.
+
+    Raises:
+        RuntimeError: no association, or an object is refused.
+
+    """
+    waiting = list(datasets)
+    kinds = sorted({(str(one.SOPClassUID), str(one.file_meta.TransferSyntaxUID)) for one in waiting})
+    entity = AE(ae_title=calling)
+    association = entity.associate(
+        archive.host,
+        archive.port,
+        contexts=[build_context(sop_class, syntax) for sop_class, syntax in kinds],
+        ae_title=archive.ae_title,
+    )
+    if not association.is_established:
+        raise RuntimeError(f"{archive.ae_title} refuses the association")
+    try:
+        for dataset in waiting:
+            status = association.send_c_store(dataset)
+            if not status or status.Status != 0:
+                raise RuntimeError(f"{archive.ae_title} refuses an object")
+    finally:
+        association.release()
+    return len(waiting)

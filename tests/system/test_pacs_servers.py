@@ -1,0 +1,72 @@
+"""The archive port's promises, kept over DIMSE to Orthanc and to DCMTK's dcmqrscp, by C-GET and by C-MOVE."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from p2d.model.level import Level
+from p2d.pacs.port import Pacs
+from p2d.pacs.pynetdicom.connector import DimseArchive
+from p2d.settings.gateway import Archive
+from p2d.testing.datasets import three_patients
+from p2d.testing.pacs_contract import PacsContract, found
+from p2d.testing.servers import RunningArchive, dcmqrscp, free_port, orthanc, store
+
+pytestmark = pytest.mark.system
+
+
+@pytest.fixture(scope="module")
+def store_port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def orthanc_server(tmp_path_factory: pytest.TempPathFactory, store_port: int) -> Iterator[RunningArchive]:
+    with orthanc(tmp_path_factory.mktemp("orthanc"), store_port=store_port) as archive:
+        store(archive, (one.render() for one in three_patients().listed))
+        yield archive
+
+
+@pytest.fixture(scope="module")
+def dcmqrscp_server(tmp_path_factory: pytest.TempPathFactory, store_port: int) -> Iterator[RunningArchive]:
+    with dcmqrscp(tmp_path_factory.mktemp("dcmqrscp"), store_port=store_port) as archive:
+        store(archive, (one.render() for one in three_patients().listed))
+        yield archive
+
+
+def connected(server: RunningArchive, retrieve: str, store_port: int) -> DimseArchive:
+    return DimseArchive(
+        Archive.model_validate(
+            {
+                "host": server.host,
+                "port": server.port,
+                "called_ae_title": server.ae_title,
+                "retrieve": retrieve,
+                "store_port": store_port,
+                "answer_seconds": 20,
+            }
+        )
+    )
+
+
+class ServerContract(PacsContract):
+    def test_relational_queries_are_proved(self, pacs: Pacs) -> None:
+        found(pacs, Level.INSTANCE, "P-1")
+
+        assert pacs.abilities().relational
+
+
+@pytest.mark.parametrize("retrieve", ["get", "move"])
+class TestOrthanc(ServerContract):
+    @pytest.fixture
+    def pacs(self, orthanc_server: RunningArchive, retrieve: str, store_port: int) -> Iterator[Pacs]:
+        with connected(orthanc_server, retrieve, store_port) as archive:
+            yield archive
+
+
+@pytest.mark.parametrize("retrieve", ["get", "move"])
+class TestDcmqrscp(ServerContract):
+    @pytest.fixture
+    def pacs(self, dcmqrscp_server: RunningArchive, retrieve: str, store_port: int) -> Iterator[Pacs]:
+        with connected(dcmqrscp_server, retrieve, store_port) as archive:
+            yield archive

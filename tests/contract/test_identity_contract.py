@@ -46,6 +46,7 @@ class Switchboard:
 @pytest.fixture(scope="module")
 def switchboard() -> Iterator[Switchboard]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else 40 ms an answer
         board = Switchboard(f"http://127.0.0.1:{listener.getsockname()[1]}")
         config = uvicorn.Config(board, log_level="error", access_log=False, lifespan="off")
         server = uvicorn.Server(config)
@@ -261,3 +262,23 @@ def test_a_peer_that_does_not_speak_http_is_a_violation() -> None:
         pytest.raises(ProtocolViolation),
     ):
         identity.ping()
+
+
+def test_a_peer_that_drips_is_unavailable_in_time() -> None:
+    body = P1.encode() * 1000
+
+    with (
+        OddHttpServer(200, NDJSON, body, drip_seconds=0.002) as server,
+        client(server.url, timeout=0.5) as identity,
+        pytest.raises(Unavailable),
+    ):
+        identity.pseudonymise(Domain.PATIENT, [PatientId("1")], create=True)
+
+
+def test_long_items_are_split_by_size_too(url: str) -> None:
+    sources = [f"document:{i:04}{chr(0x20AC) * 1000}" for i in range(3000)]
+
+    with client(url) as identity:
+        derived = identity.derive(sources)
+
+    assert list(derived) == sources

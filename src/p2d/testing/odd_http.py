@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Self
 
@@ -11,7 +12,8 @@ _PATIENCE = 10.0
 class OddHttpServer:
     """Listens on a free loopback port while its ``with`` block lasts; every answer ends the connection.
 
-    *claimed_length* is a Content-Length that differs from the body's, *banner* replaces the whole answer.
+    *claimed_length* is a Content-Length that differs from the body's, *banner* replaces the whole answer,
+    *drip_seconds* is the pause before each byte of the answer.
     ``request_lines`` keeps the first line of each request, so that a test can look for what leaked into URLs.
     """
 
@@ -23,12 +25,15 @@ class OddHttpServer:
         *,
         claimed_length: int | None = None,
         banner: bytes = b"",
+        drip_seconds: float = 0.0,
     ) -> None:
         length = len(body) if claimed_length is None else claimed_length
         head = (
             f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: {media_type}\r\n"
             f"Content-Length: {length}\r\nConnection: close\r\n\r\n"
         )
+        self._drip_seconds = drip_seconds
+        self._is_over = threading.Event()
         self._answer = banner or head.encode("ascii") + body
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -44,6 +49,7 @@ class OddHttpServer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._is_over.set()
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._thread.join(_PATIENCE)
@@ -67,6 +73,16 @@ class OddHttpServer:
                     if line.startswith(b"content-length:"):
                         length = int(line.partition(b":")[2])
                 stream.read(length)
-                connection.sendall(self._answer)
+                for piece in self._pieces():
+                    connection.sendall(piece)
         except OSError:
             return
+
+    def _pieces(self) -> Iterator[bytes]:
+        if not self._drip_seconds:
+            yield self._answer
+            return
+        for byte in self._answer:
+            if self._is_over.wait(self._drip_seconds):
+                return
+            yield bytes([byte])

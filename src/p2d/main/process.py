@@ -53,13 +53,17 @@ def serve_app(app: FastAPI, host: str, port: int, field: str) -> None:
 
     """
     quiet_logs()
+    # IPPROTO_TCP is stated because asyncio sets TCP_NODELAY on such sockets only; without it every small
+    # answer waits for a delayed acknowledgement (40 ms)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        listener = socket.create_server((host, port))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
     except OSError as error:
+        listener.close()
         raise Misconfigured(
-            field,
-            f"cannot listen on {host}:{port} ({error.strerror})",
-            "stop what uses it or change the port",
+            field, f"cannot listen on {host}:{port} ({error.strerror})", "stop what uses it or change the port"
         ) from None
     config = uvicorn.Config(
         app,

@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--ae-title", required=True)
     asked = parser.parse_args()
     hospital = generate(asked.patients, asked.seed, asked.max_images, canary=asked.canary)
-    serve_archive(hospital.held(), asked.port, asked.ae_title, peers={})
+    serve_archive(hospital, asked.port, asked.ae_title, peers={})
 
 
 if __name__ == "__main__":

@@ -91,8 +91,8 @@ def _export(
 def _show_report(console: Console, report: dict[str, Any]) -> None:
     table = Table("ledger", "images", title=f"Run {report['run_id']}: {report['state']}")
     for name in ("expected", "received", "missing", "released", "duplicate", "refused"):
-        table.add_row(name, f"{report[name]:,}")
-    for reason, count in report["withheld"].items():
+        table.add_row(name, f"{report['images'][name]:,}")
+    for reason, count in report["images"]["withheld"].items():
         table.add_row(f"withheld: {reason}", f"{count:,}")
     table.add_row("patients done / absent / total", _patients(report["patients"]))
     table.add_row("studies / series", f"{report['studies']:,} / {report['series']:,}")

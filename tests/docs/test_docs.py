@@ -1,4 +1,5 @@
 import importlib.util
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ from p2d.settings.file import Strict
 from p2d.settings.gateway import GatewaySettings
 from p2d.settings.identity import IdentitySettings
 from p2d.settings.warehouse import WarehouseSettings
+from p2d.warehouse.query.nodes import Operator
+from p2d.warehouse.query.parse import parse
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -151,3 +154,13 @@ def test_the_error_page_states_codes_and_reasons_of_the_program() -> None:
 def test_a_decision_names_context_choice_and_price(page: Path) -> None:
     assert re.findall(r"^\*\*(\w+)\.\*\*", text(page), re.MULTILINE) == ["Context", "Choice", "Price"]
     assert len(text(page).splitlines()) <= 60
+
+
+def test_queries_that_the_language_page_shows_are_queries() -> None:
+    page = text(DOCS / "reference" / "cohort-language.md")
+
+    queries = [parse(json.loads(block)) for block in re.findall(r"```json\n(.*?)```", page, re.DOTALL)]
+
+    assert queries
+    operators = {f"`{operator}`" for operator in Operator}
+    assert {operator for operator in operators if operator not in page} == set()

@@ -1,4 +1,6 @@
 import csv
+import subprocess
+import sys
 from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
@@ -7,7 +9,7 @@ import pytest
 
 from p2d.flows.gateway.pseudonymise import INPUT, OUTPUT, pseudonymise_clinical
 from p2d.identity.port import Domain, Failure, Identifier, Invalid
-from p2d.model.errors import InvalidRequest, Unavailable
+from p2d.model.errors import InvalidRequest, Misconfigured, Unavailable
 from p2d.model.identified import AccessionNumber, CaseStay, PatientId
 from p2d.model.ids import Pseudonym
 from p2d.model.level import Calendar
@@ -46,6 +48,18 @@ HOSPITAL = {
         ["KANARI-1", "FALL-100", "", "G1", "LVEF", "2024-03-04", "42.5", "", "", "%"],
     ],
 }
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from p2d.flows.gateway.pseudonymise import pseudonymise_clinical
+from p2d.model.errors import Misconfigured
+from p2d.testing.identity import MemoryIdentity
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+try:
+    pseudonymise_clinical(Path(sys.argv[1]), Path(sys.argv[2]), MemoryIdentity())
+except Misconfigured as error:
+    sys.stdout.write(str(error))
+"""
 Rows = Sequence[Sequence[str]]
 
 
@@ -297,6 +311,29 @@ def test_when_identity_goes_away_the_former_output_stays_whole(tmp_path: Path) -
         pseudonymise_clinical(source, target, Halting(), today=TODAY)
 
     assert {path.name: path.read_bytes() for path in target.iterdir()} == before
+
+
+def test_on_a_full_disk_the_former_output_stays_whole(tmp_path: Path) -> None:
+    letters = [["KANARI-1", "", f"D{i}", "letter", "", "", f"KANARI-1 {i} " + "x" * 500] for i in range(200)]
+    source, target = write(tmp_path / "in", {"document.csv": letters}), tmp_path / "out"
+    target.mkdir()
+    (target / "document.csv").write_text("former")
+
+    command = [sys.executable, "-c", FULL_DISK, str(source), str(target)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert done.stdout.startswith("output folder: ")
+    assert "KANARI" not in done.stdout + done.stderr
+    assert [path.name for path in target.iterdir()] == ["document.csv"]
+    assert (target / "document.csv").read_text() == "former"
+
+
+def test_an_output_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    source = write(tmp_path / "in")
+    (tmp_path / "out").write_text("")
+
+    with pytest.raises(Misconfigured, match="cannot be written"):
+        pseudonymise_clinical(source, tmp_path / "out", MemoryIdentity(), today=TODAY)
 
 
 def test_the_identified_folder_is_never_written_to(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import csv
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -134,24 +134,25 @@ class OutputFolder(AbstractContextManager["OutputFolder"]):
         self._headers = headers
         self._stack = ExitStack()
         self._streams: dict[str, TextIO] = {}
-        self._columns = {name: list(columns) for name, columns in headers.items()}
 
     def __enter__(self) -> Self:
-        try:
+        with self._guarded():
             self._folder.mkdir(parents=True, exist_ok=True)
             for name, columns in self._headers.items():
                 stream = self._part(name).open("w", encoding="utf-8", newline="")
                 self._streams[name] = self._stack.enter_context(stream)
                 csv.writer(stream, lineterminator="\n").writerow(columns)
-        except OSError as error:
-            self._discard()
-            problem = f"{self._folder} cannot be written: {error.strerror}"
-            raise Misconfigured("output folder", problem, "name a folder that this user may write") from None
         return self
 
     def write(self, name: str, rows: Sequence[Sequence[Cell]]) -> None:
-        """Append *rows* to the file *name*; None is an empty cell."""
-        csv.writer(self._streams[name], lineterminator="\n").writerows(rows)
+        """Append *rows* to the file *name*; None is an empty cell.
+
+        Raises:
+            Misconfigured: the folder cannot be written, or its disk is full.
+
+        """
+        with self._guarded():
+            csv.writer(self._streams[name], lineterminator="\n").writerows(rows)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -159,22 +160,35 @@ class OutputFolder(AbstractContextManager["OutputFolder"]):
         if kind is not None:
             self._discard()
             return
-        for stream in self._streams.values():
-            stream.flush()
-            os.fsync(stream.fileno())
-        self._stack.close()
-        for name in self._streams:
-            self._part(name).replace(self._folder / name)
-        descriptor = os.open(self._folder, os.O_RDONLY)
+        with self._guarded():
+            for stream in self._streams.values():
+                stream.flush()
+                os.fsync(stream.fileno())
+            self._stack.close()
+            for name in self._streams:
+                self._part(name).replace(self._folder / name)
+            descriptor = os.open(self._folder, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
         try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+            yield
+        except OSError as error:
+            self._discard()
+            problem = f"{self._folder} cannot be written: {error.strerror}"
+            remedy = "name a folder that this user may write, on a disk with free space"
+            raise Misconfigured("output folder", problem, remedy) from None
 
     def _discard(self) -> None:
-        self._stack.close()
+        with suppress(OSError):  # what is left in a buffer need not be written any more
+            self._stack.close()
         for name in self._headers:
-            self._part(name).unlink(missing_ok=True)
+            with suppress(OSError):
+                self._part(name).unlink(missing_ok=True)
 
     def _part(self, name: str) -> Path:
         return self._folder / f".{name}.part"

@@ -150,6 +150,9 @@ def until_echo(archive: RunningArchive, calling: str) -> None:
     """
     deadline = time.monotonic() + _STARTING_SECONDS
     while time.monotonic() < deadline:
+        if not _listens(archive):
+            time.sleep(0.05)
+            continue
         entity = AE(ae_title=calling)
         entity.add_requested_context(_VERIFICATION)
         association = entity.associate(archive.host, archive.port, ae_title=archive.ae_title)
@@ -160,6 +163,14 @@ def until_echo(archive: RunningArchive, calling: str) -> None:
                 return
         time.sleep(0.1)
     raise TimeoutError(f"{archive.ae_title} does not answer")
+
+
+def _listens(archive: RunningArchive) -> bool:
+    try:
+        socket.create_connection((archive.host, archive.port), timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 def store(archive: RunningArchive, datasets: Iterable[Dataset], *, calling: str = "LOADER") -> int:

@@ -37,8 +37,9 @@ class Association:
         self._message_id = 0
         self.answered = False
         self._messages: queue.Queue[Message | None] = queue.Queue()
-        self._peer = _associated(archive, contexts, roles, self._messages)
+        self._peer, self._socket = _associated(archive, contexts, roles, self._messages)
         if not self._peer.is_established:
+            self._socket.close()
             raise self._refusal()
         self.contexts: dict[int, Any] = {one.context_id: one for one in self._peer.accepted_contexts}
 
@@ -155,13 +156,13 @@ class Association:
             if self._peer.is_established:
                 self._peer.abort(block=False)
                 self._until_left(_ABORT_SECONDS)
-        wrapper = self._peer.dul.socket
-        plain = wrapper.socket if wrapper is not None else None
-        if plain is not None:
-            with contextlib.suppress(OSError):
-                plain.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
         self._peer._kill = True  # noqa: SLF001 - kill() waits without end for a state that may never come
         self._peer.dul.kill_dul()
+        with contextlib.suppress(RuntimeError):  # never started
+            self._peer.dul.join(_ABORT_SECONDS)
+        self._socket.close()
 
     def _until_left(self, seconds: float) -> None:
         """Give the other thread up to *seconds* to send the abort."""
@@ -175,25 +176,36 @@ def _associated(
     contexts: Sequence[Any],
     roles: Sequence[Any],
     messages: "queue.Queue[Message | None]",
-) -> Any:
-    """Return pynetdicom's association after negotiation, whatever its outcome."""
-    entity = AE(ae_title=archive.calling_ae_title)
+) -> tuple[Any, socket.socket]:
+    """Return pynetdicom's association after negotiation, whatever its outcome, and its socket.
+
+    pynetdicom loses sight of sockets that the peer has closed first, without closing them.
+    """
+    sockets: list[socket.socket] = []
+    entity: Any = AE(ae_title=archive.calling_ae_title)
     entity.connection_timeout = archive.connect_seconds
     entity.acse_timeout = archive.connect_seconds
     entity.dimse_timeout = archive.answer_seconds
     entity.network_timeout = None
+    create = entity._create_socket  # noqa: SLF001 - the one place where the socket can be had
     harden = hardened(archive.answer_seconds)
 
     def opened(event: Any) -> None:
         harden(event)
         event.assoc.dul._read_pdu_data = reader(event.assoc, messages, archive.answer_seconds)  # noqa: SLF001 - see there
 
+    def created(*arguments: Any) -> Any:
+        wrapper = create(*arguments)
+        sockets.append(wrapper.socket)
+        return wrapper
+
     def ended(_: Any) -> None:
         messages.put(None)
 
     ends = (evt.EVT_CONN_CLOSE, evt.EVT_ABORTED, evt.EVT_RELEASED)
+    entity._create_socket = created  # noqa: SLF001 - as above
     try:
-        return entity.associate(
+        peer = entity.associate(
             archive.host,
             archive.port,
             contexts=list(contexts),
@@ -204,3 +216,4 @@ def _associated(
         )
     except (OSError, RuntimeError) as error:
         raise Unavailable("pacs", f"no connection: {type(error).__name__}", "check host and port") from None
+    return peer, sockets[-1]

@@ -11,6 +11,7 @@ from p2d.deid.folding import fold, plain, spelling_pattern
 
 _STRONG_LENGTH: Final = 3
 _COMPOUND_LENGTH: Final = 8
+_MAX_LENGTH: Final = 64  # of a PN component group (PS3.5 6.2); a longer part is known by its beginning
 _PARTICLES: Final = frozenset(
     [
         "von",
@@ -118,11 +119,14 @@ def _parts(names: Iterable[str]) -> Iterable[str]:
     for name in names:
         for group in plain(name).split("="):
             for component in group.split("^")[:3] if "^" in group else [group]:
-                yield from (part for part in _SPLIT.split(component) if part)
+                yield from (part[:_MAX_LENGTH] for part in _SPLIT.split(component) if part)
 
 
 def name_patterns(names: Iterable[str]) -> list[str]:
-    """Return regular expressions (for IGNORECASE) that together match *names* in all their forms."""
+    """Return regular expressions (for IGNORECASE) that together match *names* in all their forms.
+
+    Repetitions are bounded, so that no hostile name makes matching take exponential time.
+    """
     parts = name_parts(names)
     patterns = _alphabetic(parts)
     if parts.wide:
@@ -135,19 +139,19 @@ def _alphabetic(parts: NameParts) -> list[str]:
     letters = "".join(sorted({re.escape(initial.upper()) for initial in parts.initials}))
     initial = rf"(?-i:[{letters}])(?![^\W\d_])\.?" if letters else ""
     dotted = rf"(?-i:[{letters}])\.(?![^\W\d_])" if letters else ""
-    particle = rf"(?:{_any(parts.particles)}{_BETWEEN})*" if parts.particles else ""
+    particle = rf"(?:{_any(parts.particles)}{_BETWEEN}){{0,3}}" if parts.particles else ""
     patterns = []
     if strong:
         lead = "|".join(filter(None, (weak, initial)))
-        before = rf"(?:(?:{lead}){_BETWEEN})*" if lead else ""
+        before = rf"(?:(?:{lead}){_BETWEEN}){{0,4}}" if lead else ""
         tail = "|".join(filter(None, (strong, weak, initial)))
         patterns.append(
-            rf"{_BEGIN}{particle}{before}{particle}{strong}(?:{_BETWEEN}{particle}(?:{tail}))*{_END}"
+            rf"{_BEGIN}{particle}{before}{particle}{strong}(?:{_BETWEEN}{particle}(?:{tail})){{0,6}}{_END}"
         )
         if long := [part for part in parts.strong if len(part) >= _COMPOUND_LENGTH]:
             patterns.append(_any(long))
     if weak:
-        run = rf"{weak}(?:{_BETWEEN}{particle}{weak})+{_END}"
+        run = rf"{weak}(?:{_BETWEEN}{particle}{weak}){{1,6}}{_END}"
         labelled = rf"{_LABEL}{weak}{_END}"
         patterns += [_BEGIN + run, _BEGIN + labelled]
         if dotted:
@@ -170,5 +174,5 @@ def _wide(parts: Iterable[str]) -> str:
     choices = [*several]
     if single:
         every = "|".join(words)
-        choices.insert(0, rf"(?:{every})(?:[\s\u3000^,=]?(?:{every}))+")
+        choices.insert(0, rf"(?:{every})(?:[\s\u3000^,=]?(?:{every})){{1,8}}")
     return f"(?:{'|'.join(choices)})" if choices else "(?!)"

@@ -14,6 +14,7 @@ from p2d.model.identified import KnownValues
 
 _MAX_MEMO: Final = 20_000
 _MAX_MEMO_LENGTH: Final = 512
+_MAX_ID_LENGTH: Final = 64
 _MAX_PASSES: Final = 12
 _GAP: Final = "\0"  # where a known value stood, until titles have been looked for
 MIN_ID_LENGTH: Final = 3
@@ -23,7 +24,7 @@ MIN_EMBEDDED_LENGTH: Final = 5
 _CONTACT: Final = re.compile(
     r"""
       (?:https?|ftps?|file|dicom)://\S+ | (?<!\w)www\.[^\s,;]+
-    | [\w.+%\-]+@[\w\-]+(?:\.[\w\-]+)+
+    | (?<![\w.+%\-])[\w.+%\-]{1,64}@[\w\-]+(?:\.[\w\-]+)+
     """,
     re.VERBOSE | re.IGNORECASE,
 )
@@ -141,7 +142,7 @@ def _compiled(known: KnownValues) -> re.Pattern[str] | None:
     patterns: list[str] = []
     for birth_date in sorted(known.birth_dates):
         patterns += birth_date_patterns(birth_date)
-    ids = {identifier.strip() for identifier in known.ids | known.accessions}
+    ids = {identifier.strip()[:_MAX_ID_LENGTH] for identifier in known.ids | known.accessions}
     for identifier in sorted(ids, key=lambda i: (-len(i), i)):
         patterns += _id_patterns(identifier)
     patterns += name_patterns(sorted(known.names))

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pydicom
 import pytest
-from p2d.main.research_clients import open_cohorts
-from p2d.testing.servers import dcmqrscp, orthanc, store
 
 from p2d.flows.research.download import download
+from p2d.main.research_clients import open_cohorts
 from p2d.model.errors import NotFound, Refused
-from p2d.model.ids import Pseudonym
+from p2d.model.ids import Pseudonym, check_character
 from p2d.model.level import Choice, Kind, Output, Scope
 from p2d.model.request import Request, Target
 from p2d.testing.comparison import picks
 from p2d.testing.hospital import generate
 from p2d.testing.installation import ArchiveAddress, free_ports
+from p2d.testing.servers import dcmqrscp, orthanc, store
 from p2d.testing.site import Site, running_site
 from p2d.warehouse.query.examples import PAPER
 
@@ -34,7 +34,7 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     (store_port,) = free_ports(1)
     start = {"orthanc": orthanc, "dcmqrscp": dcmqrscp}[peer]
     with start(folder / "peer", store_port=store_port) as server:
-        store(server.host, server.port, server.ae_title, (held.render() for held in hospital.held()))
+        store(server, (held.render() for held in hospital.held()))
         address = ArchiveAddress(server.port, server.ae_title, retrieve=retrieve, store_port=store_port)
         with running_site(folder, hospital, address) as running:
             yield running
@@ -126,7 +126,8 @@ def test_a_patient_outside_the_session_is_not_found_like_an_unknown_one(site: Si
     session = client.open_session("rita", "researcher", site.patients[:1], images=False)
     texts = []
 
-    for psn in (site.patients[1], "P00000000000000000"):
+    unknown = "P0000000000000000"
+    for psn in (site.patients[1], unknown + check_character(unknown)):
         with pytest.raises(NotFound) as caught:
             client.metadata(session, Request((Target(Kind.PATIENT, Pseudonym(psn)),)))
         texts.append(str(caught.value))

@@ -24,9 +24,11 @@ from p2d.model.request import Request, parse_modalities
 @click.option(
     "--settings", required=True, type=click.Path(path_type=Path, dir_okay=False), help="gateway.toml"
 )
-@click.option("--choice", default="first", type=click.Choice(list(Choice)), help="Images of each series.")
 @click.option(
-    "--scope", default="basic", type=click.Choice(list(Scope)), help="C-FIND keys or whole headers."
+    "--choice", default="first", type=click.Choice([*map(str, Choice)]), help="Images of each series."
+)
+@click.option(
+    "--scope", default="basic", type=click.Choice([*map(str, Scope)]), help="C-FIND keys or whole headers."
 )
 @click.option("--modality", "modalities", multiple=True, help="Only this modality; repeat for more.")
 @click.option("--resume", metavar="RUN", help="Go on with a run that was stopped or killed.")

@@ -20,8 +20,10 @@ from p2d.model.request import Request, parse_modalities
 @click.option(
     "--patients", type=click.Path(path_type=Path, dir_okay=False), help="List of the session's patients."
 )
-@click.option("--format", "output", default="dicom", type=click.Choice([Output.DICOM, Output.JPEG]))
-@click.option("--choice", default="all", type=click.Choice(list(Choice)), help="Images of each series.")
+@click.option("--format", "output", default="dicom", type=click.Choice(["dicom", "jpeg"]))
+@click.option(
+    "--choice", default="all", type=click.Choice([*map(str, Choice)]), help="Images of each series."
+)
 @click.option("--modality", "modalities", multiple=True, help="Only this modality; repeat for more.")
 @click.option(
     "--to", "folder", required=True, type=click.Path(path_type=Path, file_okay=False), help="New folder."

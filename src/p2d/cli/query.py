@@ -20,14 +20,16 @@ from p2d.model.request import Request, parse_modalities
 @click.option(
     "--patients", type=click.Path(path_type=Path, dir_okay=False), help="List of the session's patients."
 )
-@click.option("--level", default="series", type=click.Choice([Level.STUDY, Level.SERIES, Level.INSTANCE]))
+@click.option("--level", default="series", type=click.Choice(["study", "series", "instance"]))
 @click.option(
-    "--scope", default="basic", type=click.Choice(list(Scope)), help="C-FIND keys or whole headers."
+    "--scope", default="basic", type=click.Choice([*map(str, Scope)]), help="C-FIND keys or whole headers."
 )
-@click.option("--choice", default="first", type=click.Choice(list(Choice)), help="Images of each series.")
+@click.option(
+    "--choice", default="first", type=click.Choice([*map(str, Choice)]), help="Images of each series."
+)
 @click.option("--modality", "modalities", multiple=True, help="Only this modality; repeat for more.")
 @click.option("--attribute", "attributes", multiple=True, help="Only this DICOM keyword; repeat for more.")
-@click.option("--output", default="csv", type=click.Choice([Output.CSV, Output.JSON]))
+@click.option("--output", default="csv", type=click.Choice(["csv", "json"]))
 @click.option(
     "--to", "target", default="-", type=click.File("wb", lazy=True), help="File; default is stdout."
 )

@@ -63,7 +63,9 @@ def serve_app(app: FastAPI, host: str, port: int, field: str) -> None:
     except OSError as error:
         listener.close()
         raise Misconfigured(
-            field, f"cannot listen on {host}:{port} ({error.strerror})", "stop what uses it or change the port"
+            field,
+            f"cannot listen on {host}:{port} ({error.strerror})",
+            "stop what uses it or change the port",
         ) from None
     config = uvicorn.Config(
         app,

@@ -1,24 +1,16 @@
 """Released images as members of a download: images, manifest, what was withheld and why, the ledger."""
 
-import hashlib
-import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
 
 from p2d.export.jpeg import Renderer, to_jpeg
+from p2d.export.manifest import MANIFEST, WITHHELD, Line, encode, file_line, withheld_line
 from p2d.export.names import file_name
-from p2d.export.table import Cell, write_csv
 from p2d.export.zip import Member
 from p2d.flows.gateway.adhoc import totals
 from p2d.jobs.counts import SeriesCounts
-from p2d.model.header import text_of
 from p2d.model.level import Output
-from p2d.model.released import ReleasedHeader, ReleasedInstance, Withheld
-
-MANIFEST: Final = ("patient", "study", "series", "instance", "file", "Modality", "sha256")
-WITHHELD: Final = ("patient", "study", "series", "instance", "reason")
-_MODALITY: Final = "00080060"
+from p2d.model.released import ReleasedInstance, Withheld
 
 
 def members_of(
@@ -32,8 +24,8 @@ def members_of(
     *lines* is read after the last outcome. Images that cannot be rendered move from released to withheld in
     the ledger's sums, so that these equal the files.
     """
-    manifest: list[dict[str, Cell]] = []
-    withheld: list[dict[str, Cell]] = []
+    manifest: list[Line] = []
+    withheld: list[Line] = []
     unrendered = 0
     for outcome in outcomes:
         content: bytes | Withheld
@@ -46,39 +38,15 @@ def members_of(
         else:
             content = outcome.content
         if isinstance(content, Withheld):
-            withheld.append({**_ids(content), "reason": str(content.reason)})
+            withheld.append(withheld_line(content))
         else:
             assert isinstance(outcome, ReleasedInstance)  # noqa: S101 - bytes come from an instance only
             member = Member(file_name(outcome.header, output), content)
-            manifest.append(_entry(outcome.header, member))
+            manifest.append(file_line(outcome.header, member.name, member.content))
             yield member
-    yield Member("manifest.csv", _csv(MANIFEST, manifest))
-    yield Member("withheld.csv", _csv(WITHHELD, withheld))
+    yield Member("manifest.csv", encode(MANIFEST, manifest))
+    yield Member("withheld.csv", encode(WITHHELD, withheld))
     yield Member("ledger.json", _ledger(lines, unrendered))
-
-
-def _ids(item: Withheld | ReleasedHeader) -> dict[str, Cell]:
-    return {
-        "patient": str(item.patient),
-        "study": item.study,
-        "series": item.series,
-        "instance": item.instance,
-    }
-
-
-def _entry(header: ReleasedHeader, member: Member) -> dict[str, Cell]:
-    return {
-        **_ids(header),
-        "file": member.name,
-        "Modality": text_of(header.elements, _MODALITY),
-        "sha256": hashlib.sha256(member.content).hexdigest(),
-    }
-
-
-def _csv(columns: Sequence[str], rows: Iterable[dict[str, Cell]]) -> bytes:
-    buffer = io.StringIO(newline="")
-    write_csv(buffer, columns, rows)
-    return buffer.getvalue().encode()
 
 
 def _ledger(lines: Sequence[SeriesCounts], unrendered: int) -> bytes:

@@ -19,6 +19,7 @@ from p2d.model.level import Choice, Scope
 from p2d.model.released import Reason, ReleasedHeader, ReleasedInstance, Withheld
 from p2d.model.request import Request
 from p2d.pacs.pick import pick
+from p2d.pacs.port import RetrieveCounts
 
 _MODALITY: Final = "00080060"
 _RELEASED = TypeVar("_RELEASED", ReleasedHeader, ReleasedInstance)
@@ -142,7 +143,8 @@ def _retrieved(
     release: Callable[[Releaser, IdentifiedInstance], _RELEASED | Withheld],
 ) -> Iterator[_RELEASED | Withheld]:
     references, keys = prepared.references, prepared.keys
-    arriving = gateway.pacs.retrieve(prepared.work.patient_id, prepared.picks)
+    counts = RetrieveCounts()
+    arriving = gateway.pacs.retrieve(prepared.work.patient_id, prepared.picks, counts)
     for some in _batched(arriving, INSTANCES_AT_ONCE):
         references = references.merge(*(references_in_instance(item) for item in some))
         keys = extended(gateway, keys, references)
@@ -151,6 +153,11 @@ def _retrieved(
             outcome = release(releaser, instance)
             prepared.tally.count(*prepared.pseudonyms_of(instance.header), outcome)
             yield outcome
+    if counts.refused or counts.duplicates:
+        prepared.tally.notes.append(
+            f"patient {prepared.tally.patient}: {counts.refused} objects refused that were not asked for, "
+            f"{counts.duplicates} arrived twice"
+        )
 
 
 def _batched(items: Iterable[IdentifiedInstance], size: int) -> Iterator[tuple[IdentifiedInstance, ...]]:

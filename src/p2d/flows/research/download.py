@@ -1,17 +1,22 @@
-"""Download the images of a request into a new folder: nothing half-written under its final name."""
+"""Download the images of a request into a folder: a whole ZIP first, then files checked by their digests.
+
+The folder can hold an earlier attempt's files: equal ones are kept, others of the same name refused.
+"""
 
 import json
-import shutil
 import tempfile
 import zipfile
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import Final
 
+from p2d.export.directory import ImageDirectory
 from p2d.flows.research.gateway_client import GatewayClient, SessionKey
-from p2d.model.errors import Incomplete, InvalidRequest, ProtocolViolation
+from p2d.model.errors import Incomplete, ProtocolViolation
 from p2d.model.request import Request
 
-LEDGER = "ledger.json"
+LEDGER: Final = "ledger.json"
+PACKED: Final = "images.zip"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,50 +36,37 @@ class Downloaded:
 def download(
     client: GatewayClient, session: SessionKey, request: Request, folder: Path, *, keep_zip: bool = False
 ) -> Downloaded:
-    """Write the images of *request* below *folder*, which must be absent or empty.
+    """Write the images of *request*, both lists and the ledger to *folder*; with *keep_zip* as one ZIP.
 
     Raises:
-        InvalidRequest: the folder holds files already.
+        InvalidRequest: the folder holds other files under the same names.
         ProtocolViolation: the download ended early or is no whole ZIP; the folder is left as it was.
+        Unavailable: the gateway or the disk failed.
 
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise InvalidRequest("--to", f"folder {folder} is not empty", "name a new folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=".p2d-", dir=folder.parent))
-    try:
-        packed = work / "images.zip"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".p2d-", dir=folder) as work:
+        packed = Path(work) / PACKED
         with client.images(session, request) as blocks, packed.open("wb") as target:
             for block in blocks:
                 target.write(block)
-        result = _unpack(packed, work / "images", keep_zip=keep_zip)
-        if folder.exists():
-            folder.rmdir()
-        (work / "images").replace(folder)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+        result, ledger = _ledger(packed)
+        if keep_zip:
+            packed.replace(folder / PACKED)
+        else:
+            with ImageDirectory(folder) as images:
+                images.unpack(packed)
+                images.finish()
+        (Path(work) / LEDGER).write_bytes(ledger)
+        (Path(work) / LEDGER).replace(folder / LEDGER)
     return result
 
 
-def _unpack(packed: Path, folder: Path, *, keep_zip: bool) -> Downloaded:
-    folder.mkdir(mode=0o700)
+def _ledger(packed: Path) -> tuple[Downloaded, bytes]:
     try:
         with zipfile.ZipFile(packed) as archive:
-            sums = json.loads(archive.read(LEDGER))["totals"]
-            for name in archive.namelist() if not keep_zip else ():
-                _extract(archive, name, folder)
+            content = archive.read(LEDGER)
+        sums = json.loads(content)["totals"]
+        return Downloaded(int(sums["released"]), int(sums["withheld"]), int(sums["missing"])), content
     except (zipfile.BadZipFile, KeyError, ValueError):
         raise ProtocolViolation("gateway", "the download ended before it was whole", "try again") from None
-    if keep_zip:
-        packed.replace(folder / packed.name)
-    return Downloaded(int(sums["released"]), int(sums["withheld"]), int(sums["missing"]))
-
-
-def _extract(archive: zipfile.ZipFile, name: str, folder: Path) -> None:
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts:
-        raise ProtocolViolation("gateway", "the download names a file outside its folder")
-    target = folder / path
-    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with archive.open(name) as source, target.open("xb") as sink:
-        shutil.copyfileobj(source, sink)

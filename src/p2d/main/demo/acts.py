@@ -73,7 +73,8 @@ def cohort(stage: Stage) -> tuple[list[str], list[dict[str, Any]], list[str]]:
     made = stage.installation
     cohorts = open_cohorts(made.url("warehouse"), made.secret("researcher"))
     table = cohorts.table(PAPER)
-    return list(table.columns), list(table.rows), list(cohorts.patients(PAPER))
+    rows = [dict(row) for row in table.rows]
+    return list(table.columns), rows, list(cohorts.patients(PAPER))
 
 
 def export_series(
@@ -104,14 +105,6 @@ def _exported(
         for output in ("dicom", "jpeg")
     }
     return stage.exports, results
-
-
-def write_table(path: Path, columns: list[str], rows: list[dict[str, Any]]) -> None:
-    """Write the cohort's clinical table beside the images."""
-    from p2d.export.table import write_csv  # noqa: PLC0415 - beside its only use
-
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        write_csv(stream, columns, rows)
 
 
 def page_url(stage: Stage) -> str:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from p2d.cli.roots import DemoOptions
+from p2d.export.directory import write_clinical
 from p2d.flows.research.gateway_client import GatewayClient
 from p2d.main.demo import acts
 from p2d.main.demo.stage import Stage, staged
@@ -80,7 +81,7 @@ def _export(
         folder, results = acts.export_series(stage, client, session, patients)
     finally:
         client.close_session(session)
-    acts.write_table(folder / "clinical.csv", columns, table)
+    write_clinical(folder / "clinical.csv", columns, table)
     for output, result in results.items():
         console.print(
             f"{output}: {result.released} images, {result.withheld} withheld, {result.missing} missing"

@@ -144,7 +144,7 @@ def _listed(row: Row, vr: str) -> Action:
 
 def _basic(code: str, vr: str) -> Action:
     """Return the action for a basic *code* that conforms whatever type an IOD gives the attribute."""
-    if "U" in code:
+    if "U" in code or (vr == "UI" and code == "D"):
         return Action.UID if vr == "UI" else Action.ITEMS
     if vr == "SQ" and code != "X":
         return Action.EMPTY

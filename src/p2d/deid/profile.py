@@ -50,7 +50,19 @@ NUMBER_VRS: Final = frozenset({"DS", "IS", "US", "SS", "UL", "SL", "UV", "SV", "
 PIXELS: Final = frozenset({"7FE00010", "7FE00008", "7FE00009"})
 _PALETTES: Final = frozenset(f"0028{element}" for element in (1201, 1202, 1203, 1204, 1221, 1222, 1223, 1224))
 _RENDERING: Final = _PALETTES | {"00283006", "7FE00001", "7FE00002"}  # with LUTData and extended offsets
+_BEYOND: Final = (
+    # names to use, pronouns and further persons: in later editions of the table than 2024b
+    *(f"001000{element:02X}" for element in (*range(0x11, 0x17), *range(0x41, 0x48))),
+    "00081301",
+    # birth and death dates of another calendar, groups of patients
+    *("00100033", "00100034", "00100026", "00100027"),
+    # people and their documents by code
+    *("00321031", "00380100", "00440103", "0040A066", "0040A068", "0040A070", "0040A076", "0040A085"),
+)
+"""Attributes that P2D removes although Table E.1-1 does not list them."""
+
 _OWN: Final = {
+    **dict.fromkeys(_BEYOND, Action.REMOVE),
     "00100020": Action.PATIENT,
     "00100010": Action.PATIENT,
     "00080050": Action.ACCESSION,
@@ -77,7 +89,7 @@ _OWN: Final = {
     "00120064": Action.REMOVE,
     "00280303": Action.REMOVE,
 }
-_REMOVED_GROUPS: Final = frozenset({"0000", "0002", "0004", "FFFC", "FFFE"})
+_REMOVED_GROUPS: Final = frozenset({"0000", "0002", "0004", "4010", "FFFC", "FFFE"})
 _LAST_GROUP: Final = "7FE0"
 _SIGNATURE_GROUPS: Final = frozenset({"FFFA"})
 

@@ -107,6 +107,7 @@ def running_site(folder: Path, hospital: Hospital, archive: ArchiveAddress) -> I
         stack.callback(identity.close)
         pseudonymise_clinical(folder / "hospital", clinical, identity)
         warehouse = HttpWarehouse(installation.url("warehouse"), installation.secret("loader"), _SECONDS)
+        stack.callback(warehouse.close)
         for batch in read_clinical(clinical).batches:
             warehouse.load(batch)
         keys = read_key_file(folder / "p2d" / "identity" / "identity.key")

@@ -97,6 +97,11 @@ UPDATE study SET flags = join_flags(flags, 'study_under_other_patient')
 WHERE study IN (SELECT study FROM staged_study) AND study IN (
   SELECT study FROM study WHERE study IN (SELECT study FROM staged_study) GROUP BY study HAVING count(*) > 1)
 """
+# Patients of the same study elsewhere get their issue, too; coverage was recorded before.
+_TOUCHED_TOO: Final = """
+INSERT INTO touched SELECT DISTINCT patient_key FROM study WHERE study IN (SELECT study FROM staged_study)
+  AND patient_key NOT IN (SELECT patient_key FROM touched)
+"""
 
 _FLAGGED: Final = """
 SELECT unnest(string_split(t.flags, ' ')) AS kind, '{level}' AS "level", t.patient_key, t.{level} AS "key"
@@ -128,14 +133,15 @@ def draw_together(cursor: duckdb.DuckDBPyConnection, batch_id: str, source: str,
     if "patient" in tables:
         parts.append("SELECT p.patient_key FROM staged_patient JOIN patient p USING (patient)")
     cursor.execute(_TOUCHED.format(parts=" UNION ALL ".join(parts)))
+    cursor.execute(_COVERAGE, {"source": source, "run": run_id})
     if "study" in tables:
         cursor.execute(_ARCHIVES)
         cursor.execute(_OTHER_PATIENT)
+        cursor.execute(_TOUCHED_TOO)
     _record_extended(cursor, tables, run_id)
     for name, part in _CATALOGUE_PARTS.items():
         if name in tables:
             cursor.execute(_CATALOGUE.format(part=part))
-    cursor.execute(_COVERAGE, {"source": source, "run": run_id})
     for statement in (*_REPORTS, _CASES):
         cursor.execute(statement)
     parts = [_FLAGGED.format(level=level) for level in ("study", "series", "instance")]

@@ -116,7 +116,7 @@ class Compiler:
 
 def universe(frame: Frame) -> exp.Select:
     """Return all keys of *frame*."""
-    return _select(column(key_of(frame), "u")).from_(exp.to_table(TABLES[frame], alias="u"))
+    return _select(column(key_of(frame), "u")).from_(exp.to_table(TABLES[frame], alias="u"), copy=False)
 
 
 def mapped(keys: exp.Select, source: Frame, target: Frame) -> exp.Select:
@@ -128,9 +128,12 @@ def mapped(keys: exp.Select, source: Frame, target: Frame) -> exp.Select:
     place = column(key_of(target), "r")
     return (
         _select(place)
-        .from_(relation.subquery("r"))
-        .where(exp.In(this=column(key_of(source), "r"), query=keys.subquery()))
-        .where(exp.Not(this=exp.Is(this=place.copy(), expression=exp.Null())))
+        .from_(relation.subquery("r", copy=False), copy=False)
+        .where(
+            exp.In(this=column(key_of(source), "r"), query=keys.subquery(copy=False)),
+            exp.Not(this=exp.Is(this=place.copy(), expression=exp.Null())),
+            copy=False,
+        )
     )
 
 
@@ -159,11 +162,13 @@ def _header_rows(rows: exp.Expr, frame: Frame) -> exp.Select:
     if frame is Frame.STUDY:
         return _from("header", Frame.STUDY, rows)
     of_study = mapped(
-        _from("header", Frame.STUDY, exp.and_(rows, _is_null("series_key"))), Frame.STUDY, frame
+        _from("header", Frame.STUDY, exp.and_(rows.copy(), _is_null("series_key"), copy=False)),
+        Frame.STUDY,
+        frame,
     )
     if frame is Frame.SERIES:
         return _unite(_from("header", Frame.SERIES, rows.copy()), of_study)
-    above = exp.and_(rows.copy(), _is_null("instance_key"))
+    above = exp.and_(rows.copy(), _is_null("instance_key"), copy=False)
     of_series = mapped(_from("header", Frame.SERIES, above), Frame.SERIES, frame)
     return _unite(_unite(_from("header", Frame.INSTANCE, rows.copy()), of_series), of_study)
 
@@ -177,7 +182,7 @@ def _extracted(frame: Frame) -> exp.Select:
 def _from(table: str, frame: Frame, rows: exp.Expr) -> exp.Select:
     place = column(key_of(frame))
     present = exp.Not(this=exp.Is(this=place.copy(), expression=exp.Null()))
-    return _select(place).from_(exp.to_table(table, alias="v")).where(rows).where(present)
+    return _select(place).from_(exp.to_table(table, alias="v"), copy=False).where(rows, present, copy=False)
 
 
 def _is_null(name: str) -> exp.Expr:
@@ -185,20 +190,22 @@ def _is_null(name: str) -> exp.Expr:
 
 
 def _select(place: exp.Expr) -> exp.Select:
-    return exp.select(exp.alias_(place, "k"))
+    return exp.select(exp.alias_(place, "k", copy=False), copy=False)
 
 
 def _combined(combination: exp.Query) -> exp.Select:
-    return exp.select(exp.column("k", table="c")).from_(combination.subquery("c"))
+    return exp.select(exp.column("k", table="c"), copy=False).from_(
+        combination.subquery("c", copy=False), copy=False
+    )
 
 
 def _intersect(left: exp.Select, right: exp.Select) -> exp.Select:
-    return _combined(exp.intersect(left, right))
+    return _combined(exp.intersect(left, right, copy=False))
 
 
 def _unite(left: exp.Select, right: exp.Select) -> exp.Select:
-    return _combined(exp.union(left, right))
+    return _combined(exp.union(left, right, copy=False))
 
 
 def _except(left: exp.Select, right: exp.Select) -> exp.Select:
-    return _combined(exp.except_(left, right))
+    return _combined(exp.except_(left, right, copy=False))

@@ -154,7 +154,7 @@ def _keep(cursor: duckdb.DuckDBPyConnection, frame: Frame, keys: exp.Select, com
     )
     for table in statement.find_all(exp.Table):
         if table.name == "chosen":
-            table.replace(keys.subquery("chosen"))
+            table.replace(keys.subquery("chosen", copy=False))
     cursor.execute(statement.sql("duckdb"), parameters)
 
 

@@ -178,9 +178,9 @@ def test_numbers_keep_their_writing() -> None:
 @pytest.mark.parametrize(
     ("dataset", "reason"),
     [
-        (ct(SOPClassUID=US_IMAGE, Modality="US"), Reason.SOP_CLASS),
+        (ct(SOPClassUID=US_IMAGE, Modality="US"), Reason.BURNED_IN),
         (ct(Modality="US"), Reason.BURNED_IN),
-        (ct(SOPClassUID=SECONDARY_CAPTURE), Reason.SOP_CLASS),
+        (ct(SOPClassUID=SECONDARY_CAPTURE), Reason.BURNED_IN),
         (ct(SOPClassUID="1.2.3.4"), Reason.SOP_CLASS),
         (ct(SOPClassUID="1.2.840.10008.5.1.4.1.1.104.1"), Reason.SOP_CLASS),
         (ct(SOPClassUID="1.2.840.10008.5.1.4.1.1.88.11"), Reason.SOP_CLASS),

@@ -34,6 +34,7 @@ _NEEDED: Final = {
 }
 _MAX_ACTIONS: Final = 50_000
 _MAX_MEMO: Final = 20_000
+_MAX_TOOLS: Final = 64
 
 
 class _Tools:
@@ -183,6 +184,8 @@ class Releaser:
     def _tools_for(self, known: KnownValues) -> "_Tools":
         tools = self._tools.get(known)
         if tools is None:
+            if len(self._tools) >= _MAX_TOOLS:
+                self._tools.clear()
             tools = self._tools[known] = self._made_tools(known, TextCleaner(known, self._shift))
         return tools
 

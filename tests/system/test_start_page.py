@@ -315,7 +315,7 @@ def test_every_page_is_accessible(browser: Browser, site: Site, scheme: Any, wid
         look("error")
         visit.run_query()
         look("cohort")
-        visit.press("All 12 patients")
+        visit.press("All patients of this cohort (12)")
         look("patients")
         visit.open_patient()
         visit.page.get_by_text("Not shown: its image").wait_for()

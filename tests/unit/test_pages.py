@@ -9,13 +9,13 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from p2d.flows.research.viewing import CohortAnswer, SeriesEntry, StudyEntry
+from p2d.flows.research.viewing import CohortAnswer, SeriesEntry, StudyEntry, parse_studies
 from p2d.model.errors import InvalidRequest, Refused
 from p2d.testing.viewing import ArchiveFake, CohortsFake
 from p2d.warehouse.query.examples import PAPER
 from p2d.warehouse.query.parse import parse
 from p2d.web.problems import install_problem_handlers
-from p2d.web.research.pages.forms import read_query
+from p2d.web.research.pages.forms import read_query, write_query
 from p2d.web.research.pages.router import COOKIE, Pages, install_pages
 from p2d.web.research.pages.sessions import Grant, PageSessions
 
@@ -514,6 +514,26 @@ def test_a_query_of_one_session_is_not_seen_in_another(opened: Site) -> None:
 
     assert opened.get(f"/patients/{ADA}").status_code == 404
     assert "21,234" not in opened.get("/").text
+
+
+@pytest.mark.parametrize("query", [PAPER, {}, [], {"a": [{"b": "ä" * 99}, []]}])
+def test_a_written_query_is_read_back_and_fits_the_form(query: object) -> None:
+    text = write_query(query)
+
+    assert json.loads(text) == query
+    assert len(text.splitlines()) <= 20
+
+
+def test_studies_are_listed_by_day_and_series_by_number() -> None:
+    days = ["", "20200217", "20191103"]
+    numbers = ["10", "", "9", "x", "9" * 5000]
+    series = [{"series": f"2.25.{i}", "SeriesNumber": number} for i, number in enumerate(numbers)]
+    studies = [{"study": f"2.25.{i}", "StudyDate": day, "series": series} for i, day in enumerate(days)]
+
+    listed = parse_studies({"studies": studies})
+
+    assert [study.day for study in listed] == ["2019-11-03", "2020-02-17", ""]
+    assert [entry.number for entry in listed[0].series] == ["9", "10", "", "9" * 5000, "x"]
 
 
 def test_a_query_error_names_the_line() -> None:

@@ -81,8 +81,8 @@ def add_pages(app: FastAPI, archive: Archive | None) -> None:
 def _coverage(counts: Mapping[str, int]) -> str:
     basic, extended, everyone = (counts[f"{name}_patients"] for name in ("basic", "extended", "all"))
     return (
-        f"Image headers were extracted of {basic:,} of the warehouse's {everyone:,} patients "
-        f"(of {extended:,} with all their elements); of the others no images are known."
+        f"Image headers are known of {basic:,} of {everyone:,} patients in the warehouse, "
+        f"extended ones of {extended:,}."
     )
 
 

@@ -15,6 +15,7 @@ from p2d.model.errors import NotFound, P2DError, ProtocolViolation, Refused, Una
 
 _MOST_LISTINGS: Final = 200
 _MOST_PREVIEWS: Final = 64
+_LONGEST_NUMBER: Final = 13  # VR IS has at most 12 characters, PS3.5 6.2
 _T = TypeVar("_T")
 
 
@@ -235,21 +236,22 @@ class Viewing:
 
 
 def parse_studies(answer: Mapping[str, object]) -> tuple[StudyEntry, ...]:
-    """Return the gateway's answer to ``GET /studies`` as entries.
+    """Return the gateway's answer to ``GET /studies`` as entries, oldest study first, series by number.
 
     Raises:
         ProtocolViolation: it has another form.
 
     """
-    return tuple(
+    studies = [
         StudyEntry(
             study=_text(study, "study"),
             day=_day(_text(study, "StudyDate")),
             description=_text(study, "StudyDescription"),
-            series=tuple(_series(entry) for entry in _objects(study, "series")),
+            series=tuple(sorted((_series(entry) for entry in _objects(study, "series")), key=_number)),
         )
         for study in _objects(answer, "studies")
-    )
+    ]
+    return tuple(sorted(studies, key=lambda study: (not study.day, study.day)))
 
 
 def _series(entry: Mapping[str, object]) -> SeriesEntry:
@@ -261,6 +263,11 @@ def _series(entry: Mapping[str, object]) -> SeriesEntry:
         body_part=_text(entry, "BodyPartExamined"),
         images=_text(entry, "NumberOfSeriesRelatedInstances"),
     )
+
+
+def _number(entry: SeriesEntry) -> tuple[bool, int, str]:
+    is_number = entry.number.isascii() and entry.number.isdigit() and len(entry.number) < _LONGEST_NUMBER
+    return not is_number, int(entry.number) if is_number else 0, entry.number
 
 
 def _objects(source: Mapping[str, object], name: str) -> list[Mapping[str, object]]:

@@ -9,6 +9,7 @@ from fastapi import Request
 from p2d.model.errors import InvalidRequest
 
 _LONGEST_QUERY: Final = 100_000
+_LINE: Final = 90
 _MOST_BYTES: Final = 512 * 1024
 _MOST_FIELDS: Final = 20
 _TYPE: Final = "application/x-www-form-urlencoded"
@@ -57,6 +58,22 @@ def read_query(text: str) -> dict[str, object]:
     if not isinstance(found, dict):
         raise InvalidRequest("query", "is not a JSON object", "begin with { and end with }")
     return found
+
+
+def write_query(query: object, indent: str = "") -> str:
+    """Return *query* as JSON: what fits stands on one line, the rest is indented."""
+    line = json.dumps(query, ensure_ascii=False)
+    if len(indent) + len(line) <= _LINE or not isinstance(query, (dict, list)):
+        return line
+    deeper = indent + "  "
+    if isinstance(query, dict):
+        parts = [f"{json.dumps(k, ensure_ascii=False)}: {write_query(v, deeper)}" for k, v in query.items()]
+        opening, closing = "{", "}"
+    else:
+        parts = [write_query(item, deeper) for item in query]
+        opening, closing = "[", "]"
+    inner = f",\n{deeper}".join(parts)
+    return f"{opening}\n{deeper}{inner}\n{indent}{closing}"
 
 
 def _no_constant(name: str) -> object:

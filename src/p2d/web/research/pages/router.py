@@ -1,6 +1,5 @@
 """The pages' addresses: sign in by link, cohort, patients, series, previews proxied to the gateway."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +14,7 @@ from starlette.background import BackgroundTask
 from p2d.flows.research.viewing import Archive, CohortAnswer, Cohorts, Viewing
 from p2d.model.errors import NotFound, P2DError, Refused
 from p2d.web.problems import problem_of
-from p2d.web.research.pages.forms import read_form, read_query
+from p2d.web.research.pages.forms import read_form, read_query, write_query
 from p2d.web.research.pages.rendering import STATIC, PageRoute, page
 from p2d.web.research.pages.sessions import LONGEST_SECONDS, TOKEN_SECONDS, Grant, PageSession, PageSessions
 
@@ -86,7 +85,7 @@ def issue_token(
     pages.admit_operator(secret, request.client.host if request.client else "unknown")
     if body.query is not None:
         pages.check_query(body.query)
-    text = "" if body.query is None else _pretty(body.query)
+    text = "" if body.query is None else write_query(body.query)
     pages.record("page.link", body.user)
     token = pages.sessions.issue(Grant(body.user, body.images, text))
     return TokenAnswer(token=token, path=f"/?token={token}", expires_in_seconds=int(TOKEN_SECONDS))
@@ -214,7 +213,7 @@ def static(name: str) -> Response:
 
 
 def _start(request: Request, session: PageSession, error: P2DError | None = None) -> Response:
-    text = session.query or _pretty(pages_of(request).example)
+    text = session.query or write_query(pages_of(request).example)
     status = HTTPStatus.OK if error is None else error.status
     answer = session.answer if error is None else None
     return page("start.html", status, session=session, query=text, answer=answer, error=error)
@@ -240,7 +239,3 @@ def _viewing(session: PageSession) -> Viewing:
     if session.viewing is None:
         raise NotFound("patient", "is not in the cohort of this session", "choose one from the list")
     return session.viewing
-
-
-def _pretty(query: Mapping[str, object]) -> str:
-    return json.dumps(query, indent=2, ensure_ascii=False)

@@ -16,6 +16,7 @@ from pydicom.datadict import keyword_for_tag
 from pydicom.dataset import Dataset
 from pynetdicom import AE, AllStoragePresentationContexts, _config, build_context, evt
 
+from p2d.pacs.pynetdicom.sockets import close_surely
 from p2d.testing.archive_index import ArchiveIndex
 from p2d.testing.holdings import KEYWORDS, HeldInstance, Holdings
 
@@ -234,7 +235,9 @@ def serve_archive(
 
 
 def _without_delay(event: Any) -> None:
-    event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    wrapper = event.assoc.dul.socket
+    wrapper.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    close_surely(wrapper)
 
 
 def _asked(identifier: Dataset) -> tuple[str, dict[str, str], tuple[int, ...]]:

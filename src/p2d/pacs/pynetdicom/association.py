@@ -1,20 +1,21 @@
 """One association to the archive, owned by one thread; its messages come by a queue of its own.
 
-pynetdicom negotiates, releases and aborts, and encodes what is sent. What is received is read by
-``messages``, out of reach of pynetdicom's reactor thread.
+pynetdicom negotiates, releases and aborts. Messages are read by ``messages``, out of reach of its reactor
+thread, and written to the socket at once, without waiting for its sender thread.
 """
 
 import contextlib
 import queue
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pynetdicom import AE, evt
 
 from p2d.model.errors import Misconfigured, ProtocolViolation, Unavailable
 from p2d.pacs.pynetdicom.messages import Message, reader
+from p2d.pacs.pynetdicom.requests import MESSAGE_ID, SOP_CLASS_UID, message
 from p2d.pacs.pynetdicom.sockets import LONGEST_PDU, hardened
 from p2d.settings.gateway import Archive
 
@@ -93,8 +94,8 @@ class Association:
             "let the archive allow query and retrieve for our AE title",
         )
 
-    def send(self, request: Any, context: Any) -> int:
-        """Send *request* (a DIMSE primitive) under the next message id; return that id.
+    def send(self, command: Mapping[int, int | str], context: Any, content: bytes = b"") -> int:
+        """Send a request, *command* by element and *content* its data set; return its message id.
 
         Raises:
             Unavailable: the association is gone.
@@ -103,14 +104,28 @@ class Association:
         if not self.is_ready:
             raise Unavailable("pacs", "the association has ended", "try again")
         self._message_id = self._message_id % _LAST_MESSAGE_ID + 1
-        request.MessageID = self._message_id
         self.answered = False
-        self._peer.dimse.send_msg(request, context.context_id)
+        named: dict[int, int | str] = {
+            SOP_CLASS_UID: str(context.abstract_syntax),
+            MESSAGE_ID: self._message_id,
+        }
+        self.reply({**command, **named}, context.context_id, content)
         return self._message_id
 
-    def reply(self, response: Any, context_id: int) -> None:
-        """Send *response* to a request of the archive, on the context it came by."""
-        self._peer.dimse.send_msg(response, context_id)
+    def reply(self, command: Mapping[int, int | str], context_id: int, content: bytes = b"") -> None:
+        """Send a message as it is, such as a response to a request of the archive.
+
+        Raises:
+            Unavailable: the association is gone.
+
+        """
+        limit = self._peer.acceptor.maximum_length or 0
+        try:
+            self._socket.sendall(message(context_id, command, content, limit))
+        except OSError as error:
+            raise Unavailable(
+                "pacs", f"the association has ended: {type(error).__name__}", "try again"
+            ) from None
 
     def receive(self, seconds: float | None = None) -> Message | None:
         """Return the next message; None when *seconds* pass without one.
@@ -120,28 +135,28 @@ class Association:
 
         """
         try:
-            message = self._messages.get(timeout=seconds or self._archive.answer_seconds)
+            received = self._messages.get(timeout=seconds or self._archive.answer_seconds)
         except queue.Empty:
             if seconds is not None:
                 return None
             raise Unavailable("pacs", "no answer in time", "try again later") from None
-        if message is None:
+        if received is None:
             raise Unavailable(
                 "pacs", "the archive ended the association before its final answer", "try again"
             )
         self.answered = True
-        return message
+        return received
 
-    def response(self, command: int, message_id: int, message: Message | None) -> Message:
-        """Return *message* when it is the response *command* to *message_id*.
+    def response(self, command: int, message_id: int, received: Message | None) -> Message:
+        """Return *received* when it is the response *command* to *message_id*.
 
         Raises:
             ProtocolViolation: any other message.
 
         """
-        if message is None or message.command != command or message.responds_to != message_id:
+        if received is None or received.command != command or received.responds_to != message_id:
             raise ProtocolViolation("pacs", "the archive sent a message that answers no request of ours")
-        return message
+        return received
 
     def release(self) -> None:
         """End in good order (A-RELEASE), or abort where that fails."""

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Self, TypeVar
 
 from pynetdicom import build_context
-from pynetdicom.dimse_primitives import C_ECHO
 
 from p2d.model.errors import ProtocolViolation, Unavailable
 from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, PatientId
@@ -22,6 +21,7 @@ from p2d.pacs.pynetdicom.contexts import (
 )
 from p2d.pacs.pynetdicom.find import Finder, owners, refusal
 from p2d.pacs.pynetdicom.messages import ECHO_RESPONSE
+from p2d.pacs.pynetdicom.requests import COMMAND, ECHO_REQUEST
 from p2d.pacs.pynetdicom.retrieve import LIST_LENGTH, Request, by_classes, get, move, requests
 from p2d.pacs.pynetdicom.store_scp import StoreScp
 from p2d.pacs.query import checked, checked_study
@@ -77,9 +77,7 @@ class DimseArchive:
         association = Association(self._settings, [build_context(VERIFICATION, IMPLICIT)])
         try:
             context = association.context(VERIFICATION)
-            request = C_ECHO()
-            request.AffectedSOPClassUID = VERIFICATION
-            message_id = association.send(request, context)
+            message_id = association.send({COMMAND: ECHO_REQUEST}, context)
             status = association.response(ECHO_RESPONSE, message_id, association.receive()).status
         except BaseException:
             association.drop()

@@ -2,10 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Final
-
-from pynetdicom.dimse_primitives import C_FIND
 
 from p2d.model.errors import ProtocolViolation, Unavailable
 from p2d.model.header import Element, text_of
@@ -16,13 +13,13 @@ from p2d.pacs.pynetdicom.association import Association
 from p2d.pacs.pynetdicom.contexts import FIND
 from p2d.pacs.pynetdicom.identifiers import answer, encoded
 from p2d.pacs.pynetdicom.messages import FIND_RESPONSE
+from p2d.pacs.pynetdicom.requests import COMMAND, FIND_REQUEST, MEDIUM, PRIORITY
 from p2d.pacs.query import ACCESSION_NUMBER, KEYS, PATIENT_ID, STUDY_DATE, UNIQUE, date_range, is_within
 
 Row = dict[str, Element]
 
 _SUCCESS: Final = 0x0000
 _PENDING: Final = frozenset({0xFF00, 0xFF01})  # 0xFF01: some optional keys were not matched
-_MEDIUM: Final = 0
 _MOST_OWNERS: Final = 10
 _WORDS: Final = {
     Level.PATIENT: "PATIENT",
@@ -49,11 +46,8 @@ def ask(association: Association, level: Level, keys: Mapping[str, str], *, pati
 
     """
     context = association.context(*(reversed(FIND) if patient_root else FIND))
-    request = C_FIND()
-    request.AffectedSOPClassUID = context.abstract_syntax
-    request.Priority = _MEDIUM
-    request.Identifier = BytesIO(encoded(_WORDS[level], {**dict.fromkeys(KEYS[level], ""), **keys}))
-    message_id = association.send(request, context)
+    identifier = encoded(_WORDS[level], {**dict.fromkeys(KEYS[level], ""), **keys})
+    message_id = association.send({COMMAND: FIND_REQUEST, PRIORITY: MEDIUM}, context, identifier)
     rows: list[Row] = []
     while True:
         response = association.response(FIND_RESPONSE, message_id, association.receive())

@@ -3,10 +3,7 @@
 import queue
 import time
 from collections.abc import Iterator, Sequence
-from io import BytesIO
 from typing import Final
-
-from pynetdicom.dimse_primitives import C_GET, C_MOVE, C_STORE
 
 from p2d.model.errors import Misconfigured, Unavailable
 from p2d.model.header import text_of
@@ -18,13 +15,26 @@ from p2d.pacs.pynetdicom.contexts import CLASSES_PER_ASSOCIATION, GET, MOVE
 from p2d.pacs.pynetdicom.find import refusal
 from p2d.pacs.pynetdicom.identifiers import encoded
 from p2d.pacs.pynetdicom.messages import GET_RESPONSE, MOVE_RESPONSE, STORE_REQUEST, Message
+from p2d.pacs.pynetdicom.requests import (
+    COMMAND,
+    DESTINATION,
+    GET_REQUEST,
+    LOW,
+    MOVE_REQUEST,
+    PRIORITY,
+    RESPONDS_TO,
+    SOP_CLASS_UID,
+    SOP_INSTANCE_UID,
+    STATUS,
+    STORE_RESPONSE,
+)
 from p2d.pacs.pynetdicom.store_scp import Delivery
-from p2d.pacs.query import PATIENT_ID, SOP_CLASS_UID, UNIQUE, is_uid
+from p2d.pacs.query import PATIENT_ID, UNIQUE
+from p2d.pacs.query import SOP_CLASS_UID as SOP_CLASS
 
 LIST_LENGTH: Final = 200
 """UIDs in one request; what all archives tried took, well below the 65,534 bytes of a UI value."""
 
-_LOW: Final = 2
 _PENDING: Final = frozenset({0xFF00, 0xFF01})
 _DESTINATION_UNKNOWN: Final = 0xA801
 _POLL_SECONDS: Final = 0.02
@@ -54,7 +64,7 @@ def by_classes(instances: Sequence[IdentifiedHeader]) -> list[tuple[frozenset[st
     """Group *instances* so that the SOP classes of each group fit one association; unknown ones are one."""
     by_class: dict[str, list[IdentifiedHeader]] = {}
     for header in instances:
-        by_class.setdefault(text_of(header.elements, SOP_CLASS_UID), []).append(header)
+        by_class.setdefault(text_of(header.elements, SOP_CLASS), []).append(header)
     groups = [(frozenset[str](), unknown)] if (unknown := by_class.pop("", [])) else []
     classes = sorted(by_class)
     for start in range(0, len(classes), CLASSES_PER_ASSOCIATION):
@@ -72,11 +82,7 @@ def get(association: Association, keys: Request, collection: Collection) -> Iter
 
     """
     context = association.context(*GET)
-    request = C_GET()
-    request.AffectedSOPClassUID = context.abstract_syntax
-    request.Priority = _LOW
-    request.Identifier = BytesIO(encoded("IMAGE", keys))
-    message_id = association.send(request, context)
+    message_id = association.send({COMMAND: GET_REQUEST, PRIORITY: LOW}, context, encoded("IMAGE", keys))
     while True:
         message = association.receive()
         if message is not None and message.command == STORE_REQUEST:
@@ -91,11 +97,13 @@ def _answered(association: Association, store: Message, collection: Collection) 
     context = association.contexts.get(store.context_id)
     syntax = str(context.transfer_syntax[0]) if context is not None else ""
     status, instance = collection.receive(store.sop_instance_uid, store.sop_class_uid, syntax, store.content)
-    response = C_STORE()
-    response.MessageIDBeingRespondedTo = store.message_id
-    response.AffectedSOPInstanceUID = store.sop_instance_uid if is_uid(store.sop_instance_uid) else None
-    response.AffectedSOPClassUID = context.abstract_syntax if context is not None else None
-    response.Status = status
+    response: dict[int, int | str] = {
+        SOP_CLASS_UID: store.sop_class_uid,
+        COMMAND: STORE_RESPONSE,
+        RESPONDS_TO: store.message_id,
+        STATUS: status,
+        SOP_INSTANCE_UID: store.sop_instance_uid,
+    }
     association.reply(response, store.context_id)
     return instance
 
@@ -112,12 +120,8 @@ def move(
 
     """
     context = association.context(*MOVE)
-    request = C_MOVE()
-    request.AffectedSOPClassUID = context.abstract_syntax
-    request.MoveDestination = destination
-    request.Priority = _LOW
-    request.Identifier = BytesIO(encoded("IMAGE", keys))
-    message_id = association.send(request, context)
+    command: dict[int, int | str] = {COMMAND: MOVE_REQUEST, PRIORITY: LOW, DESTINATION: destination}
+    message_id = association.send(command, context, encoded("IMAGE", keys))
     latest = time.monotonic()
     is_final = False
     while not is_final:

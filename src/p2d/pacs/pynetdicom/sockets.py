@@ -1,5 +1,6 @@
 """What pynetdicom's sockets lack: no Nagle delay, prompt acknowledgement, a cap and a deadline per PDU."""
 
+import contextlib
 import socket
 import time
 from collections.abc import Callable
@@ -20,8 +21,21 @@ def hardened(seconds: float) -> Callable[[Any], None]:
         plain: socket.socket = wrapper.socket
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         wrapper.recv = receiver(plain, seconds)
+        close_surely(wrapper)
 
     return opened
+
+
+def close_surely(wrapper: Any) -> None:
+    """Make pynetdicom's socket *wrapper* close its socket even where the peer has closed first."""
+    plain: socket.socket = wrapper.socket
+
+    def shut() -> None:
+        with contextlib.suppress(OSError):
+            plain.shutdown(socket.SHUT_RDWR)
+        plain.close()
+
+    wrapper._shutdown_socket = shut  # noqa: SLF001 - there, a failing shutdown leaves the socket open
 
 
 def receiver(plain: socket.socket, seconds: float) -> Callable[[int], bytearray]:

@@ -11,6 +11,7 @@ from p2d.dicom.elements import UndecodableHeader
 from p2d.model.header import text_of
 from p2d.pacs.pynetdicom.identifiers import answer, encoded, sop_instance_uid
 from p2d.pacs.pynetdicom.messages import Assembler, BrokenPduError, Message, command_of
+from p2d.pacs.pynetdicom.requests import message
 
 
 def command(**values: int) -> bytes:
@@ -124,3 +125,20 @@ def test_hostile_pdus_are_refused_by_one_error(bodies: list[bytes]) -> None:
 def test_hostile_command_sets_are_refused_by_one_error(content: bytes) -> None:
     with contextlib.suppress(BrokenPduError):
         command_of(1, content)
+
+
+@given(st.binary(max_size=300), st.integers(60, 200))
+def test_what_is_sent_is_read_back_whatever_the_longest_pdu(content: bytes, limit: int) -> None:
+    fields: dict[int, int | str] = {0x0100: 0x0020, 0x0110: 9, 0x0002: "1.2.840.10008.1.1"}
+
+    pdus = message(3, fields, content, limit)
+
+    bodies = []
+    while pdus:
+        length = int.from_bytes(pdus[2:6], "big")
+        assert (pdus[0], length <= limit) == (4, True)
+        bodies.append(pdus[6 : 6 + length])
+        pdus = pdus[6 + length :]
+    (received,) = assembled(*bodies)
+    assert (received.context_id, received.command, received.message_id) == (3, 0x0020, 9)
+    assert (received.sop_class_uid, received.content) == ("1.2.840.10008.1.1", content)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from pydicom.uid import RLELossless
 
 from p2d.model.errors import InvalidRequest, Misconfigured, ProtocolViolation, Unavailable
 from p2d.model.identified import PatientId
@@ -13,8 +14,9 @@ from p2d.model.level import Level
 from p2d.pacs.port import Query, RetrieveCounts
 from p2d.pacs.pynetdicom.connector import DimseArchive
 from p2d.settings.gateway import Archive
-from p2d.testing.archive import DimseArchiveServer
-from p2d.testing.datasets import held_ct, three_patients
+from p2d.testing.archive import DimseArchiveServer, held
+from p2d.testing.datasets import ct, held_ct, three_patients
+from p2d.testing.holdings import ListedHoldings
 from p2d.testing.pacs_contract import PATIENTS, expected, found
 from p2d.testing.servers import free_port
 
@@ -268,3 +270,19 @@ def test_threads_share_one_archive(server: DimseArchiveServer, pacs: DimseArchiv
         thread.join()
 
     assert answers == {patient: expected("SOPInstanceUID", patient) for patient in PATIENTS}
+
+
+@pytest.mark.parametrize("retrieve", ["get", "move"])
+def test_compressed_pixels_arrive_as_they_are_stored(store_port: int, retrieve: str) -> None:
+    compressed = ct()
+    compressed.compress(RLELossless, generate_instance_uid=False)
+    holdings = ListedHoldings((held(compressed),))
+    peers = {"P2D": ("127.0.0.1", store_port)}
+
+    with (
+        DimseArchiveServer(holdings, peers=peers) as server,
+        connected(server, store_port, retrieve=retrieve) as pacs,
+    ):
+        (arrived,) = pacs.retrieve(PatientId("P-1"), found(pacs, Level.INSTANCE, "P-1"))
+
+    assert arrived.transfer_syntax_uid == RLELossless

@@ -82,7 +82,9 @@ def archive() -> ArchiveFake:
 @contextmanager
 def serving(app: FastAPI) -> Iterator[str]:
     """Serve *app* on a free loopback port and yield its origin."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    # the protocol is stated so that asyncio sets TCP_NODELAY
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
+        listener.bind(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, ws="none"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from p2d.model.errors import InvalidRequest, Misconfigured
+from p2d.model.errors import InvalidRequest, Misconfigured, Unavailable
 from p2d.testing.warehouse_rows import (
     Row,
     accession_psn,
@@ -19,6 +19,7 @@ from p2d.testing.warehouse_rows import (
     uid,
 )
 from p2d.warehouse.duckdb_engine import DuckDbWarehouse
+from p2d.warehouse.query.parse import parse
 
 P1: Row = {"patient": patient_psn(1)}
 
@@ -222,3 +223,17 @@ def test_what_was_committed_is_there_after_a_restart(tmp_path: Path) -> None:
     assert second.receipt("b1") == receipt
     assert second.counts()["instance"] == 2
     second.close()
+
+
+def test_a_query_beyond_its_time_is_interrupted() -> None:
+    warehouse = DuckDbWarehouse(None, query_seconds=0.0)
+    letters = [
+        {**P1, "document": uid(n + 1), "kind": "letter", "text": "abc NYHAI" * 400} for n in range(500)
+    ]
+    warehouse.load(batch({"patient": [P1], "document": letters}, "d", "clinical"))
+    slow = [{"document": "letter", "regex": f"(a|b|c| ){{3,20}}N.*YHA{n}"} for n in range(40)]
+
+    with pytest.raises(Unavailable, match="took longer"):
+        warehouse.count(parse({"version": 1, "where": {"any": slow}}))
+
+    warehouse.close()

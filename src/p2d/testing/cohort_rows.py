@@ -68,7 +68,7 @@ def _clinical(dice: random.Random, rows: dict[str, list[Row]], psn: str, numbers
                 "document": dice.choice(documents),
                 "group": uid(next(numbers)),
                 "attribute": "LVEF" if is_number else "ICD10",
-                "date": dice.choice([*DAYS, None]),
+                "date": dice.choice([*DAYS[:3], None]),
                 "number": float(dice.choice([30, 45, 60])) if is_number else None,
                 "code": None if is_number else dice.choice(CODES),
                 "text": None if is_number else dice.choice([*TEXTS, None]),

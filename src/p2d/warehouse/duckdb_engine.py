@@ -33,6 +33,7 @@ from p2d.warehouse.query.results import (
 from p2d.warehouse.wire import digest
 
 SCHEMA_VERSION: Final = 1
+_INTERRUPT_SECONDS: Final = 0.02
 _CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -167,10 +168,7 @@ class DuckDbWarehouse:
 
     def _ask(self, query: Query, read: Callable[[duckdb.DuckDBPyConnection, Catalogue], _T]) -> _T:
         catalogue = self.catalogue()
-        with self._cursor() as cursor:
-            clock = threading.Timer(self._query_seconds, cursor.interrupt)
-            clock.daemon = True
-            clock.start()
+        with self._cursor() as cursor, _limited(cursor, self._query_seconds):
             try:
                 cursor.begin()  # one snapshot, and temporary tables that vanish with it
                 choose(cursor, query, catalogue)
@@ -181,8 +179,6 @@ class DuckDbWarehouse:
             except duckdb.InvalidInputException:
                 problem = "holds a regular expression or operand the engine refuses"
                 raise InvalidRequest("where", problem, "see the cohort language's page") from None
-            finally:
-                clock.cancel()
 
     @contextmanager
     def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -198,6 +194,25 @@ class DuckDbWarehouse:
             raise Unavailable("warehouse", problem, "try again; see disk space and memory") from None
         finally:
             cursor.close()
+
+
+@contextmanager
+def _limited(cursor: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[None]:
+    """Interrupt *cursor* after *seconds*, and again until the block ends: one may fall between statements."""
+    is_done = threading.Event()
+
+    def watch() -> None:
+        if not is_done.wait(seconds):
+            while not is_done.wait(_INTERRUPT_SECONDS):
+                cursor.interrupt()
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        is_done.set()
+        watcher.join()
 
 
 def _open(path: Path | None) -> duckdb.DuckDBPyConnection:

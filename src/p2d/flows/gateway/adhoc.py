@@ -12,14 +12,12 @@ from p2d.access.check import check_session_request, inside, unknown
 from p2d.access.policy import ModalityPolicy
 from p2d.access.sessions import Session
 from p2d.audit.log import Entry
-from p2d.dicom.dictionary import tag_of
-from p2d.flows.gateway.forms import check_forms
+from p2d.audit.refusals import marked, refusals_recorded
+from p2d.flows.gateway.forms import check_attributes, check_forms
 from p2d.flows.gateway.gateway import Gateway
 from p2d.flows.gateway.locate import PatientWork, locate
 from p2d.flows.gateway.patient import extract_headers, prepare, release_images
-from p2d.flows.gateway.refusals import marked, refusals_recorded
 from p2d.jobs.counts import SeriesCounts
-from p2d.model.errors import InvalidRequest
 from p2d.model.header import text_of
 from p2d.model.ids import Pseudonym
 from p2d.model.level import Choice, Kind, Level, Output, Scope
@@ -55,7 +53,6 @@ class AdHoc:
 
         """
         with self._refusals("metadata", session):
-            check_attributes(request)
             request, _ = self._checked(request, session)
         with marked(), self._audited("metadata", request, session) as entry:
             answer = Answer([])
@@ -76,7 +73,7 @@ class AdHoc:
         images while the result is consumed.
 
         Raises:
-            NotFound, Refused, Unavailable, ProtocolViolation: as ``metadata``.
+            NotFound, Refused, InvalidRequest, Unavailable, ProtocolViolation: as ``metadata``.
 
         """
         with self._refusals("images", session):
@@ -148,6 +145,7 @@ class AdHoc:
 
     def _checked(self, request: Request, session: Session) -> tuple[Request, ModalityPolicy]:
         policy = self.gateway.policy.narrowed_by(session)
+        check_attributes(request.attributes)
         check_forms(request.targets, self.gateway.patient_form)
         checked = check_session_request(
             request, session, policy, true_frames_allowed=self.gateway.allow_true_frames
@@ -169,30 +167,6 @@ class AdHoc:
         return self.gateway.audit.query(
             action=action, user=session.user, session=session.session_id, subject=_subject(request)
         )
-
-
-def check_attributes(request: Request) -> None:
-    """Refuse attributes that are no DICOM keyword.
-
-    Raises:
-        InvalidRequest: naming the field and how many are unknown.
-
-    """
-    unknown_ones = [name for name in request.attributes if not _is_keyword(name)]
-    if unknown_ones:
-        raise InvalidRequest(
-            "attributes",
-            f"holds {len(unknown_ones)} keyword(s) that the DICOM dictionary does not know",
-            "use keywords as printed in PS3.6, such as SeriesDescription",
-        )
-
-
-def _is_keyword(name: str) -> bool:
-    try:
-        tag_of(name)
-    except KeyError:
-        return False
-    return True
 
 
 def totals(lines: Sequence[SeriesCounts]) -> dict[str, int]:

@@ -7,6 +7,7 @@ resolved anew each time. A patient is done when the warehouse's receipt for its 
 import hashlib
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from typing import Final
@@ -16,11 +17,11 @@ import pyarrow as pa
 from p2d.access.caller import Caller
 from p2d.access.check import check_bulk, check_true_frames
 from p2d.audit.log import Entry
-from p2d.flows.gateway.forms import check_forms
+from p2d.audit.refusals import refusals_recorded
+from p2d.flows.gateway.forms import check_attributes, check_forms
 from p2d.flows.gateway.gateway import Gateway
 from p2d.flows.gateway.locate import PatientWork, locate
 from p2d.flows.gateway.patient import PatientHeaders, extract_headers
-from p2d.flows.gateway.refusals import refusals_recorded
 from p2d.flows.gateway.rows import tables_of
 from p2d.jobs.ledger import Progress
 from p2d.jobs.report import RunReport
@@ -60,6 +61,7 @@ class BulkExtractor:
             raise InvalidRequest(
                 "identifiers.kind", "is not patient", "bulk runs take patients; query other kinds ad hoc"
             )
+        check_attributes(request.attributes)
         check_forms(request.targets, self.gateway.patient_form)
         check_true_frames(request.targets, true_frames_allowed=self.gateway.allow_true_frames)
 
@@ -83,8 +85,13 @@ class BulkExtractor:
             ledger.claim(run_id),
             self.gateway.audit.query(action="bulk", user=caller.user, session="", subject=subject) as entry,
         ):
-            self._confirm(run_id)
-            self._work(run_id, request, watch)
+            try:
+                self._confirm(run_id)
+                self._work(run_id, request, watch)
+            except BaseException:
+                with suppress(P2DError):  # the first error counts; the run must not look as if it went on
+                    ledger.close_run(run_id)
+                raise
             ledger.close_run(run_id)
             report = ledger.report(run_id)
             _outcome(entry, report)
@@ -141,14 +148,19 @@ class BulkExtractor:
         except (Unavailable, ProtocolViolation) as error:
             self._failed(run_id, str(work.patient), error)
             return None
+        except InvalidRequest as error:  # not an identifier that may be asked for; the others go on
+            self._parked(run_id, str(work.patient), error)
+            return None
         if not headers.lines:
             self.gateway.ledger.absent(run_id, str(work.patient))
             return None
         return headers
 
     def _failed(self, run_id: str, patient: str, error: P2DError) -> None:
-        reason = f"{type(error).__name__}: {error.field}: {error.problem}"
-        self.gateway.ledger.fail(run_id, patient, reason, attempts_allowed=self.gateway.attempts)
+        self.gateway.ledger.fail(run_id, patient, _reason(error), attempts_allowed=self.gateway.attempts)
+
+    def _parked(self, run_id: str, patient: str, error: P2DError) -> None:
+        self.gateway.ledger.fail(run_id, patient, _reason(error), attempts_allowed=1)
 
     def _load(
         self, run_id: str, request: Request, extracted: Sequence[tuple[PatientWork, PatientHeaders]]
@@ -161,17 +173,26 @@ class BulkExtractor:
             receipt = self.gateway.warehouse.load(batch)
         except P2DError as error:
             ledger.forget(run_id, batch.batch_id)
+            if isinstance(error, InvalidRequest) and len(extracted) > 1:
+                for one in extracted:  # the refused rows are some patient's: the others are loaded
+                    self._load(run_id, request, [one])
+                return
             for work, _ in extracted:
                 self._failed(run_id, str(work.patient), error)
             return
-        expected = {name: table.num_rows for name, table in batch.tables.items()}
-        if receipt.batch_id != batch.batch_id or dict(receipt.rows) != expected:
+        expected = {name: table.num_rows for name, table in batch.tables.items() if table.num_rows}
+        committed = {name: number for name, number in receipt.rows.items() if number}
+        if receipt.batch_id != batch.batch_id or committed != expected:
             ledger.forget(run_id, batch.batch_id)
             wrong = ProtocolViolation("warehouse", "its receipt does not match the batch")
             for work, _ in extracted:
                 self._failed(run_id, str(work.patient), wrong)
             return
         ledger.loaded(run_id, batch.batch_id)
+
+
+def _reason(error: P2DError) -> str:
+    return f"{type(error).__name__}: {error.field}: {error.problem}"
 
 
 def _targets_of(request: Request) -> dict[str, list[Target]]:

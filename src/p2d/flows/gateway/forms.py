@@ -1,4 +1,4 @@
-"""Refuse what does not have the form of a pseudonym before it is written anywhere.
+"""Refuse what does not have the form of a pseudonym, or is no keyword, before it is written anywhere.
 
 A list or query that holds real identifiers by mistake must not leave them in ledger, sessions or audit.
 """
@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from p2d.dicom.dictionary import tag_of
 from p2d.identity.keys import is_own_form
 from p2d.identity.port import Domain
 from p2d.model.errors import InvalidRequest
@@ -50,6 +51,30 @@ def check_patients(patients: Iterable[Pseudonym], patient_form: re.Pattern[str] 
     for index, patient in enumerate(patients):
         if not has_form(Kind.PATIENT, patient, patient_form):
             raise _not_a_pseudonym(f"patients[{index}]")
+
+
+def check_attributes(attributes: Iterable[str]) -> None:
+    """Let *attributes* pass when all are DICOM keywords.
+
+    Raises:
+        InvalidRequest: naming the field and how many are unknown.
+
+    """
+    unknown = [name for name in attributes if not _is_keyword(name)]
+    if unknown:
+        raise InvalidRequest(
+            "attributes",
+            f"holds {len(unknown)} keyword(s) that the DICOM dictionary does not know",
+            "use keywords as printed in PS3.6, such as SeriesDescription",
+        )
+
+
+def _is_keyword(name: str) -> bool:
+    try:
+        tag_of(name)
+    except KeyError:
+        return False
+    return True
 
 
 def _not_a_pseudonym(field: str) -> InvalidRequest:

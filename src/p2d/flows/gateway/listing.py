@@ -47,6 +47,8 @@ def list_series(gateway: Gateway, work: PatientWork, modalities: frozenset[str])
     headers: dict[str, IdentifiedHeader] = {}
     partial: set[str] = set()
     for search in work.searches:
+        if search.is_empty:  # an inverted range matches nothing, or in some archives everything
+            continue
         for header in _matching(gateway, work, search, modalities):
             headers.setdefault(header.sop_instance_uid, header)
             if search.instance:

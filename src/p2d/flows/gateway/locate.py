@@ -35,6 +35,11 @@ class Search:
     series: Pseudonym | None = None
     instance: Pseudonym | None = None
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no day is left to search: a stay and a time frame that do not meet."""
+        return self.first_day is not None and self.last_day is not None and self.last_day < self.first_day
+
 
 @dataclass(frozen=True, slots=True)
 class PatientWork:
@@ -248,8 +253,8 @@ def _framed(gateway: Gateway, item: _Found, shift_days: int) -> Search:
         return item.search
     is_shifted = frame.calendar is Calendar.SHIFTED and gateway.calendar is Calendar.SHIFTED
     back = timedelta(days=shift_days if is_shifted else 0)
-    starts = [day for day in (item.search.first_day, frame.start and frame.start - back) if day]
-    ends = [day for day in (item.search.last_day, frame.end and frame.end - back) if day]
+    starts = [day for day in (item.search.first_day, _moved(frame.start, back)) if day]
+    ends = [day for day in (item.search.last_day, _moved(frame.end, back)) if day]
     return Search(
         study_instance_uid=item.search.study_instance_uid,
         accession_number=item.search.accession_number,
@@ -259,3 +264,10 @@ def _framed(gateway: Gateway, item: _Found, shift_days: int) -> Search:
         series=item.search.series,
         instance=item.search.instance,
     )
+
+
+def _moved(day: date | None, back: timedelta) -> date | None:
+    try:
+        return day and day - back
+    except OverflowError:  # stated at an end of the calendar to mean "open"
+        return date.min if back > timedelta(0) else date.max

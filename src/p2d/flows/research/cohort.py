@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from p2d.audit.log import AuditLog, Entry
+from p2d.audit.refusals import marked
 from p2d.model.errors import InvalidRequest
 from p2d.model.ids import Pseudonym
 from p2d.warehouse.query.nodes import Query
@@ -84,7 +85,10 @@ class CohortDesk:
     @contextmanager
     def _audited(self, action: str, query: Query, asker: Asker) -> Iterator[Entry]:
         subject = {"role": asker.role, "query": _fingerprint(query), "level": str(query.level)}
-        with self.audit.query(action=action, user=asker.user, session="", subject=subject) as entry:
+        with (
+            marked(),
+            self.audit.query(action=action, user=asker.user, session="", subject=subject) as entry,
+        ):
             yield entry
 
 

@@ -6,8 +6,8 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.middleware.base import RequestResponseEndpoint
 
+from p2d.audit.refusals import record_refusal
 from p2d.flows.gateway.gateway import Gateway
-from p2d.flows.gateway.refusals import record_refusal
 from p2d.flows.gateway.runner import BulkRunner
 from p2d.model.errors import P2DError
 from p2d.web.gateway import browse, query, runs, sessions

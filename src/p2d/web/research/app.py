@@ -13,13 +13,15 @@ from fastapi.responses import JSONResponse, Response
 from starlette.middleware.base import RequestResponseEndpoint
 
 from p2d.access.service import Throttle
+from p2d.audit.log import AuditLog
+from p2d.audit.refusals import record_refusal
 from p2d.flows.research.cohort import CohortDesk
 from p2d.model.errors import P2DError
 from p2d.warehouse.duckdb_engine import DuckDbWarehouse
 from p2d.warehouse.wire import Limits
 from p2d.web.problems import install_problem_handlers, problem, problem_of
 from p2d.web.research import catalogue, cohorts, load
-from p2d.web.research.access import Door, Research, Role, role_of
+from p2d.web.research.access import Door, Research, Role, research_of, role_of
 
 _DESCRIPTION: Final = """
 Load batches by receipt and ask for cohorts. Every call carries a secret (`Authorization: Bearer …`): the
@@ -47,7 +49,7 @@ def create_app(
 
     app = FastAPI(title="P2D warehouse", description=_DESCRIPTION, version="1", lifespan=life)
     app.state.research = Research(warehouse, desk, Door(secrets, Throttle()))
-    install_problem_handlers(app)
+    install_problem_handlers(app, lambda request, error: _record(desk.audit, request, error))
     for router in (load.router, cohorts.router, catalogue.router, *routers):
         app.include_router(router)
     app.middleware("http")(_limits)
@@ -57,6 +59,12 @@ def create_app(
         return JSONResponse({"status": "ok"})
 
     return app
+
+
+def _record(audit: AuditLog, request: Request, error: P2DError) -> None:
+    """Record a refusal that no question's own record covers, by the endpoint and the error's family."""
+    path = getattr(request.scope.get("route"), "path", "load")
+    record_refusal(audit, error, action=f"{request.method} {path}")
 
 
 async def _limits(request: Request, call_next: RequestResponseEndpoint) -> Response:
@@ -72,6 +80,7 @@ async def _limits(request: Request, call_next: RequestResponseEndpoint) -> Respo
         try:
             is_loader = role_of(request) is Role.LOADER
         except P2DError as error:
+            _record(research_of(request).desk.audit, request, error)
             return problem_of(error)
         if not is_loader:
             return problem(HTTPStatus.FORBIDDEN, "Refused", "Authorization: only the loader may do this")

@@ -4,6 +4,7 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Body, Depends, Request
 
+from p2d.audit.refusals import marked
 from p2d.flows.research.cohort import Asker
 from p2d.model.errors import NotFound
 from p2d.warehouse.batch import Receipt
@@ -30,7 +31,7 @@ def load(
     research = research_of(request)
     subject = {"role": asker.role, "bytes": len(content)}
     audit = research.desk.audit
-    with audit.query(action="load", user=asker.user, session="", subject=subject) as entry:
+    with marked(), audit.query(action="load", user=asker.user, session="", subject=subject) as entry:
         batch = decode(content)
         receipt = research.warehouse.load(batch)
         entry.outcome(batch=receipt.batch_id, rows=dict(receipt.rows))

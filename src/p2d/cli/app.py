@@ -6,6 +6,8 @@ family.
 
 import importlib
 import sys
+import traceback
+from pathlib import Path
 from typing import Final, NoReturn
 
 import click
@@ -49,6 +51,10 @@ class _Lazy(click.Group):
             return super().invoke(ctx)
         except P2DError as error:
             fail(error)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:  # noqa: BLE001 - the command's top: a traceback shows values
+            fault(error)
 
 
 def fail(error: P2DError) -> NoReturn:
@@ -57,6 +63,14 @@ def fail(error: P2DError) -> NoReturn:
     if error.remedy:
         click.echo(f"Way out: {error.remedy}", err=True)
     sys.exit(error.exit_code)
+
+
+def fault(error: Exception) -> NoReturn:
+    """Print where P2D itself failed, by type and place without the exception's text, and leave with 1."""
+    places = [f"{Path(f.filename).name}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__)]
+    click.echo(f"Fault in P2D: {type(error).__name__} at {' > '.join(places[-6:])}", err=True)
+    click.echo("Way out: report this line to the maintainers; it holds no data", err=True)
+    sys.exit(P2DError.exit_code)
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})

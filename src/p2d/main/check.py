@@ -48,6 +48,7 @@ def _gateway(path: Path) -> Iterator[Finding]:
     yield archive, _outcome(connected.pacs.echo)
     yield f"identity at {settings.identity.url}", _outcome(connected.identity.ping)
     yield f"warehouse at {settings.warehouse.url}", _outcome(lambda: connected.warehouse.receipt("check"))
+    connected.close()
 
 
 def _identity(path: Path) -> Iterator[Finding]:
@@ -67,8 +68,11 @@ def _identity(path: Path) -> Iterator[Finding]:
 
 
 def _warehouse(path: Path) -> Iterator[Finding]:
+    from p2d.main import warehouse  # noqa: PLC0415 - loads the engine
+
     try:
         settings = read_settings(path, WarehouseSettings)
+        warehouse.check_secrets(settings)
     except P2DError as error:
         yield f"settings {path}", error
         return

@@ -3,6 +3,8 @@
 import logging
 import resource
 import socket
+import sys
+import threading
 import traceback
 import warnings
 from pathlib import Path
@@ -12,6 +14,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from p2d.model.errors import Misconfigured
+
+_LOG = logging.getLogger(__name__)
 
 
 def forbid_core_dumps() -> None:
@@ -26,8 +30,12 @@ class _NoValues(logging.Formatter):
         self, ei: tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
     ) -> str:
         kind, _, trace = ei
-        places = [f"{Path(f.filename).name}:{f.lineno}" for f in traceback.extract_tb(trace)]
-        return f"{kind.__name__ if kind else 'error'} at {' > '.join(places[-6:])}"
+        return _place(kind, trace)
+
+
+def _place(kind: type[BaseException] | None, trace: TracebackType | None) -> str:
+    places = [f"{Path(f.filename).name}:{f.lineno}" for f in traceback.extract_tb(trace)]
+    return f"{kind.__name__ if kind else 'error'} at {' > '.join(places[-6:])}"
 
 
 def quiet_logs() -> None:
@@ -38,6 +46,11 @@ def quiet_logs() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_NoValues("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.raiseExceptions = False  # a record that cannot be formatted would be printed with its arguments
+    threading.excepthook = lambda one: _LOG.error(
+        "a thread ended: %s", _place(one.exc_type, one.exc_traceback)
+    )
+    sys.unraisablehook = lambda one: _LOG.error("not raised: %s", _place(one.exc_type, one.exc_traceback))
     warnings.simplefilter("ignore")
     for library in ("pydicom", "pynetdicom", "httpx", "httpcore"):
         logging.getLogger(library).setLevel(logging.CRITICAL + 1)

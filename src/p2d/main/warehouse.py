@@ -71,6 +71,18 @@ def open_gateway_client(settings_path: Path) -> GatewayClient:
     return _gateway(settings.gateway, settings.warehouse)
 
 
+def check_secrets(settings: WarehouseSettings) -> None:
+    """Return if every secret and key that *settings* name is there and fit; nothing is opened.
+
+    Raises:
+        Misconfigured: a secret is weak or shared, or a key is absent.
+
+    """
+    _secrets(settings.warehouse)
+    if settings.gateway:
+        _gateway(settings.gateway, settings.warehouse).close()
+
+
 def _secrets(store: Store) -> dict[Role, str]:
     paths = {
         Role.LOADER: store.loader_secret,

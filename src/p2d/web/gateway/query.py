@@ -1,12 +1,12 @@
 """``/query``: metadata and images, GET and POST, bulk and ad hoc; one meaning for both methods."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
-from p2d.export.zip import stream_zip
+from p2d.export.zip import Member, stream_zip
 from p2d.flows.gateway.adhoc import AdHoc
 from p2d.flows.gateway.package import members_of
 from p2d.jobs.counts import SeriesCounts
@@ -120,4 +120,16 @@ def _images(web: Web, query: ImagingRequest, request: Request) -> Response:
 
     members = members_of(outcomes, query.output, web.gateway.renderer, lines)
     headers = {"Content-Disposition": 'attachment; filename="p2d-images.zip"'}
-    return StreamingResponse(stream_zip(members), media_type="application/zip", headers=headers)
+    return StreamingResponse(stream_zip(_begun(members)), media_type="application/zip", headers=headers)
+
+
+def _begun(members: Iterator[Member]) -> Iterator[Member]:
+    """Take the first member now, while an error can still be answered by its status."""
+    first = next(members, None)
+
+    def all_of_them() -> Iterator[Member]:
+        if first is not None:
+            yield first
+        yield from members
+
+    return all_of_them()

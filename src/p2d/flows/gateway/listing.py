@@ -79,13 +79,20 @@ def _matching(
         header
         for header in gateway.pacs.find(query)
         if (not modalities or text_of(header.elements, _MODALITY) in modalities)
-        and (not search.admission_id or text_of(header.elements, _ADMISSION_ID) in {"", search.admission_id})
+        and _is_of_stay(header, search)
     ]
     if search.series:
         return _derived(gateway, headers, search.series, lambda header: header.series_instance_uid)
     if search.instance:
         return _derived(gateway, headers, search.instance, lambda header: header.sop_instance_uid)
     return headers
+
+
+def _is_of_stay(header: IdentifiedHeader, search: Search) -> bool:
+    stated = text_of(header.elements, _ADMISSION_ID).strip()
+    if not search.admission_id or stated == search.admission_id:
+        return True
+    return not stated and not search.admission_stated
 
 
 def _derived(

@@ -6,7 +6,7 @@ unknown and what is outside the session end in the same error.
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Final
 
@@ -25,11 +25,16 @@ SEARCH_BUDGET: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What to look for in one patient; days are true dates, both inclusive."""
+    """What to look for in one patient; days are true dates, both inclusive.
+
+    ``admission_stated`` asks for studies that state the AdmissionID: without days, no other can be told to be
+    of the stay.
+    """
 
     study_instance_uid: str = field(default="", repr=False)
     accession_number: str = field(default="", repr=False)
     admission_id: str = field(default="", repr=False)
+    admission_stated: bool = False
     first_day: date | None = field(default=None, repr=False)
     last_day: date | None = field(default=None, repr=False)
     series: Pseudonym | None = None
@@ -131,7 +136,12 @@ def _cases(gateway: Gateway, targets: list[Target], _: frozenset[Pseudonym] | No
             result.append(_failure(answer))
             continue
         patient = names.get(answer.patient_id.value)
-        search = Search(admission_id=answer.admission_id, first_day=answer.start, last_day=answer.end)
+        search = Search(
+            admission_id=answer.admission_id,
+            admission_stated=answer.start is None and answer.end is None,
+            first_day=answer.start,
+            last_day=answer.end,
+        )
         result.append([_Found(patient, answer.patient_id, search, target.frame)] if patient else NotFound())
     return result
 
@@ -255,15 +265,7 @@ def _framed(gateway: Gateway, item: _Found, shift_days: int) -> Search:
     back = timedelta(days=shift_days if is_shifted else 0)
     starts = [day for day in (item.search.first_day, _moved(frame.start, back)) if day]
     ends = [day for day in (item.search.last_day, _moved(frame.end, back)) if day]
-    return Search(
-        study_instance_uid=item.search.study_instance_uid,
-        accession_number=item.search.accession_number,
-        admission_id=item.search.admission_id,
-        first_day=max(starts, default=None),
-        last_day=min(ends, default=None),
-        series=item.search.series,
-        instance=item.search.instance,
-    )
+    return replace(item.search, first_day=max(starts, default=None), last_day=min(ends, default=None))
 
 
 def _moved(day: date | None, back: timedelta) -> date | None:

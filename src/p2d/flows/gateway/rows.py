@@ -20,6 +20,7 @@ from p2d.warehouse.batch import HEADER, INSTANCE, SERIES, STUDY
 Row = dict[str, object]
 _NUMBERS: Final = frozenset({"DS", "FL", "FD", "IS", "SL", "SS", "SV", "UL", "US", "UV"})
 _INT32: Final = 2**31
+_INT64: Final = 2**63
 _ACCESSION: Final = "00080050"
 _ADMISSION: Final = "00380010"
 
@@ -31,19 +32,19 @@ def tables_of(
     studies: dict[tuple[str, str], Row] = {}
     series: dict[tuple[str, str, str], Row] = {}
     instances: dict[tuple[str, str, str, str], Row] = {}
-    flags = {item.instance: item.flags for item in extended} if scope is Scope.EXTENDED else {}
+    whole = {item.instance: item for item in extended}
     for item in basic:
         study_key = (str(item.patient), item.study)
         if study_key not in studies:
-            studies[study_key] = _study(archive, item)
+            studies[study_key] = _study(archive, item, whole.get(item.instance))
         series_key = (*study_key, item.series)
         if series_key not in series:
-            series[series_key] = _typed(SERIES, item, {"series": item.series})
+            series[series_key] = _typed(SERIES, item, {"series": item.series}, whole.get(item.instance))
         known = {"series": item.series, "instance": item.instance, "scope": str(scope)}
-        row = _typed(INSTANCE, item, known)
-        row["flags"] = " ".join(
-            dict.fromkeys([*str(row["flags"] or "").split(), *flags.get(item.instance, ())])
-        )
+        retrieved = whole.get(item.instance)
+        row = _typed(INSTANCE, item, known, retrieved)
+        more = retrieved.flags if retrieved else ()
+        row["flags"] = " ".join(dict.fromkeys([*str(row["flags"] or "").split(), *more]))
         instances[*series_key, item.instance] = row
     tables = {
         "study": _table(STUDY, studies.values()),
@@ -55,22 +56,31 @@ def tables_of(
     return tables
 
 
-def _study(archive: str, item: ReleasedHeader) -> Row:
+def _study(archive: str, item: ReleasedHeader, retrieved: ReleasedHeader | None) -> Row:
     known = {
         "archive": archive,
         "accession": text_of(item.elements, _ACCESSION) or None,
         "case": text_of(item.elements, _ADMISSION) or None,
     }
-    return _typed(STUDY, item, known)
+    return _typed(STUDY, item, known, retrieved)
 
 
-def _typed(schema: pa.Schema, item: ReleasedHeader, known: Mapping[str, str | None]) -> Row:
+def _typed(
+    schema: pa.Schema,
+    item: ReleasedHeader,
+    known: Mapping[str, str | None],
+    retrieved: ReleasedHeader | None,
+) -> Row:
+    """Return the row of *item*; what the archive did not answer is taken from the *retrieved* header."""
     row: Row = {"patient": str(item.patient), "study": item.study, **known}
     flags = list(item.flags)
     for column in schema:
         if column.name in row or not column.name[0].isupper():
             continue
-        element = item.elements.get(tag_of(column.name))
+        tag = tag_of(column.name)
+        element = item.elements.get(tag)
+        if retrieved is not None and (element is None or not element.values):
+            element = retrieved.elements.get(tag)
         try:
             row[column.name] = _CONVERTERS[column.type](element) if element and element.values else None
         except (ValueError, OverflowError):
@@ -85,8 +95,15 @@ def _whole(element: Element) -> int:
 
 
 def _int32(element: Element) -> int:
-    number = _whole(element)
-    if abs(number) >= _INT32:
+    return _within(_INT32, _whole(element))
+
+
+def _int64(element: Element) -> int:
+    return _within(_INT64, _whole(element))
+
+
+def _within(limit: int, number: int) -> int:
+    if abs(number) >= limit:
         raise OverflowError
     return number
 
@@ -98,7 +115,7 @@ def _day(element: Element) -> date:
 _CONVERTERS: Final[Mapping[pa.DataType, Callable[[Element], object]]] = {
     pa.string(): lambda element: element.text,
     pa.int32(): _int32,
-    pa.int64(): _whole,
+    pa.int64(): _int64,
     pa.date32(): _day,
 }
 
@@ -139,7 +156,7 @@ def _split(vr: str, value: Value | None) -> tuple[float | None, date | None, str
     if vr in _NUMBERS:
         try:
             return float(value), None, str(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None, None, str(value)
     if vr == "DA":
         try:

@@ -46,7 +46,7 @@ def answers(site: Site) -> list[bytes]:
         ended = site.extract(choice, scope)
         assert ended.returncode == 0, ended.stdout + ended.stderr
         seen += [ended.stdout.encode(), ended.stderr.encode()]
-    client = site.client()
+    client = site.client
     session = client.open_session("rita", "researcher", site.patients, images=True)
     for output in (Output.CSV, Output.JSON):
         for scope in Scope:
@@ -64,7 +64,7 @@ def answers(site: Site) -> list[bytes]:
 def _bad_requests(site: Site) -> list[bytes]:
     """Send true identifiers where pseudonyms are due; nothing that comes back may repeat them."""
     seen: list[bytes] = []
-    client = site.client()
+    client = site.client
     session = client.open_session("rita", "researcher", site.patients, images=True)
     patient = site.hospital.patients[0]
     study = patient.studies[0]

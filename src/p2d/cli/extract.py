@@ -1,6 +1,7 @@
 """``p2d extract``: the bulk extractor, run by an operator in the hospital zone."""
 
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -11,7 +12,7 @@ from p2d.cli.lists import local_user, read_list
 from p2d.cli.progress import BulkProgress
 from p2d.cli.roots import Roots
 from p2d.flows.gateway.bulk import BulkExtractor
-from p2d.jobs.report import render
+from p2d.jobs.report import RunReport, render
 from p2d.model.errors import Incomplete, InvalidRequest
 from p2d.model.level import Choice, Scope
 from p2d.model.request import Request, parse_modalities
@@ -57,8 +58,7 @@ def extract(
         raise InvalidRequest(
             "LIST", "and --resume exclude each other; one is needed", "see p2d extract --help"
         )
-    extractor = BulkExtractor(roots.open_gateway(settings))
-    caller = Caller(user=local_user(), role=Role.OPERATOR, service="cli")
+    request = None
     if list_file is not None:
         request = Request(
             targets=read_list(list_file),
@@ -66,16 +66,20 @@ def extract(
             choice=Choice(choice),
             scope=Scope(scope),
         )
-        run_id = extractor.open(request, caller)
-    else:
-        run_id = str(resume)
+    with closing(roots.open_gateway(settings)) as gateway:
+        report = _work(BulkExtractor(gateway), request, resume or "", settings)
+    click.echo(render(report))
+    if not report.is_complete:
+        sys.exit(Incomplete.exit_code)
+
+
+def _work(extractor: BulkExtractor, request: Request | None, resume: str, settings: Path) -> RunReport:
+    caller = Caller(user=local_user(), role=Role.OPERATOR, service="cli")
+    run_id = extractor.open(request, caller) if request else resume
     click.echo(f"Run {run_id}", err=True)
     try:
         with BulkProgress() as progress:
-            report = extractor.run(run_id, caller, progress.show)
+            return extractor.run(run_id, caller, progress.show)
     except KeyboardInterrupt:
         click.echo(f"Stopped. Go on with: p2d extract --settings {settings} --resume {run_id}", err=True)
-        sys.exit(Incomplete.exit_code)
-    click.echo(render(report))
-    if not report.is_complete:
         sys.exit(Incomplete.exit_code)

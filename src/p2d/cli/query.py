@@ -69,4 +69,5 @@ def query(  # noqa: PLR0913, PLR0917 - one parameter an option
     client = roots.open_gateway_client(settings)
     others = read_list(patients) if patients else ()
     with session_for(client, local_user(), (*request.targets, *others), images=False) as session:
-        target.write(client.metadata(session, request))
+        answer = client.metadata(session, request)
+    target.write(answer)  # the file is made now, not before there is an answer

@@ -110,7 +110,8 @@ def _gatekeeper(path: Path, field: str) -> Gatekeeper:
 
 def build(settings: GatewaySettings) -> FastAPI:
     """Return the gateway's application."""
-    return create_app(connect(settings), guard(settings))
+    checks = guard(settings)  # first: what is wrong there stops the start before a file is made
+    return create_app(connect(settings), checks)
 
 
 def serve(path: Path) -> None:

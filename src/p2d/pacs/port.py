@@ -63,6 +63,10 @@ class Pacs(Protocol):
         """Return what this archive can do, proved where a proof is needed."""
         ...
 
+    def close(self) -> None:
+        """Release what is kept open towards the archive; safe to call twice."""
+        ...
+
     def echo(self) -> None:
         """Verify that the archive answers (PS3.4 Annex A).
 

@@ -87,14 +87,22 @@ def picks(hospital: Hospital, *choices: str) -> dict[str, Instance]:
 
 
 def differences(
-    database: Path, truth: Truth, basic: Mapping[str, Instance], extended: Mapping[str, Instance]
+    database: Path,
+    truth: Truth,
+    basic: Mapping[str, Instance],
+    extended: Mapping[str, Instance],
+    unanswered: frozenset[str] = frozenset(),
 ) -> list[str]:
-    """Compare all study, series, instance and header rows; an empty list means that every row is right."""
+    """Compare all study, series, instance and header rows; an empty list means that every row is right.
+
+    *unanswered* are optional keys (PS3.4 C.6.1.1) that the archive does not answer: their columns are empty
+    until a header of the series was retrieved.
+    """
     with duckdb.connect(str(database), read_only=True) as db:
         return [
             *_compared("study", _rows(db, _STUDIES), _studies(truth)),
-            *_compared("series", _rows(db, _SERIES), _series(truth)),
-            *_compared("instance", _rows(db, _INSTANCES), _instances(truth, basic, extended)),
+            *_compared("series", _rows(db, _SERIES), _series(truth, extended, unanswered)),
+            *_compared("instance", _rows(db, _INSTANCES), _instances(truth, basic, extended, unanswered)),
             *_headers(db, truth, extended),
         ]
 
@@ -148,18 +156,22 @@ def cleaned(text: str, patient: Patient) -> Callable[[str | None], bool]:
     Then the name is gone, and every other word of the original is there in order or was part of what was
     removed or shifted with it.
     """
-    own = {part.lower() for part in _WORD.findall(f"{patient.family} {patient.given}")}
+    own = {part.casefold() for part in _WORD.findall(f"{patient.family} {patient.given}")}
 
     def claim(got: str | None) -> bool:
         words = _WORD.findall(text)
-        if not own & {word.lower() for word in words} and not re.search(r"\d{4}", text):
+        if not own & {word.casefold() for word in words} and not re.search(r"\d{4}", text):
             return (got or "") == text
-        left = iter(word.lower() for word in _WORD.findall(got or ""))
-        kept = [word.lower() for word in words if word.lower() not in own and not word.isdigit()]
+        left = iter(word.casefold() for word in _WORD.findall(got or ""))
+        kept = [word.casefold() for word in words if word.casefold() not in own and not word.isdigit()]
         survivors = list(left)
         return all(word in survivors for word in kept)
 
     return claim
+
+
+def _absent(got: str | None) -> bool:
+    return got is None
 
 
 def _studies(truth: Truth) -> dict[str, dict[str, Any]]:
@@ -184,14 +196,24 @@ def _text(text: str) -> Callable[[str | None], bool]:
     return lambda got: (got or "") in {"", text}  # as above
 
 
-def _series(truth: Truth) -> dict[str, dict[str, Any]]:
+def _series(
+    truth: Truth, extended: Mapping[str, Instance], unanswered: frozenset[str]
+) -> dict[str, dict[str, Any]]:
+    retrieved = {instance.series.series_instance_uid for instance in extended.values()}
+    without = {
+        uid: unanswered
+        for series in truth.hospital.series()
+        if (uid := series.series_instance_uid) not in retrieved
+    }
     return {
         truth.uid(series.series_instance_uid): {
             "patient": truth.patient(series.study.patient),
             "study": truth.uid(series.study.study_instance_uid),
             "Modality": series.modality,
             "SeriesNumber": series.number,
-            "SeriesDescription": cleaned(series.description, series.study.patient),
+            "SeriesDescription": _absent
+            if "SeriesDescription" in without.get(series.series_instance_uid, ())
+            else cleaned(series.description, series.study.patient),
             "BodyPartExamined": _text(series.body_part),
             "NumberOfSeriesRelatedInstances": _one_of(len(series.instances)),
         }
@@ -200,14 +222,19 @@ def _series(truth: Truth) -> dict[str, dict[str, Any]]:
 
 
 def _instances(
-    truth: Truth, basic: Mapping[str, Instance], extended: Mapping[str, Instance]
+    truth: Truth,
+    basic: Mapping[str, Instance],
+    extended: Mapping[str, Instance],
+    unanswered: frozenset[str],
 ) -> dict[str, dict[str, Any]]:
     return {
         truth.uid(uid): {
             "patient": truth.patient(instance.series.study.patient),
             "series": truth.uid(instance.series.series_instance_uid),
             "InstanceNumber": instance.number,
-            "SOPClassUID": instance.sop_class_uid,
+            "SOPClassUID": _absent
+            if "SOPClassUID" in unanswered and uid not in extended
+            else instance.sop_class_uid,
             "Rows": _one_of(instance.rows),
             "Columns": _one_of(instance.columns),
             "extended": uid in extended,

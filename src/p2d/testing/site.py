@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from p2d.flows.gateway.pseudonymise import pseudonymise_clinical
+from p2d.flows.research.cohort_client import Cohorts
 from p2d.flows.research.gateway_client import GatewayClient
 from p2d.identity.http import HttpIdentity
 from p2d.identity.keys import read_key_file
@@ -26,14 +27,17 @@ from p2d.testing.hospital import Hospital, Instance
 from p2d.testing.installation import ArchiveAddress, Installation, free_ports, install
 from p2d.testing.processes import Process, Processes
 from p2d.warehouse.clinical import read_clinical
-from p2d.warehouse.http import HttpWarehouse
+from p2d.warehouse.http import HttpWarehouse, WarehouseClient
 
 _SECONDS = 120.0
 
 
 @dataclass(frozen=True)
 class Site:
-    """A running site below ``folder``; ``patients`` are all pseudonyms, ``list_file`` lists them."""
+    """A running site below ``folder``; ``patients`` are all pseudonyms, ``list_file`` lists them.
+
+    ``client`` speaks to the gateway as the warehouse does, ``cohorts`` to the warehouse as a researcher.
+    """
 
     folder: Path
     hospital: Hospital = field(repr=False)
@@ -42,6 +46,8 @@ class Site:
     truth: Truth = field(repr=False)
     patients: tuple[str, ...] = field(repr=False)
     list_file: Path
+    client: GatewayClient = field(repr=False)
+    cohorts: Cohorts = field(repr=False)
 
     @property
     def targets(self) -> tuple[Target, ...]:
@@ -73,18 +79,18 @@ class Site:
         arguments = ("extract", str(self.list_file), "--settings", settings)
         return self.command(*arguments, "--choice", choice, "--scope", scope)
 
-    def differences(self, basic: Mapping[str, Instance], extended: Mapping[str, Instance]) -> list[str]:
+    def differences(
+        self,
+        basic: Mapping[str, Instance],
+        extended: Mapping[str, Instance],
+        unanswered: frozenset[str] = frozenset(),
+    ) -> list[str]:
         """Compare every row of the warehouse with the truth (stops and restarts the warehouse)."""
         self.processes["warehouse"].stop()
         try:
-            return differences(self.database, self.truth, basic, extended)
+            return differences(self.database, self.truth, basic, extended, unanswered)
         finally:
             self.processes.restart("warehouse")
-
-    def client(self) -> GatewayClient:
-        """Return the warehouse's client of the gateway."""
-        made = self.installation
-        return GatewayClient.connect(made.url("gateway"), made.secret("service"), made.private_key, _SECONDS)
 
 
 @contextmanager
@@ -108,6 +114,7 @@ def running_site(folder: Path, hospital: Hospital, archive: ArchiveAddress) -> I
         pseudonymise_clinical(folder / "hospital", clinical, identity)
         warehouse = HttpWarehouse(installation.url("warehouse"), installation.secret("loader"), _SECONDS)
         stack.callback(warehouse.close)
+        stack.callback(warehouse.close)
         for batch in read_clinical(clinical).batches:
             warehouse.load(batch)
         keys = read_key_file(folder / "p2d" / "identity" / "identity.key")
@@ -117,7 +124,24 @@ def running_site(folder: Path, hospital: Hospital, archive: ArchiveAddress) -> I
             patients = tuple(row["patient"] for row in csv.DictReader(stream))
         listed = folder / "patients.csv"
         listed.write_text("pseudonym\n" + "\n".join(patients) + "\n", encoding="utf-8")
-        yield Site(folder, hospital, installation, processes, Truth(hospital, keys, table), patients, listed)
+        client = GatewayClient.connect(
+            installation.url("gateway"), installation.secret("service"), installation.private_key, _SECONDS
+        )
+        stack.callback(client.close)
+        asking = WarehouseClient(installation.url("warehouse"), installation.secret("researcher"), _SECONDS)
+        stack.callback(asking.close)
+        truth = Truth(hospital, keys, table)
+        yield Site(
+            folder,
+            hospital,
+            installation,
+            processes,
+            truth,
+            patients,
+            listed,
+            client,
+            Cohorts(asking),
+        )
 
 
 @contextmanager

@@ -98,24 +98,34 @@ class AdHoc:
         lines: list[SeriesCounts],
     ) -> Iterator[ReleasedInstance | Withheld]:
         try:
-            for work in works:
-                prepared = prepare(self.gateway, work, request)
-                allowed = [h for h in prepared.picks if policy.permits(text_of(h.elements, _MODALITY))]
-                kept = {header.sop_instance_uid for header in allowed}
-                for header in prepared.picks:
-                    if header.sop_instance_uid not in kept:
-                        study, series = prepared.pseudonyms_of(header)
-                        instance = prepared.keys.uids[header.sop_instance_uid]
-                        withheld = Withheld(work.patient, study, series, instance, Reason.MODALITY)
-                        prepared.tally.count(study, series, withheld)
-                        yield withheld
-                yield from release_images(self.gateway, replace(prepared, picks=allowed), policy.permits)
-                lines.extend(prepared.tally.lines())
+            with marked():
+                yield from self._outcomes(request, works, policy, lines)
             entry.outcome(**totals(lines))
         except BaseException as error:
             entry.close(error)
             raise
         entry.close(None)
+
+    def _outcomes(
+        self,
+        request: Request,
+        works: Sequence[PatientWork],
+        policy: ModalityPolicy,
+        lines: list[SeriesCounts],
+    ) -> Iterator[ReleasedInstance | Withheld]:
+        for work in works:
+            prepared = prepare(self.gateway, work, request)
+            allowed = [h for h in prepared.picks if policy.permits(text_of(h.elements, _MODALITY))]
+            kept = {header.sop_instance_uid for header in allowed}
+            for header in prepared.picks:
+                if header.sop_instance_uid not in kept:
+                    study, series = prepared.pseudonyms_of(header)
+                    instance = prepared.keys.uids[header.sop_instance_uid]
+                    withheld = Withheld(work.patient, study, series, instance, Reason.MODALITY)
+                    prepared.tally.count(study, series, withheld)
+                    yield withheld
+            yield from release_images(self.gateway, replace(prepared, picks=allowed), policy.permits)
+            lines.extend(prepared.tally.lines())
 
     def studies(self, patient: Pseudonym, session: Session) -> list[ReleasedHeader]:
         """Return one released header a series of *patient*: what a viewer lists.

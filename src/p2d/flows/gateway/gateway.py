@@ -37,3 +37,7 @@ class Gateway:
     attempts: int = 3
     retry_seconds: float = 2.0
     patient_form: re.Pattern[str] | None = None
+
+    def close(self) -> None:
+        """Release the archive's associations: their threads would keep the process alive."""
+        self.pacs.close()

@@ -55,6 +55,10 @@ class GatewayClient:
         headers = {"Authorization": f"Bearer {service_secret}"}
         return cls(httpx.Client(base_url=url, headers=headers, timeout=timeout, trust_env=False), private_key)
 
+    def close(self) -> None:
+        """Close the connections; sessions at the gateway stay open."""
+        self.http.close()
+
     def open_session(
         self, user: str, role: str, patients: Sequence[str], *, images: bool, hours: float | None = None
     ) -> SessionKey:

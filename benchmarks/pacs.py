@@ -126,7 +126,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--pixels", type=_positive, default=64, help="edge of most images")
     parser.add_argument("--rounds", type=_positive, default=2)
     parser.add_argument(
-        "--baseline-patients", type=_positive, default=5, help="small to large, evenly over the hospital"
+        "--baseline-patients", type=_positive, default=4, help="small to large, evenly over the hospital"
     )
     parser.add_argument("--fair", action="store_true", help="let Orthanc send without Nagle's delay")
     return parser.parse_args()

@@ -1,6 +1,6 @@
 """Small data sets for tests: one CT image by keywords, and a fixed holding of three patients."""
 
-from functools import partial
+from functools import cache, partial
 from typing import Final
 
 from pydicom.datadict import tag_for_keyword
@@ -92,6 +92,7 @@ _PATIENTS: Final = (
 )
 
 
+@cache
 def three_patients() -> ListedHoldings:
     """Return 3 patients with 4 studies, 8 series and 60 instances, always the same."""
     listed: list[HeldInstance] = []

@@ -58,7 +58,7 @@ def install_problem_handlers(app: FastAPI, on_refusal: OnRefusal = lambda _, __:
         assert isinstance(error, RequestValidationError)  # noqa: S101 - narrows the handler's declared type
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
-        return on_p2d(request, InvalidRequest(field, first["msg"], "see /docs for the parameters"))
+        return on_p2d(request, InvalidRequest(field, first["msg"], "see /openapi.json for the parameters"))
 
     def on_http(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)  # noqa: S101 - narrows the handler's declared type

@@ -108,7 +108,9 @@ def _patients(counts: dict[str, Any]) -> str:
 
 
 def _show_table(console: Console, columns: list[str], rows: list[dict[str, Any]]) -> None:
-    table = Table(*columns, title=f"{len(rows)} rows")
+    table = Table(title=f"{len(rows)} rows")
+    for name in columns:
+        table.add_column(name, no_wrap=name == "patient", overflow="fold")
     for row in rows[:_ROWS_SHOWN]:
         table.add_row(*("" if row.get(name) is None else str(row.get(name)) for name in columns))
     console.print(table)
@@ -123,8 +125,8 @@ def _show_places(stage: Stage, console: Console) -> None:
         "warehouse": made.folder / "warehouse" / "warehouse.duckdb",
         "ledger and audit": made.folder / "gateway",
         "exports": stage.exports,
-        "gateway API": f"{made.url('gateway')}/docs",
-        "warehouse API": f"{made.url('warehouse')}/docs",
+        "gateway API": f"{made.url('gateway')}/openapi.json",
+        "warehouse API": f"{made.url('warehouse')}/openapi.json",
     }.items():
         console.print(f"  {name}: {place}", highlight=False)
     console.print(

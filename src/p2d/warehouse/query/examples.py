@@ -15,7 +15,7 @@ PAPER: Final[dict[str, object]] = {
     "columns": [
         {"attribute": "birth_year"},
         {"attribute": "sex"},
-        {"attribute": "LVEF", "reduce": "last"},
+        {"attribute": "LVEF", "reduce": "min"},
         {"attribute": "StudyDescription", "reduce": "first"},
         {"attribute": "StudyDate", "reduce": "first"},
     ],

@@ -25,7 +25,7 @@ _MAX_BODY = 16 * 1024 * 1024
 
 def create_app(gateway: Gateway, guard: Guard) -> FastAPI:
     """Return the gateway's application; the caller runs it on one loopback or internal address."""
-    app = FastAPI(title="P2D gateway", description=_DESCRIPTION, version="1")
+    app = FastAPI(title="P2D gateway", description=_DESCRIPTION, version="1", docs_url=None, redoc_url=None)
     app.state.web = Web(gateway, guard, BulkRunner(gateway))
     install_problem_handlers(app, lambda request, error: _recorded(gateway, request, error))
     app.include_router(sessions.router)

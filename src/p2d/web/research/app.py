@@ -47,7 +47,14 @@ def create_app(
         yield
         warehouse.close()
 
-    app = FastAPI(title="P2D warehouse", description=_DESCRIPTION, version="1", lifespan=life)
+    app = FastAPI(
+        title="P2D warehouse",
+        description=_DESCRIPTION,
+        version="1",
+        lifespan=life,
+        docs_url=None,
+        redoc_url=None,
+    )
     app.state.research = Research(warehouse, desk, Door(secrets, Throttle()))
     install_problem_handlers(app, lambda request, error: _record(desk.audit, request, error))
     for router in (load.router, cohorts.router, catalogue.router, *routers):

@@ -12,6 +12,7 @@ from p2d.model.header import text_of
 from p2d.pacs.pynetdicom.identifiers import answer, encoded, sop_instance_uid
 from p2d.pacs.pynetdicom.messages import Assembler, BrokenPduError, Message, command_of
 from p2d.pacs.pynetdicom.requests import message
+from p2d.pacs.pynetdicom.sockets import bounded
 
 
 def command(**values: int) -> bytes:
@@ -142,3 +143,37 @@ def test_what_is_sent_is_read_back_whatever_the_longest_pdu(content: bytes, limi
     (received,) = assembled(*bodies)
     assert (received.context_id, received.command, received.message_id) == (3, 0x0020, 9)
     assert (received.sop_class_uid, received.content) == ("1.2.840.10008.1.1", content)
+
+
+def pdus(*bodies: bytes, most: int) -> int:
+    """Return how many PDUs with *bodies* are read, head and body in turn, before the connection is cut."""
+    stream = b"".join(struct.pack(">BBI", 4, 0, len(body)) + body for body in bodies)
+    position = 0
+
+    def receive(count: int) -> bytearray:
+        nonlocal position
+        position += count
+        return bytearray(stream[position - count : position])
+
+    read = bounded(receive, most)
+    for done, body in enumerate(bodies):
+        try:
+            read(6)
+            read(len(body))
+        except ConnectionError:
+            return done
+    return len(bodies)
+
+
+def test_fragments_that_never_end_are_cut_off() -> None:
+    assert pdus(*[item(0x00, bytes(98))] * 50, most=1000) == 10
+
+
+def test_fragments_within_one_pdu_count_together() -> None:
+    assert pdus(item(0x00, bytes(600)) + item(0x00, bytes(600)), most=1000) == 0
+
+
+def test_objects_one_after_the_other_are_no_long_one() -> None:
+    object_ = [item(0x03, bytes(98)), *[item(0x00, bytes(98))] * 8, item(0x02, bytes(98))]
+
+    assert pdus(*object_ * 20, most=1000) == 200

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from p2d.pacs.pynetdicom.sockets import LONGEST_PDU, receiver
+from p2d.pacs.pynetdicom.sockets import LONGEST_OBJECT, LONGEST_PDU, receiver
 
 FIND_RESPONSE: Final = 0x8020
 GET_RESPONSE: Final = 0x8010
@@ -25,7 +25,6 @@ _P_DATA: Final = 4
 _PDU_HEAD: Final = 6
 _NO_DATA_SET: Final = 0x0101
 _LONGEST_COMMAND: Final = 65_536
-_LONGEST_DATA_SET: Final = 4 << 30
 _COMMAND, _LAST = 0x01, 0x02
 _HEAD: Final = struct.Struct("<HHI")
 _SHORT: Final = {
@@ -113,7 +112,7 @@ class Assembler:
         if is_command != (self._message is None):
             raise BrokenPduError("order of fragments")
         self._parts += fragment
-        if len(self._parts) > (_LONGEST_COMMAND if is_command else _LONGEST_DATA_SET):
+        if len(self._parts) > (_LONGEST_COMMAND if is_command else LONGEST_OBJECT):
             raise BrokenPduError("message too long")
         if not control & _LAST:
             return

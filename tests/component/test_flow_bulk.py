@@ -72,6 +72,20 @@ def test_every_approach_loads_what_it_chose_and_adds_up(
     assert (stages.pacs.retrieves > 0) == (scope is Scope.EXTENDED)
 
 
+@pytest.mark.parametrize("scope", list(Scope))
+@pytest.mark.parametrize("uid", ["1.2.-3", "1.2.840.10008.1.1"])
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
+def test_a_series_with_an_odd_uid_does_not_end_the_run(tmp_path: Path, scope: Scope, uid: str) -> None:
+    odd = held_ct(PatientID="P-2", StudyInstanceUID="1.2.9", SeriesInstanceUID=uid, SOPInstanceUID="1.2.9.1")
+    stages = gateway_stages(tmp_path, [*three_patients().listed, odd])
+
+    report = run(stages, request_of(stages, scope=scope))
+
+    assert report.adds_up
+    assert report.patients.pending == 0
+    assert report.patients.done + sum(report.patients.parked.values()) == len(PATIENTS)
+
+
 @pytest.mark.parametrize(("choice", "number"), [(Choice.FIRST, {1}), (Choice.MIDDLE, {7, 1, 5, 6, 3})])
 def test_first_is_the_lowest_number_and_middle_index_half(
     stages: GatewayStages, choice: Choice, number: set[int]

@@ -120,7 +120,7 @@ class AdHoc:
             for header in prepared.picks:
                 if header.sop_instance_uid not in kept:
                     study, series = prepared.pseudonyms_of(header)
-                    instance = prepared.keys.uids[header.sop_instance_uid]
+                    instance = prepared.keys.uids.get(header.sop_instance_uid, "")
                     withheld = Withheld(work.patient, study, series, instance, Reason.MODALITY)
                     prepared.tally.count(study, series, withheld)
                     yield withheld

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Final, TypeVar
 
@@ -86,7 +86,9 @@ def prepare(gateway: Gateway, work: PatientWork, request: Request) -> Prepared:
     picks = [header for listing in listings for header in pick(listing.headers, request.choice)]
     references = References().merge(*(references_in_header(header) for header in picks))
     studies = frozenset(listing.study_instance_uid for listing in listings)
-    keys = keys_for(gateway, work, references, studies)
+    # the ledger names every series, also one whose UID has no form of one
+    series = frozenset(listing.series_instance_uid for listing in listings)
+    keys = keys_for(gateway, work, replace(references, uids=references.uids | series), studies)
     tally = Tally(str(work.patient))
     for listing in listings:
         _expect(tally, keys, listing, request.choice)

@@ -38,6 +38,13 @@ def item(**keywords: object) -> Dataset:
     return dataset
 
 
+def with_overlay(bit: int) -> Dataset:
+    """Return a CT with an overlay in *bit* of its pixels, 0 for data of its own."""
+    dataset = ct()
+    dataset.add_new(0x60000102, "US", bit)
+    return dataset
+
+
 def patient_ct(**keywords: object) -> Dataset:
     """Return a CT whose every corner names the patient."""
     dataset = ct(
@@ -187,6 +194,8 @@ def test_numbers_keep_their_writing() -> None:
         (ct(BurnedInAnnotation="YES"), Reason.BURNED_IN),
         (ct(BurnedInAnnotation="MAYBE"), Reason.BURNED_IN),
         (ct(ImageType=["DERIVED", "SECONDARY", "SCREEN SAVE"]), Reason.BURNED_IN),
+        (with_overlay(bit=12), Reason.BURNED_IN),
+        (with_overlay(bit=0), None),
         (ct(PixelData=None), Reason.NO_PIXELS),
         (ct(BurnedInAnnotation="NO"), None),
     ],
@@ -304,6 +313,18 @@ def test_a_value_that_the_cleaner_lets_pass_is_caught_at_the_end() -> None:
     instance = instance_of(patient_ct())
 
     withheld = release_header(instance.header, keys_for(instance), cleaner=Careless())  # type: ignore[arg-type] # the point
+
+    assert isinstance(withheld, Withheld)
+    assert withheld.reason is Reason.LEAK
+
+
+@pytest.mark.parametrize("vr", ["IS", "DS", "UL"])
+def test_a_number_that_is_the_patients_id_does_not_leave(vr: str) -> None:
+    dataset = patient_ct()
+    dataset.add_new(0x00200012, vr, 98765432 if vr == "UL" else "98765432")
+    instance = instance_of(dataset)
+
+    withheld = Releaser(keys_for(instance)).extended(instance)
 
     assert isinstance(withheld, Withheld)
     assert withheld.reason is Reason.LEAK

@@ -10,7 +10,7 @@ from typing import Final
 
 from p2d.deid.folding import fold
 from p2d.deid.names import name_parts, vocabulary
-from p2d.deid.profile import TEXT_VRS
+from p2d.deid.profile import NUMBER_VRS, TEXT_VRS
 from p2d.deid.text import MIN_EMBEDDED_LENGTH, MIN_ID_LENGTH
 from p2d.deid.uids import is_registered
 from p2d.model.header import Element
@@ -38,6 +38,7 @@ class LeakCheck:
         ids = {i for i in ids if len(i) >= MIN_ID_LENGTH and fold(i) not in vocabulary()}
         self._words = frozenset(i for i in ids if len(i) < MIN_EMBEDDED_LENGTH)
         self._embedded = tuple(i for i in ids if len(i) >= MIN_EMBEDDED_LENGTH)
+        self._numbers = frozenset(int(i) for i in self._embedded if i.isdecimal() and len(i) >= _MIN_NUMBER)
         self._births = tuple(day for day in known.birth_dates if len(day) == len("YYYYMMDD"))
         self._originals = uids.keys()
         self._derived = frozenset(uids.values())
@@ -45,11 +46,14 @@ class LeakCheck:
         self._passed: set[str] = set()
 
     def in_elements(self, elements: Iterable[Element]) -> bool:
-        """Whether a text or UID of *elements* holds a value that must not leave."""
+        """Whether a text, number or UID of *elements* holds a value that must not leave."""
         fresh: list[str] = []
         for element in elements:
             if element.vr == "UI":
                 if not all(self._is_ours(str(value)) for value in element.values):
+                    return True
+            elif element.vr in NUMBER_VRS:
+                if self._numbers and not self._numbers.isdisjoint(element.values):
                     return True
             elif element.vr in _CHECKED_VRS:
                 fresh.extend(

@@ -58,6 +58,9 @@ def test_pseudonyms_pass() -> None:
         ("header", {**HEADER, "path": "00100020", "keyword": "PatientID", "text": "4711"}, "text"),
         ("header", {**HEADER, "path": "00080018", "keyword": "SOPInstanceUID", "text": "1.2.3"}, "text"),
         ("header", {**HEADER, "path": "00080050", "keyword": "AccessionNumber", "text": "RX1"}, "text"),
+        ("header", {**HEADER, "path": "00100010", "keyword": "", "text": "Mustermann"}, "text"),
+        ("header", {**HEADER, "path": "0020000D", "keyword": "", "text": "1.2.3"}, "text"),
+        ("header", {**HEADER, "path": "00080050", "keyword": "", "text": "RX1"}, "text"),
         ("header", {**HEADER, "vr": "lo"}, "vr"),
     ],
 )

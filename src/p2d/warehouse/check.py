@@ -27,6 +27,8 @@ _EARLIEST: Final = date(1900, 1, 1)
 _LATEST_YEARS: Final = 11  # a shift reaches ten years into the future at most
 _UID: Final = r"^2\.25\.(0|[1-9][0-9]{0,38})$"
 _WORD: Final = r"^\pL[\pL\pN _./%()+-]{0,79}$"
+_PERSON: Final = r"(00100010|00100020|00101000|00101001|00101005|00101060)$"  # PatientName … mother's name
+_HIERARCHY: Final = r"(0020000D|0020000E|00080018|00200052)$"
 _BATCH_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _REMEDY: Final = "load pseudonymised data only (clinical data: p2d identity pseudonymise)"
 
@@ -175,13 +177,14 @@ def _header(table: pa.Table) -> Iterator[Finding]:
     birth = pc.or_(pc.ends_with(path, "00100030"), pc.equal(keyword, "PatientBirthDate"))
     yield Finding("path", pc.and_(birth, valued), "holds a birth date")
     other = pc.and_(valued, pc.fill_null(pc.not_equal(text, table["patient"]), True))
-    patient_id = pc.or_(pc.ends_with(path, "00100020"), pc.equal(keyword, "PatientID"))
+    patient_id = pc.or_(pc.match_substring_regex(path, _PERSON), pc.equal(keyword, "PatientID"))
     named = pc.or_(pc.equal(vr, "PN"), patient_id)
     yield Finding("text", pc.and_(named, other), "holds a name or patient id other than the pseudonym")
     uids = pc.match_substring_regex(keyword, r"(InstanceUID|FrameOfReferenceUID)$")
+    uids = pc.or_(uids, pc.match_substring_regex(path, _HIERARCHY))
     foreign = pc.and_(valued, pc.invert(pc.fill_null(_known_uid(text), False)))
     yield Finding("text", pc.and_(uids, foreign), "holds a UID that is not derived")
-    numbers = pc.equal(keyword, "AccessionNumber")
+    numbers = pc.or_(pc.equal(keyword, "AccessionNumber"), pc.ends_with(path, "00080050"))
     found = pc.unique(pc.filter(text, pc.fill_null(numbers, False))).to_pylist()
     bad = pa.array([value for value in found if value and not is_accession(value)], pa.string())
     yield Finding(

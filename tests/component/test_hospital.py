@@ -234,6 +234,16 @@ def test_objects_survive_writing_and_their_pixels_decode(
         assert ds.pixel_array.max() > ds.pixel_array.min()
 
 
+def test_no_value_of_bytes_has_an_odd_length(canary_hospital: Hospital, hospital: Hospital) -> None:
+    rendered = [next(iter(made.images())).render() for made in (canary_hospital, hospital)]
+    values = [
+        element.value for ds in rendered for element in ds.iterall() if element.VR in {"UN", "OB", "OW"}
+    ]
+
+    assert values
+    assert [len(value) for value in values if len(value) % 2] == []
+
+
 def test_ultrasound_says_that_it_shows_the_name(hospital: Hospital) -> None:
     images = [i for i in hospital.images() if i.series.modality == "US"][:200:40]
     tops = {image.render().PixelData[: 3 * image.columns * 14] for image in images}

@@ -20,7 +20,7 @@ from p2d.model.request import Request, parse_modalities
 @click.option(
     "--patients", type=click.Path(path_type=Path, dir_okay=False), help="List of the session's patients."
 )
-@click.option("--level", default="series", type=click.Choice(["study", "series", "instance"]))
+@click.option("--level", default="series", type=click.Choice([*map(str, Level)]))
 @click.option(
     "--scope", default="basic", type=click.Choice([*map(str, Scope)]), help="C-FIND keys or whole headers."
 )

@@ -111,7 +111,10 @@ def _add_identifying(ds: Dataset, instance: Instance) -> None:
         put(ds, ImageComments=f"{patient.given} {patient.family}")
     private = ds.private_block(0x0029, _PRIVATE, create=True)
     private.add_new(0x01, "LO", f"{patient.family}, {patient.given}")
-    private.add_new(0x02, "UN", f"{patient.patient_id} {patient.birth_date:%d.%m.%Y}".encode())
+    unknown = f"{patient.patient_id} {patient.birth_date:%d.%m.%Y}".encode()
+    private.add_new(
+        0x02, "UN", unknown + b" " * (len(unknown) % 2)
+    )  # archives refuse an odd length (PS3.5 7.1)
     private.add_new(0x03, "UI", series.series_instance_uid)
 
 

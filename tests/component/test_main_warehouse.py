@@ -77,6 +77,14 @@ def test_a_weak_secret_stops_the_start(made: Installation) -> None:
         build(settings)
 
 
+def test_a_key_that_others_may_read_stops_the_start(made: Installation) -> None:
+    settings = settings_of(made)
+    settings.warehouse.assertion_private_key.chmod(0o640)
+
+    with pytest.raises(Misconfigured, match="open to others"):
+        build(settings)
+
+
 def test_a_missing_key_stops_the_start(made: Installation) -> None:
     settings = settings_of(made)
     settings.warehouse.assertion_private_key.unlink()

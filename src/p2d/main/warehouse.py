@@ -98,12 +98,12 @@ def _secrets(store: Store) -> dict[Role, str]:
 
 
 def _gateway(gateway: Gateway, store: Store) -> GatewayClient:
+    field, path = "warehouse.assertion_private_key", store.assertion_private_key
     try:
-        private_key = store.assertion_private_key.read_bytes()
+        mode, private_key = path.stat().st_mode, path.read_bytes()
     except OSError:
-        problem = f"{store.assertion_private_key} is not readable"
-        raise Misconfigured(
-            "warehouse.assertion_private_key", problem, "name the Ed25519 key (PEM)"
-        ) from None
+        raise Misconfigured(field, f"{path} is not readable", "name the Ed25519 key (PEM)") from None
+    if mode & _PRIVATE:
+        raise Misconfigured(field, f"{path} is open to others", f"chmod 0400 {path}")
     secret = read_secret(gateway.service_secret, "gateway.service_secret").get_secret_value()
     return GatewayClient.connect(str(gateway.url), secret, private_key, gateway.timeout_seconds)

@@ -109,6 +109,13 @@ def test_a_final_status_other_than_success_is_an_error(
         found(pacs, Level.STUDY, "P-1")
 
 
+def test_answers_without_end_are_a_violation(pacs: DimseArchive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("p2d.pacs.pynetdicom.find.MOST_ROWS", 5)
+
+    with pytest.raises(ProtocolViolation, match="more than 5 rows"):
+        found(pacs, Level.INSTANCE, "P-2")
+
+
 @pytest.mark.parametrize("level", list(Level))
 def test_rows_of_other_patients_are_a_violation_that_names_none(
     server: DimseArchiveServer, pacs: DimseArchive, level: Level

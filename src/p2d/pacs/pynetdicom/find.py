@@ -21,6 +21,8 @@ Row = dict[str, Element]
 _SUCCESS: Final = 0x0000
 _PENDING: Final = frozenset({0xFF00, 0xFF01})  # 0xFF01: some optional keys were not matched
 _MOST_OWNERS: Final = 10
+MOST_ROWS: Final = 1_000_000
+"""Answers to one C-FIND at most; they are held in memory, and an archive could send them without end."""
 _WORDS: Final = {
     Level.PATIENT: "PATIENT",
     Level.STUDY: "STUDY",
@@ -42,7 +44,7 @@ def ask(association: Association, level: Level, keys: Mapping[str, str], *, pati
 
     Raises:
         Unavailable: no final status 0x0000 was received.
-        ProtocolViolation: another final status, or an answer that is none.
+        ProtocolViolation: another final status, an answer that is none, or more than MOST_ROWS of them.
 
     """
     context = association.context(*(reversed(FIND) if patient_root else FIND))
@@ -53,6 +55,8 @@ def ask(association: Association, level: Level, keys: Mapping[str, str], *, pati
         response = association.response(FIND_RESPONSE, message_id, association.receive())
         status = response.status
         if status in _PENDING and response.content:
+            if len(rows) == MOST_ROWS:
+                raise ProtocolViolation("pacs", f"C-FIND brought more than {MOST_ROWS:,} rows")
             rows.append(_row(response.content))
         elif status == _SUCCESS:
             return rows

@@ -36,11 +36,7 @@ def create_app(gateway: Gateway, guard: Guard) -> FastAPI:
     @app.middleware("http")
     async def limits(request: Request, call_next: RequestResponseEndpoint) -> Response:
         length = request.headers.get("content-length", "0")
-        if (
-            not length.isdigit()
-            or int(length) > _MAX_BODY
-            or "chunked" in request.headers.get("transfer-encoding", "")
-        ):
+        if not length.isdigit() or int(length) > _MAX_BODY or "transfer-encoding" in request.headers:
             return problem(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
                 "Too large",

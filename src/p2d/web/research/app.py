@@ -77,7 +77,7 @@ def _record(audit: AuditLog, request: Request, error: P2DError) -> None:
 async def _limits(request: Request, call_next: RequestResponseEndpoint) -> Response:
     """Refuse large bodies before they are read, unless the loader brings a batch."""
     length = request.headers.get("content-length", "0")
-    is_sized = length.isdigit() and "chunked" not in request.headers.get("transfer-encoding", "")
+    is_sized = length.isdigit() and "transfer-encoding" not in request.headers
     is_load = request.method == "POST" and request.url.path == "/load"
     most = Limits().wire_bytes if is_load else _MAX_BODY
     if not is_sized or int(length) > most:

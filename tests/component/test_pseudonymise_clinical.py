@@ -175,6 +175,18 @@ def test_no_identifying_value_is_left_anywhere(tmp_path: Path) -> None:
     assert sorted(path.name for path in target.iterdir()) == sorted(OUTPUT)
 
 
+def test_the_output_is_its_owners_alone_and_follows_no_link(tmp_path: Path) -> None:
+    source, target, elsewhere = write(tmp_path / "in"), tmp_path / "out", tmp_path / "elsewhere"
+    target.mkdir()
+    elsewhere.write_text("kept")
+    (target / ".fact.csv.part").symlink_to(elsewhere)
+
+    pseudonymise_clinical(source, target, MemoryIdentity(), today=TODAY)
+
+    assert {path.stat().st_mode & 0o777 for path in target.iterdir()} == {0o600}
+    assert elsewhere.read_text() == "kept"
+
+
 def test_running_twice_gives_the_same_files(tmp_path: Path) -> None:
     identity, source = MemoryIdentity(), write(tmp_path / "in")
 

@@ -126,6 +126,10 @@ def _check_header(name: str, header: Sequence[str], columns: Sequence[str]) -> N
         raise InvalidRequest(f"{name} line 1", problem, f"keep only: {','.join(columns)}")
 
 
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
 class OutputFolder(AbstractContextManager["OutputFolder"]):
     """CSV files that appear in a folder together when the ``with`` block ends well, or not at all."""
 
@@ -137,9 +141,10 @@ class OutputFolder(AbstractContextManager["OutputFolder"]):
 
     def __enter__(self) -> Self:
         with self._guarded():
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             for name, columns in self._headers.items():
-                stream = self._part(name).open("w", encoding="utf-8", newline="")
+                self._part(name).unlink(missing_ok=True)  # what a killed attempt left
+                stream = open(self._part(name), "x", encoding="utf-8", newline="", opener=_private)
                 self._streams[name] = self._stack.enter_context(stream)
                 csv.writer(stream, lineterminator="\n").writerow(columns)
         return self

@@ -201,3 +201,10 @@ def test_hostile_names_and_texts_cost_bounded_time(text: str) -> None:
     TextCleaner(KnownValues(names=names), 10).clean(text)
 
     assert time.process_time() - before < 2
+
+
+@pytest.mark.parametrize("text", ["98 76 54 32", "98.765.432", "9876-5432", "98765432"])
+def test_a_long_number_goes_however_its_digits_are_grouped(text: str) -> None:
+    cleaner = TextCleaner(KnownValues(ids=frozenset({"98765432"})), 0)
+
+    assert cleaner.clean(f"Akte {text} Thorax") == "Akte Thorax"

@@ -21,6 +21,8 @@ MIN_ID_LENGTH: Final = 3
 MIN_EMBEDDED_LENGTH: Final = 5
 """Identifiers of this length are also found inside longer words; shorter ones as whole words only."""
 
+_MIN_GROUPED_LENGTH: Final = 8
+
 _CONTACT: Final = re.compile(
     r"""
       (?:https?|ftps?|file|dicom)://\S+ | (?<!\w)www\.[^\s,;]+
@@ -156,6 +158,8 @@ def _id_patterns(identifier: str) -> list[str]:
     joined = "".join(runs)
     if len(joined) < MIN_ID_LENGTH or fold(joined) in vocabulary():
         return []
+    if joined.isdecimal() and len(joined) >= _MIN_GROUPED_LENGTH:
+        runs = list(joined)  # long numbers are written in groups: 98 76 54 32
     core = r"[\W_]?".join(re.escape(shadow(run)) for run in runs)
     if len(joined) >= MIN_EMBEDDED_LENGTH:
         short = joined.lstrip("0")

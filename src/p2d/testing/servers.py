@@ -18,6 +18,7 @@ from pynetdicom import AE, build_context, evt
 ORTHANC: Final = Path("/usr/sbin/Orthanc")
 DICOM_WEB: Final = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 DCMQRSCP: Final = Path("/usr/bin/dcmqrscp")
+_ATTEMPTS: Final = 3
 _STARTING_SECONDS: Final = 60.0
 _VERIFICATION: Final = "1.2.840.10008.1.1"
 
@@ -179,13 +180,28 @@ def _listens(archive: RunningArchive) -> bool:
 def store(archive: RunningArchive, datasets: Iterable[Dataset], *, calling: str = "LOADER") -> int:
     """Send *datasets* to *archive* by C-STORE; return how many it took.
 
+    An answer that does not come (pynetdicom can lose one) is asked for again over a new association.
+
     Raises:
         RuntimeError: no association, or an object is refused.
 
     """
     waiting = list(datasets)
+    taken = failures = 0
+    while taken < len(waiting):
+        before = taken
+        taken += _stored(archive, waiting[taken:], calling)
+        failures = failures + 1 if taken == before else 0
+        if failures == _ATTEMPTS:
+            raise RuntimeError(f"{archive.ae_title} does not answer to an object")
+    return taken
+
+
+def _stored(archive: RunningArchive, waiting: list[Dataset], calling: str) -> int:
+    """Send *waiting* over one association; return how many were taken before an answer was missing."""
     kinds = sorted({(str(one.SOPClassUID), str(one.file_meta.TransferSyntaxUID)) for one in waiting})
     entity = AE(ae_title=calling)
+    entity.dimse_timeout = 3
     association = entity.associate(
         archive.host,
         archive.port,
@@ -196,10 +212,12 @@ def store(archive: RunningArchive, datasets: Iterable[Dataset], *, calling: str 
     if not association.is_established:
         raise RuntimeError(f"{archive.ae_title} refuses the association")
     try:
-        for dataset in waiting:
+        for count, dataset in enumerate(waiting):
             status = association.send_c_store(dataset)
-            if not status or status.Status != 0:
-                raise RuntimeError(f"{archive.ae_title} refuses an object")
+            if not status:
+                return count
+            if status.Status != 0:
+                raise RuntimeError(f"{archive.ae_title} refuses an object: status 0x{status.Status:04X}")
     finally:
         association.release()
     return len(waiting)

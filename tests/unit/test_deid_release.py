@@ -234,6 +234,16 @@ def test_a_header_of_another_patient_is_scrubbed_and_marked_and_its_image_stays(
     assert image.reason is Reason.PATIENT_MISMATCH
 
 
+def test_an_image_that_names_no_patient_stays() -> None:
+    instance = instance_of(ct(PatientID="", PatientName="Quittenmus^Ida"), answer={"00100020": "P-1"})
+    keys = keys_for(instance_of(ct(StudyInstanceUID=instance.header.study_instance_uid)))
+
+    image = Releaser(keys).image(instance)
+
+    assert isinstance(image, Withheld)
+    assert image.reason is Reason.PATIENT_MISMATCH
+
+
 def test_the_archive_decides_the_hierarchy_and_a_disagreement_is_marked() -> None:
     instance = instance_of(ct(), answer={"0020000E": "1.2.3.4.5", "00080050": "ACC-9"})
 

@@ -208,3 +208,17 @@ def test_a_long_number_goes_however_its_digits_are_grouped(text: str) -> None:
     cleaner = TextCleaner(KnownValues(ids=frozenset({"98765432"})), 0)
 
     assert cleaner.clean(f"Akte {text} Thorax") == "Akte Thorax"
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["Zwetschgen-\nbaum", "ZWETSCHGEN BAUM", "Zwetschgen_baum", "Zwetsch-gen-baum", "Zwetschgen\u00adbaum"],
+)
+def test_a_long_name_written_apart_is_removed(written: str) -> None:
+    cleaner = TextCleaner(KnownValues(names=frozenset({"Zwetschgenbaum^Ida"})), -10)
+
+    cleaned = cleaner.clean(f"Verlauf bei {written}, Knie links")
+
+    assert "etschgen" not in cleaned.lower()
+    assert cleaned.startswith("Verlauf bei")
+    assert cleaned.endswith("Knie links")

@@ -20,7 +20,7 @@ from p2d.model.identified import IdentifiedInstance
 from p2d.model.released import Reason
 
 MAX_ELEMENTS: Final = 500_000
-MAX_INFLATED_BYTES: Final = 1 << 30
+MAX_INFLATED_BYTES: Final = 1 << 28
 DEFLATED: Final = str(DeflatedExplicitVRLittleEndian)
 IMPLICIT: Final = str(ImplicitVRLittleEndian)
 BIG_ENDIAN: Final = str(ExplicitVRBigEndian)

@@ -15,6 +15,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 from pydicom.values import convert_SQ
 
 from p2d.deid.actions import UNICODE
+from p2d.deid.codestream import comments
 from p2d.deid.content import BIG_ENDIAN, DEFLATED, IMPLICIT, QUIET, Opened
 from p2d.deid.profile import NUMBER_VRS, PIXELS, Action, action_of
 from p2d.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, is_transfer_syntax
@@ -31,7 +32,10 @@ class Unwritable(Exception):  # noqa: N818 - becomes Withheld(Reason.UNDECODABLE
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A finished DICOM file and its bytes outside the pixel data, for the last check."""
+    """A finished DICOM file and, for the last check, its bytes outside the pixels.
+
+    Comments inside codestreams are among them.
+    """
 
     content: bytes
     around_pixels: bytes
@@ -58,7 +62,10 @@ def finished_file(opened: Opened, header: ReleasedHeader, transfer_syntax_uid: s
     except Exception:  # noqa: BLE001 - pydicom raises many types, some with values in them
         raise Unwritable from None
     begin = content.rfind(pixels) if pixels else len(content)
-    return File(content, content[:begin] + content[begin + len(pixels) :], syntax)
+    around = content[:begin] + content[begin + len(pixels) :]
+    if UID(syntax).is_encapsulated:
+        around += comments(pixels)
+    return File(content, around, syntax)
 
 
 def _written(opened: Opened, header: ReleasedHeader, syntax: str) -> tuple[bytes, bytes]:

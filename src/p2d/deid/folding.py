@@ -61,7 +61,10 @@ _PATTERNS: Final = {"a": "[aæ]e*", "o": "[oœ]e*", "u": "ue*", "ß": "(?:s[sß]
 
 
 @lru_cache(maxsize=8192)
-def spelling_pattern(word: str) -> str:
-    """Return a regular expression (IGNORECASE, on ``shadow``) for every spelling that folds like *word*."""
+def spelling_pattern(word: str, joint: str = "") -> str:
+    """Return a regular expression (IGNORECASE, on ``shadow``) for every spelling that folds like *word*.
+
+    *joint* is a pattern that may stand between its letters.
+    """
     letters = _SHARP_S.sub("ß", fold(word)).replace("th", "þ")
-    return "".join(_PATTERNS.get(letter) or re.escape(letter) for letter in letters)
+    return joint.join(_PATTERNS.get(letter) or re.escape(letter) for letter in letters)

@@ -66,6 +66,9 @@ _NOT_ALPHABETIC: Final = re.compile(r"[\u1100-\u11ff\u2e80-\u9fff\uac00-\ud7af\u
 _BEGIN: Final = r"(?<![^\W\d_])"
 _END: Final = r"(?:['\u2019]?s)?(?![^\W\d_])"
 _BETWEEN: Final = r"[\s,;.^_=/'\u2019\-\u2010-\u2015]{0,4}"
+_BREAK: Final = (
+    r"(?:[\-_\u00ad\u2010]\s{0,2}|\s{1,2})?"  # a compound written apart, or broken at a line's end
+)
 _LABEL: Final = (
     r"(?:patient(?:in)?|pat|name|vorname|nachname|familienname|surname|herrn?|frau|hr|fr|mrs?|ms|dr|prof)"
     r"[.:,\s]{1,3}"
@@ -149,7 +152,7 @@ def _alphabetic(parts: NameParts) -> list[str]:
             rf"{_BEGIN}{particle}{before}{particle}{strong}(?:{_BETWEEN}{particle}(?:{tail})){{0,6}}{_END}"
         )
         if long := [part for part in parts.strong if len(part) >= _COMPOUND_LENGTH]:
-            patterns.append(_any(long))
+            patterns.append(_any(long, _BREAK))
     if weak:
         run = rf"{weak}(?:{_BETWEEN}{particle}{weak}){{1,6}}{_END}"
         labelled = rf"{_LABEL}{weak}{_END}"
@@ -162,8 +165,8 @@ def _alphabetic(parts: NameParts) -> list[str]:
     return patterns
 
 
-def _any(words: Iterable[str]) -> str:
-    spellings = sorted({spelling_pattern(word) for word in words}, key=lambda s: (-len(s), s))
+def _any(words: Iterable[str], joint: str = "") -> str:
+    spellings = sorted({spelling_pattern(word, joint) for word in words}, key=lambda s: (-len(s), s))
     return f"(?:{'|'.join(spellings)})" if spellings else ""
 
 

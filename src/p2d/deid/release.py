@@ -109,7 +109,8 @@ class Releaser:
     def image(self, instance: IdentifiedInstance) -> ReleasedInstance | Withheld:
         """Release a retrieved instance as a DICOM file, its pixel data untouched.
 
-        Objects whose pixels may show text, that are no images, or that name another patient are withheld.
+        Objects whose pixels may show text, that are no images, or that name another patient or none are
+        withheld.
         """
         answer = instance.header
         if instance.is_cut:
@@ -121,8 +122,7 @@ class Releaser:
         reason = refusal(opened.elements, instance.sop_class_uid, modality)
         if reason is not None:
             return self._withheld(answer, reason)
-        foreign = text_of(opened.elements, _PATIENT).strip()
-        if foreign and foreign != self._keys.patient_id.value.strip():
+        if text_of(opened.elements, _PATIENT).strip() != self._keys.patient_id.value.strip():
             return self._withheld(answer, Reason.PATIENT_MISMATCH)
         header = self._whole(answer, opened.elements)
         return header if isinstance(header, Withheld) else self._file(instance, opened, header)

@@ -41,8 +41,9 @@ def read_run(request: Request, run_id: str) -> JSONResponse:
 def stop_run(request: Request, run_id: str) -> JSONResponse:
     """Ask the run to stop; what is extracted is loaded, the rest stays pending."""
     web = web_of(request)
-    web.guard.operator(request)
+    caller = web.guard.operator(request)
     web.gateway.ledger.request_stop(run_id)
+    web.gateway.audit.record("run stopped", user=caller.user, subject={"run": run_id})
     return JSONResponse({"run_id": run_id, "state": "stopping"}, status_code=202)
 
 

@@ -77,4 +77,5 @@ def close_session(request: Request, session_id: str) -> Response:
     if session.session_id != session_id:
         raise Refused("session_id", "is not the session of the key sent", "end your own session only")
     web.gateway.sessions.close(session_id)
+    web.gateway.audit.record("session closed", user=session.user, session=session_id)
     return Response(status_code=204)

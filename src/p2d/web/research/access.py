@@ -24,7 +24,9 @@ class Role(StrEnum):
 
 
 class Door:
-    """Knows the role of a secret; guessing is slowed down by address.
+    """Knows the role of a secret; guessing is slowed down by address, the right secret never.
+
+    So that nobody behind the same proxy can lock the others out.
 
     Secrets are long and random (``settings.file.read_secret`` sees to it), so a plain SHA-256 is kept.
     """
@@ -40,12 +42,12 @@ class Door:
             Refused: missing or wrong, or too many failures before.
 
         """
-        self._throttle.check(source)
         shown, found = _digest(secret), None
         for role, known in self._digests.items():
             if hmac.compare_digest(shown, known):
                 found = role
         if found is None:
+            self._throttle.check(source)
             self._throttle.failed(source)
             raise Refused(
                 "Authorization", "the secret is missing or wrong", "send: Authorization: Bearer SECRET"

@@ -5,7 +5,9 @@ artefact is searched: databases with their write-ahead files, logs, audit, expor
 """
 
 import json
+import re
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -18,6 +20,7 @@ from p2d.model.request import Request, Target
 from p2d.testing.canaries import Searcher
 from p2d.testing.hospital import generate
 from p2d.testing.site import Site, hospital_archive, running_site
+from p2d.warehouse.query.examples import PAPER
 
 pytestmark = pytest.mark.system
 
@@ -25,12 +28,15 @@ pytestmark = pytest.mark.system
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("privacy")
+    (folder / "tmp").mkdir()
     hospital = generate(14, seed=3, max_images=40, canary=True)
-    with (
-        hospital_archive(folder / "archive", patients=14, seed=3, max_images=40, canary=True) as address,
-        running_site(folder, hospital, address) as running,
-    ):
-        yield running
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("TMPDIR", str(folder / "tmp"))  # what a process leaves there is an artefact, too
+        with (
+            hospital_archive(folder / "archive", patients=14, seed=3, max_images=40, canary=True) as address,
+            running_site(folder, hospital, address) as running,
+        ):
+            yield running
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +64,80 @@ def answers(site: Site) -> list[bytes]:
         studies = client.studies(session, patient)
         seen.append(json.dumps(studies, ensure_ascii=False).encode())
     seen += _bad_requests(site)
+    seen += _commands(site)
+    seen += _warehouse_answers(site)
+    return seen
+
+
+def _commands(site: Site) -> list[bytes]:
+    """Run the commands that print, one of them on a list of true identifiers."""
+    installation, patients = site.installation, site.list_file
+    gateway, warehouse = (str(installation.settings(name)) for name in ("gateway", "warehouse"))
+    true_ids = site.folder / "hospital" / "list.csv"
+    true_ids.write_text("pseudonym\n" + "\n".join(p.patient_id for p in site.hospital.patients) + "\n")
+    query = site.folder / "export" / "query.json"
+    query.write_text(json.dumps(PAPER), encoding="utf-8")
+    run = site.ledger().runs()[-1]
+    audit = str(installation.folder / "gateway" / "audit.jsonl")
+    pseudonymised = site.folder / "clinical-again"
+    commands: list[tuple[int, tuple[object, ...]]] = [
+        (0, ("check", "--settings", gateway)),
+        (0, ("runs", "--settings", gateway)),
+        (0, ("runs", run, "--settings", gateway, "--json")),
+        (0, ("audit", "verify", audit)),
+        (0, ("audit", "show", audit, "--last", 1000)),
+        (0, ("identity", "pseudonymise", site.folder / "hospital", pseudonymised, "--settings", gateway)),
+        (0, ("load", pseudonymised, "--settings", warehouse)),
+        (0, ("cohort", "table", query, "--settings", warehouse)),
+        (0, ("query", patients, "--settings", warehouse, "--level", "patient", "--scope", "extended")),
+        (
+            0,
+            (
+                "images",
+                patients,
+                "--settings",
+                warehouse,
+                "--to",
+                site.folder / "export" / "command",
+                "--zip",
+            ),
+        ),
+        (2, ("extract", true_ids, "--settings", gateway)),
+        (2, ("query", true_ids, "--settings", warehouse)),
+        (2, ("load", site.folder / "hospital", "--settings", warehouse)),
+    ]
+    seen: list[bytes] = []
+    for code, arguments in commands:
+        ended = site.command(*map(str, arguments))
+        assert ended.returncode == code, (arguments[0], ended.returncode)
+        seen += [ended.stdout.encode(), ended.stderr.encode()]
+    return seen
+
+
+def _warehouse_answers(site: Site) -> list[bytes]:
+    """Ask the warehouse's own interface and pages as a researcher does."""
+    installation = site.installation
+    seen: list[bytes] = []
+    with httpx.Client(base_url=installation.url("warehouse"), trust_env=False, timeout=60) as client:
+
+        def ask(role: str, method: str, path: str, **more: Any) -> httpx.Response:
+            headers = {"Authorization": f"Bearer {installation.secret(role)}"}
+            answer = client.request(method, path, headers=headers, **more)
+            assert answer.is_success, path
+            seen.append(answer.content)
+            return answer
+
+        for question in ("count", "preview", "table", "patients"):
+            ask("researcher", "POST", f"/cohorts/{question}", json=PAPER)
+        ask("researcher", "GET", "/attributes")
+        ask("operator", "GET", "/patient-list")
+        for patient in site.patients:
+            ask("researcher", "GET", f"/patients/{patient}/studies")
+        link = ask("operator", "POST", "/page-tokens", json={"user": "rita", "query": PAPER}).json()["path"]
+        page = client.get(link, follow_redirects=True)
+        seen.append(page.content)
+        addresses = sorted(set(re.findall(r'href="(/[^"#]+)"', page.text)))
+        seen += [client.get(address, follow_redirects=True).content for address in addresses]
     return seen
 
 
@@ -97,7 +177,7 @@ def test_no_answer_holds_a_canary(answers: list[bytes], searcher: Searcher) -> N
     assert found == []
 
 
-@pytest.mark.parametrize("part", ["p2d", "clinical", "patients.csv", "export"])
+@pytest.mark.parametrize("part", ["p2d", "clinical", "clinical-again", "patients.csv", "export", "tmp"])
 def test_no_file_holds_a_canary(site: Site, answers: list[bytes], searcher: Searcher, part: str) -> None:
     found = searcher.scan([site.folder / part])
 

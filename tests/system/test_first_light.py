@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pydicom
@@ -14,6 +15,7 @@ from p2d.model.errors import NotFound, Refused
 from p2d.model.ids import Pseudonym, check_character
 from p2d.model.level import Choice, Kind, Output, Scope
 from p2d.model.request import Request, Target
+from p2d.testing.canaries import Searcher
 from p2d.testing.comparison import picks
 from p2d.testing.hospital import generate
 from p2d.testing.installation import ArchiveAddress, free_ports
@@ -26,11 +28,10 @@ UNANSWERED = {"orthanc": frozenset[str](), "dcmqrscp": frozenset({"SeriesDescrip
 PEERS = ("orthanc-get", "orthanc-move", "dcmqrscp-get", "dcmqrscp-move")
 
 
-@pytest.fixture(scope="module", params=PEERS)
-def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    peer, retrieve = str(request.param).split("-")
-    folder = tmp_path_factory.mktemp(str(request.param))
-    hospital = generate(patients=8, seed=5, max_images=40, pixels=32)
+@contextmanager
+def started(name: str, folder: Path) -> Iterator[Site]:
+    peer, retrieve = name.split("-")
+    hospital = generate(patients=8, seed=5, max_images=40, pixels=32, canary=True)
     (store_port,) = free_ports(1)
     start = {"orthanc": orthanc, "dcmqrscp": dcmqrscp}[peer]
     with start(folder / "peer", store_port=store_port) as server:
@@ -40,9 +41,19 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             yield running
 
 
-@pytest.mark.parametrize("site", ["orthanc-get", "dcmqrscp-move"], indirect=True, scope="module")
-def test_every_row_of_every_approach_equals_the_truth(site: Site, request: pytest.FixtureRequest) -> None:
-    unanswered = UNANSWERED[request.node.callspec.params["site"].split("-")[0]]
+@pytest.fixture(scope="module", params=PEERS)
+def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with started(str(request.param), tmp_path_factory.mktemp(str(request.param))) as running:
+        yield running
+
+
+@pytest.mark.parametrize("peer", ["orthanc-get", "dcmqrscp-move"])
+def test_every_row_of_every_approach_equals_the_truth(peer: str, tmp_path: Path) -> None:
+    with started(peer, tmp_path) as site:  # of its own: the other tests extract in any order
+        _compare_every_approach(site, UNANSWERED[peer.split("-", maxsplit=1)[0]])
+
+
+def _compare_every_approach(site: Site, unanswered: frozenset[str]) -> None:
     everything = picks(site.hospital, "all")
     steps = [
         ("first", "basic", picks(site.hospital, "first"), {}),
@@ -57,6 +68,22 @@ def test_every_row_of_every_approach_equals_the_truth(site: Site, request: pytes
         ended = site.extract(choice, scope)
         assert ended.returncode == 0, ended.stdout + ended.stderr
         assert site.differences(basic, extended, unanswered) == [], f"{scope}/{choice}"
+    assert site.clinical_differences() == []
+
+
+@pytest.mark.parametrize("site", ["orthanc-get", "dcmqrscp-move"], indirect=True, scope="module")
+def test_no_output_holds_an_identifier_of_the_truth(site: Site, tmp_path: Path) -> None:
+    ended = site.extract("all", "extended")
+    request = Request(site.targets, choice=Choice.MIDDLE, output=Output.DICOM)
+    session = site.client.open_session("rita", "researcher", site.patients, images=True)
+    download(site.client, session, request, tmp_path / "images")
+    searcher = Searcher(site.hospital.canaries())
+
+    found = searcher.scan([site.installation.folder, site.folder / "clinical", tmp_path / "images"])
+
+    assert found == []
+    assert searcher.scan_bytes((ended.stdout + ended.stderr).encode()) == []
+    assert searcher.scan([site.folder / "hospital"])
 
 
 def test_the_cohort_and_its_images_come_out_by_session(site: Site, tmp_path: Path) -> None:

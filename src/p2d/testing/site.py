@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from p2d.flows.gateway.pseudonymise import pseudonymise_clinical
@@ -22,6 +23,7 @@ from p2d.model.level import Kind
 from p2d.model.request import Target
 from p2d.pacs.pynetdicom.connector import DimseArchive
 from p2d.settings.gateway import Archive
+from p2d.testing.clinical_comparison import clinical_differences
 from p2d.testing.comparison import Truth, differences
 from p2d.testing.hospital import Hospital, Instance
 from p2d.testing.installation import ArchiveAddress, Installation, free_ports, install
@@ -92,6 +94,14 @@ class Site:
         finally:
             self.processes.restart("warehouse")
 
+    def clinical_differences(self) -> list[str]:
+        """Compare every clinical row and link with the truth (stops and restarts the warehouse)."""
+        self.processes["warehouse"].stop()
+        try:
+            return clinical_differences(self.database, self.truth, datetime.now(UTC).date())
+        finally:
+            self.processes.restart("warehouse")
+
 
 @contextmanager
 def running_site(folder: Path, hospital: Hospital, archive: ArchiveAddress) -> Iterator[Site]:
@@ -113,7 +123,6 @@ def running_site(folder: Path, hospital: Hospital, archive: ArchiveAddress) -> I
         stack.callback(identity.close)
         pseudonymise_clinical(folder / "hospital", clinical, identity)
         warehouse = HttpWarehouse(installation.url("warehouse"), installation.secret("loader"), _SECONDS)
-        stack.callback(warehouse.close)
         stack.callback(warehouse.close)
         for batch in read_clinical(clinical).batches:
             warehouse.load(batch)

@@ -59,10 +59,15 @@ def tables_of(
 def _study(archive: str, item: ReleasedHeader, retrieved: ReleasedHeader | None) -> Row:
     known = {
         "archive": archive,
-        "accession": text_of(item.elements, _ACCESSION) or None,
-        "case": text_of(item.elements, _ADMISSION) or None,
+        "accession": _answered(_ACCESSION, item, retrieved),
+        "case": _answered(_ADMISSION, item, retrieved),
     }
     return _typed(STUDY, item, known, retrieved)
+
+
+def _answered(tag: str, item: ReleasedHeader, retrieved: ReleasedHeader | None) -> str | None:
+    """Return what the archive answered, else what the retrieved header says, else None."""
+    return text_of(item.elements, tag) or (text_of(retrieved.elements, tag) if retrieved else "") or None
 
 
 def _typed(

@@ -1,4 +1,4 @@
-"""``p2d demo`` as a newcomer runs it: from the synthetic hospital to an exported series, and its exit code."""
+"""``p2d demo`` as a newcomer runs it: from synthetic hospital to exported series, and its exit code."""
 
 import re
 import subprocess

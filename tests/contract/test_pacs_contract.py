@@ -10,9 +10,9 @@ from p2d.pacs.pynetdicom.connector import DimseArchive
 from p2d.settings.gateway import Archive
 from p2d.testing.archive import DimseArchiveServer
 from p2d.testing.datasets import three_patients
+from p2d.testing.installation import free_ports
 from p2d.testing.memory_pacs import MemoryPacs
 from p2d.testing.pacs_contract import PacsContract, found
-from p2d.testing.servers import free_port
 
 
 class TestMemory(PacsContract):
@@ -24,7 +24,7 @@ class TestMemory(PacsContract):
 @pytest.fixture(scope="module", params=["get-prove", "move-prove", "get-hierarchical"])
 def dimse(request: pytest.FixtureRequest) -> Iterator[DimseArchive]:
     retrieve, query = request.param.split("-")
-    store_port = free_port()
+    store_port = free_ports(1)[0]
     with DimseArchiveServer(three_patients(), peers={"P2D": ("127.0.0.1", store_port)}) as server:
         settings = Archive.model_validate(
             {

@@ -17,15 +17,15 @@ from p2d.settings.gateway import Archive
 from p2d.testing.archive import DimseArchiveServer, held
 from p2d.testing.datasets import ct, held_ct, three_patients
 from p2d.testing.holdings import ListedHoldings
+from p2d.testing.installation import free_ports
 from p2d.testing.pacs_contract import PATIENTS, expected, found
-from p2d.testing.servers import free_port
 
 STRAY = held_ct(PatientID="P-9", SOPInstanceUID="1.2.3.99")
 
 
 @pytest.fixture
 def store_port() -> int:
-    return free_port()
+    return free_ports(1)[0]
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ def test_an_unknown_ae_title_is_for_the_operator(
 
 
 def test_a_dead_port_is_unavailable(server: DimseArchiveServer, store_port: int) -> None:
-    with connected(server, store_port, port=free_port()) as pacs, pytest.raises(Unavailable):
+    with connected(server, store_port, port=free_ports(1)[0]) as pacs, pytest.raises(Unavailable):
         pacs.echo()
 
 

@@ -9,15 +9,16 @@ from p2d.pacs.port import Pacs
 from p2d.pacs.pynetdicom.connector import DimseArchive
 from p2d.settings.gateway import Archive
 from p2d.testing.datasets import three_patients
+from p2d.testing.installation import free_ports
 from p2d.testing.pacs_contract import PacsContract, found
-from p2d.testing.servers import RunningArchive, dcmqrscp, free_port, orthanc, store
+from p2d.testing.servers import RunningArchive, dcmqrscp, orthanc, store
 
 pytestmark = pytest.mark.system
 
 
 @pytest.fixture(scope="module")
 def store_port() -> int:
-    return free_port()
+    return free_ports(1)[0]
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,6 @@ class Reason(StrEnum):
     UNDERIVED = "a UID or accession number without pseudonym"
     NO_PIXELS = "no displayable pixels"
     RENDERING = "pixels not renderable"
-    OUTSIDE_FRAME = "outside the time frame"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ from typing import Any, Final
 from pydicom.dataset import Dataset
 from pynetdicom import AE, build_context, evt
 
+from p2d.testing.installation import free_ports
+
 ORTHANC: Final = Path("/usr/sbin/Orthanc")
 DICOM_WEB: Final = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 DCMQRSCP: Final = Path("/usr/bin/dcmqrscp")
@@ -35,22 +37,14 @@ class RunningArchive:
     password: str = ""
 
 
-def free_port() -> int:
-    """Return a TCP port that was free on the loopback interface a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @contextmanager
 def orthanc(folder: Path, *, peer: str = "P2D", store_port: int = 0) -> Iterator[RunningArchive]:
     """Run an Orthanc that keeps its files in *folder* and knows *peer* as a modality on *store_port*."""
     archive = RunningArchive(
         "127.0.0.1",
-        free_port(),
+        free_ports(1)[0],
         "ORTHANC",
-        http_port=free_port(),
+        http_port=free_ports(1)[0],
         user="p2d",
         password=secrets.token_urlsafe(24),
     )
@@ -104,7 +98,7 @@ def orthanc(folder: Path, *, peer: str = "P2D", store_port: int = 0) -> Iterator
 @contextmanager
 def dcmqrscp(folder: Path, *, peer: str = "P2D", store_port: int = 0) -> Iterator[RunningArchive]:
     """Run a dcmqrscp (up to 4,000 instances) that knows *peer* as a C-MOVE destination on *store_port*."""
-    archive = RunningArchive("127.0.0.1", free_port(), "DCMQRSCP")
+    archive = RunningArchive("127.0.0.1", free_ports(1)[0], "DCMQRSCP")
     storage = folder / "storage"
     storage.mkdir(parents=True)
     file = folder / "dcmqrscp.cfg"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis.strategies import binary
 
-from p2d.deid.codestream import comments
+from p2d.deid.leak.codestream import comments
 
 
 def _segment(marker: int, content: bytes) -> bytes:

@@ -4,7 +4,8 @@ import pytest
 from pydicom.datadict import dictionary_VR
 
 from p2d.deid.data.generate import table as generated
-from p2d.deid.profile import Action, action_of, table
+from p2d.deid.profile.action import Action
+from p2d.deid.profile.rules import action_of, table
 
 
 def test_the_table_holds_all_rows_of_the_edition() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2d.deid.text import TextCleaner
+from p2d.deid.scrub.cleaner import TextCleaner
 from p2d.model.identified import KnownValues
 
 ANNA = KnownValues(

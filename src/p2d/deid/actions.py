@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from p2d.deid.dates import capped_age, shifted_date, shifted_date_time, valid_time
-from p2d.deid.profile import NUMBER_VRS, TEXT_VRS, Action
-from p2d.deid.text import TextCleaner
+from p2d.deid.profile.action import NUMBER_VRS, TEXT_VRS, Action
+from p2d.deid.scrub.cleaner import TextCleaner
 from p2d.deid.uids import Underived, derived, looks_like_uid
 from p2d.model.header import Value
 from p2d.model.ids import Pseudonym

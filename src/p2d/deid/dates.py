@@ -5,7 +5,7 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import Final
 
-from p2d.deid.textdates import parsed_date
+from p2d.deid.scrub.textdates import parsed_date
 
 _OLD_FORM: Final = re.compile(r"(\d{4})[./-](\d{2})[./-](\d{2})")
 _DATE_TIME: Final = re.compile(

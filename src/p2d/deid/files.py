@@ -15,9 +15,10 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 from pydicom.values import convert_SQ
 
 from p2d.deid.actions import UNICODE
-from p2d.deid.codestream import comments
 from p2d.deid.content import BIG_ENDIAN, DEFLATED, IMPLICIT, QUIET, Opened
-from p2d.deid.profile import NUMBER_VRS, PIXELS, Action, action_of
+from p2d.deid.leak.codestream import comments
+from p2d.deid.profile.action import NUMBER_VRS, Action
+from p2d.deid.profile.rules import PIXELS, action_of
 from p2d.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, is_transfer_syntax
 from p2d.model.header import Element, Elements, Value, text_of
 from p2d.model.released import ReleasedHeader

@@ -10,11 +10,12 @@ from p2d.deid.actions import Treatment, treat
 from p2d.deid.content import Opened, Unreadable, header_of, open_content
 from p2d.deid.files import Unwritable, finished_file
 from p2d.deid.images import refusal
-from p2d.deid.leak import LeakCheck
-from p2d.deid.profile import Action, action_of
+from p2d.deid.leak.check import LeakCheck
+from p2d.deid.profile.action import Action
+from p2d.deid.profile.rules import action_of
 from p2d.deid.references import References, merge_known
+from p2d.deid.scrub.cleaner import TextCleaner
 from p2d.deid.statement import own_texts, statement
-from p2d.deid.text import TextCleaner
 from p2d.deid.uids import Underived
 from p2d.model.header import Element, Elements, Value, text_of
 from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, KnownValues, PatientKeys

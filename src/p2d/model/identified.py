@@ -94,13 +94,18 @@ class KnownValues:
     """What is known to identify this patient, gathered from identity and the archive's answers.
 
     ``names`` are whole PatientName values (component groups and carets kept), ``ids`` patient, admission and
-    other ids, ``accessions`` accession numbers, ``birth_dates`` as YYYYMMDD.
+    other ids, ``accessions`` accession numbers, ``birth_dates`` as YYYYMMDD, ``dates`` days of the patient's
+    examinations as YYYYMMDD, ``contacts`` addresses, telephone numbers, mail addresses as they are written,
+    ``places`` institutions, departments and their addresses.
     """
 
     names: frozenset[str] = field(default=frozenset(), repr=False)
     ids: frozenset[str] = field(default=frozenset(), repr=False)
     accessions: frozenset[str] = field(default=frozenset(), repr=False)
     birth_dates: frozenset[str] = field(default=frozenset(), repr=False)
+    dates: frozenset[str] = field(default=frozenset(), repr=False)
+    contacts: frozenset[str] = field(default=frozenset(), repr=False)
+    places: frozenset[str] = field(default=frozenset(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

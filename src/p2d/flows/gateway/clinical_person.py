@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
 
-from p2d.deid.text import TextCleaner
+from p2d.deid.scrub.cleaner import TextCleaner
 from p2d.model.identified import KnownValues
 from p2d.model.ids import Pseudonym
 

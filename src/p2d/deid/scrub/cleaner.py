@@ -6,9 +6,9 @@ It does not judge what a text means: a name that nobody told it about and that n
 import re
 from typing import Final
 
-from p2d.deid.folding import fold, plain, shadow
-from p2d.deid.names import name_patterns, vocabulary
-from p2d.deid.textdates import birth_date_patterns, shift_dates
+from p2d.deid.scrub.folding import fold, plain, shadow
+from p2d.deid.scrub.names import name_patterns, vocabulary
+from p2d.deid.scrub.textdates import birth_date_patterns, shift_dates
 from p2d.dicom.uids import is_well_known
 from p2d.model.identified import KnownValues
 

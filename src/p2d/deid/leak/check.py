@@ -8,10 +8,10 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from p2d.deid.folding import fold
-from p2d.deid.names import name_parts, vocabulary
-from p2d.deid.profile import NUMBER_VRS, TEXT_VRS
-from p2d.deid.text import MIN_EMBEDDED_LENGTH, MIN_ID_LENGTH
+from p2d.deid.profile.action import NUMBER_VRS, TEXT_VRS
+from p2d.deid.scrub.cleaner import MIN_EMBEDDED_LENGTH, MIN_ID_LENGTH
+from p2d.deid.scrub.folding import fold
+from p2d.deid.scrub.names import name_parts, vocabulary
 from p2d.deid.uids import is_registered
 from p2d.model.header import Element
 from p2d.model.identified import KnownValues

@@ -7,7 +7,7 @@ from functools import lru_cache
 from importlib import resources
 from typing import Final
 
-from p2d.deid.folding import fold, plain, spelling_pattern
+from p2d.deid.scrub.folding import fold, plain, spelling_pattern
 
 _STRONG_LENGTH: Final = 3
 _COMPOUND_LENGTH: Final = 8

@@ -1,12 +1,13 @@
 """Say in Markdown what happens to each attribute of Table E.1-1, made from the profile that is applied.
 
-Run ``python -m p2d.deid.page`` to print the section of ``docs/reference/deidentification.md``.
+Run ``python -m p2d.deid.profile.page`` to print the section of ``docs/reference/deidentification.md``.
 """
 
 import sys
 from typing import Final
 
-from p2d.deid.profile import Action, action_of, table
+from p2d.deid.profile.action import Action
+from p2d.deid.profile.rules import action_of, table
 from p2d.dicom.dictionary import keyword_of, vr_of
 
 _MEANINGS: Final = {

@@ -7,30 +7,12 @@ elements are removed.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import lru_cache
 from importlib import resources
 from typing import Final
 
+from p2d.deid.profile.action import BULK_VRS, TEXT_VRS, Action
 from p2d.dicom.dictionary import is_private, keyword_of, vr_of
-
-
-class Action(StrEnum):
-    """What becomes of an element; the letters of PS3.15 where there is one."""
-
-    KEEP = "K"
-    CLEAN = "C"
-    REMOVE = "X"
-    EMPTY = "Z"
-    DUMMY = "D"
-    UID = "U"
-    DATE = "date"
-    ITEMS = "items"
-    PATIENT = "patient pseudonym"
-    ACCESSION = "accession pseudonym"
-    CASE = "case pseudonym"
-    CHARACTER_SET = "character set"
-    BULK = "bulk kept"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +24,6 @@ class Row:
     basic: str
     options: Mapping[str, str]
 
-
-TEXT_VRS: Final = frozenset({"AE", "CS", "SH", "LO", "ST", "LT", "UC", "UT", "UR"})
-BULK_VRS: Final = frozenset({"OB", "OW", "OF", "OD", "OL", "OV", "UN"})
-NUMBER_VRS: Final = frozenset({"DS", "IS", "US", "SS", "UL", "SL", "UV", "SV", "FL", "FD", "AT"})
 
 PIXELS: Final = frozenset({"7FE00010", "7FE00008", "7FE00009"})
 _PALETTES: Final = frozenset(f"0028{element}" for element in (1201, 1202, 1203, 1204, 1221, 1222, 1223, 1224))

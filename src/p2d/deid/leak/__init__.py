@@ -1,0 +1,1 @@
+"""The last look at what is about to leave."""

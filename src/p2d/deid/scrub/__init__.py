@@ -1,0 +1,1 @@
+"""Remove this patient's own values from texts, keep all other words."""

@@ -45,6 +45,11 @@ class LeakCheck:
         self._own = frozenset(own)
         self._passed: set[str] = set()
 
+    def learn(self, uids: Mapping[str, str], own: Iterable[str]) -> None:
+        """Take *uids* that were derived since, original → derived, and pseudonyms P2D writes."""
+        self._derived |= frozenset(uids.values())
+        self._own |= frozenset(own)
+
     def in_elements(self, elements: Iterable[Element]) -> bool:
         """Whether a text, number or UID of *elements* holds a value that must not leave."""
         fresh: list[str] = []

@@ -15,12 +15,13 @@ _J2K_TEXTS: Final = frozenset({0x64})  # COM (ISO/IEC 15444-1 A.9.2)
 _LONGEST: Final = 1 << 20
 
 
-def comments(pixels: bytes) -> bytes:
+def comments(view: bytes | memoryview) -> bytes:
     """Return the comment segments of every codestream that begins in encapsulated *pixels*.
 
     A codestream that is not as its standard has it counts as comment as a whole, up to 1 MiB.
     """
     found: list[bytes] = []
+    pixels = bytes(view)
     for start, scan, texts in (
         (_JPEG_START, _JPEG_SCAN, _JPEG_TEXTS),
         (_J2K_START, _J2K_TILE, _J2K_TEXTS),

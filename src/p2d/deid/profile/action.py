@@ -24,3 +24,4 @@ class Action(StrEnum):
     CASE = "case pseudonym"
     CHARACTER_SET = "character set"
     BULK = "bulk kept"
+    CONTENT = "content"

@@ -10,6 +10,7 @@ from typing import Final
 
 from p2d.deid.dates import capped_age, shifted_date, shifted_date_time, valid_time
 from p2d.deid.profile.action import NUMBER_VRS, TEXT_VRS, Action
+from p2d.deid.report.tally import Outcome
 from p2d.deid.scrub.cleaner import TextCleaner
 from p2d.deid.uids import Underived, derived, looks_like_uid
 from p2d.model.header import Value
@@ -25,9 +26,9 @@ _DUMMIES: Final[Mapping[str, Value]] = {
     "UC": "REMOVED", "UT": "REMOVED", "UR": "REMOVED", "PN": "REMOVED",
     "US": 0, "SS": 0, "UL": 0, "SL": 0, "UV": 0, "SV": 0, "FL": 0.0, "FD": 0.0,
 }  # fmt: skip
-_WITHOUT_INPUT: Final = frozenset({Action.CHARACTER_SET, Action.PATIENT})
-_WITHOUT_VALUE: Final = frozenset({Action.EMPTY, Action.ITEMS, Action.BULK})
+_WITHOUT_VALUE: Final = frozenset({Action.EMPTY, Action.ITEMS, Action.BULK, Action.CONTENT})
 _REPLACED: Final = frozenset({Action.DUMMY, Action.CASE, Action.ACCESSION})
+_REPLACING: Final = _REPLACED | {Action.PATIENT, Action.UID}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +52,26 @@ def treat(action: Action, vr: str, values: Values, treatment: Treatment) -> Valu
     """
     if action is Action.REMOVE:
         return None
-    if action in _WITHOUT_INPUT:
-        return (UNICODE if action is Action.CHARACTER_SET else str(treatment.patient),)
+    if action is Action.PATIENT:
+        return (str(treatment.patient),)
+    if action is Action.CHARACTER_SET:
+        return values
     if not any(value != "" for value in values) or action in _WITHOUT_VALUE:
         return ()
     if action in _REPLACED:
         return _replaced(action, vr, values, treatment)
-    if action is Action.UID or vr == "UI":
+    if action is Action.UID:
         return _uids(values, treatment)
+    if action is Action.KEEP:
+        return _kept(vr, values)
     return _retained(vr, values, treatment)
+
+
+def _kept(vr: str, values: Values) -> Values | None:
+    """Return *values* as they are; None where a number or UID is none and might be a text."""
+    if vr == "UI":
+        return values if all(looks_like_uid(str(value)) for value in values) else None
+    return _numbers(vr, values) if vr in NUMBER_VRS else values
 
 
 def _replaced(action: Action, vr: str, values: Values, treatment: Treatment) -> Values | None:
@@ -122,3 +134,25 @@ def _texts(vr: str, values: Values, cleaner: TextCleaner) -> Values | None:
         return None
     limit = MAX_LENGTH.get(vr)
     return tuple(text[:limit] for text in cleaned) if limit else cleaned
+
+
+_OUTCOMES: Final = {
+    Action.REMOVE: Outcome.REMOVED,
+    Action.EMPTY: Outcome.EMPTIED,
+    Action.DATE: Outcome.SHIFTED,
+    Action.KEEP: Outcome.KEPT,
+    Action.CHARACTER_SET: Outcome.KEPT,
+}
+
+
+def outcome_of(action: Action, old: Values, new: Values | None) -> Outcome:
+    """Return what to count for an element that *action* turned from *old* into *new*."""
+    if new is None:
+        return Outcome.REMOVED
+    if new == old:
+        return Outcome.KEPT
+    if not new:
+        return Outcome.EMPTIED
+    if action in _REPLACING:
+        return Outcome.REPLACED
+    return _OUTCOMES.get(action, Outcome.CLEANED)

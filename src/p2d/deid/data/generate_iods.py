@@ -25,8 +25,8 @@ from pydicom.datadict import tag_for_keyword
 
 _HEADER: Final = """\
 # Attribute types by IOD (PS3.3) and the IODs of storage SOP classes (PS3.4); of the retired classes those
-# of ultrasound and nuclear medicine. Made by p2d.deid.data.generate_iods, which explains the lines, from the PyPI
-# package highdicom 0.28.2 (MIT), edition not stated there (2023 or 2024).
+# of ultrasound and nuclear medicine. Made by p2d.deid.data.generate_iods, which explains the lines, from
+# the PyPI package highdicom 0.28.2 (MIT), edition not stated there (2023 or 2024).
 """
 _TYPES: Final = ("1", "1C", "2", "2C", "3")
 _RETIRED_CLASSES: Final = {

@@ -1,8 +1,9 @@
 """Make ``ps3_15_e3_10_1.tsv`` from the docbook form of PS3.15 (``part15.xml``), for the next edition.
 
-The committed file is edition 2026d and was typed from a public copy of the table: nothing that a package
-registry serves holds it. ``digest`` of its rows is the one that the copy states for itself (SHA-256 of the
-rows as canonical JSON), which a test repeats; rows of edition 2023b were compared with its docbook. Run::
+The committed file is edition 2026d: its facts (tags, creators, VRs, names) were typed from the standard's table as
+``_standard/e3_10_1.json`` of github.com/pymedphys/pymedphys shows it, because no package holds it; the table is
+NEMA's, not under that project's licence. ``digest`` of the typed rows is the one that file states for its own
+(SHA-256 of the rows as canonical JSON), which a test repeats; twelve rows of the docbook of 2023b agree. Run::
 
     python -m p2d.deid.data.generate_safe_private part15.xml EDITION > src/p2d/deid/data/ps3_15_e3_10_1.tsv
 """
@@ -22,7 +23,7 @@ _ID: Final = "{http://www.w3.org/XML/1998/namespace}id"
 _TAG: Final = re.compile(r"\(([0-9A-F]{4}),(xx[0-9A-Fa-f]{2})\)")
 _INVISIBLE: Final = dict.fromkeys((0x200B, 0x2028, 0x00AD))
 _HEADER: Final = """\
-# PS3.15 Table E.3.10-1, Safe Private Attributes, edition {edition}. Facts of the standard (c) NEMA.
+# PS3.15 Table E.3.10-1, Safe Private Attributes, edition {edition}. Facts of the DICOM standard (NEMA).
 # Where from and how checked: p2d.deid.data.generate_safe_private. xx: the block the creator reserved.
 """
 

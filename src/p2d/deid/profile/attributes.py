@@ -9,8 +9,8 @@ from p2d.deid.profile.action import BULK_VRS, DATE_VRS, TEXT_VRS, Action
 from p2d.deid.profile.decision import is_class_uid
 from p2d.deid.profile.options import Option
 from p2d.deid.profile.rulebook import is_removed_always
-from p2d.deid.profile.source import later_rows, row_of
 from p2d.deid.profile.structure import REPLACED, structural
+from p2d.deid.standard.table import row_of
 from p2d.dicom.dictionary import is_private, keyword_of, tag_of, vr_of
 from p2d.model.errors import Misconfigured
 
@@ -89,7 +89,7 @@ def _refuse_loosening(
         raise Misconfigured(field, "is a date or time", "choose date, which moves it with the others")
     if action is Action.DATE and not {Option.FULL_DATES, Option.MODIFIED_DATES} & options:
         raise Misconfigured(field, "the profile keeps no dates", "add the option modified-dates")
-    row = row_of(tag) or later_rows().get(tag)
+    row = row_of(tag)
     if row is not None and action is not Action.UID and not any(row.options.values()):
         problem = "identifies people by PS3.15 Table E.1-1, which has no option to keep it"
         raise Misconfigured(field, problem, "choose remove, empty or dummy")

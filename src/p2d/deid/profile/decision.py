@@ -8,8 +8,9 @@ from typing import Final, NamedTuple
 
 from p2d.deid.profile.action import BULK_VRS, DATE_VRS, NUMBER_VRS, TEXT_VRS, Action
 from p2d.deid.profile.options import Mode, Option
-from p2d.deid.profile.rules import Row
-from p2d.deid.profile.source import is_sample
+from p2d.deid.standard.bulk import is_sample
+from p2d.deid.standard.table import ADDITIONS_EDITION, Row, row_of, table
+from p2d.deid.standard.weakest import conforming_action
 from p2d.dicom.dictionary import keyword_of, vr_of
 
 _DATES: Final = (Option.FULL_DATES, Option.MODIFIED_DATES)
@@ -60,12 +61,19 @@ def kind_of(attribute_type: str) -> str:
     return attribute_type[:1]
 
 
+def row_for(tag: str, terms: Terms) -> Row | None:
+    """Return the row that counts for *tag*: of one edition in basic mode, also of later ones otherwise."""
+    row = row_of(tag)
+    return None if row is None or (not terms.scrubs and row.tag not in table()) else row
+
+
 def listed(row: Row, question: Question, terms: Terms) -> Decision:
     """Decide on an attribute that Table E.1-1 lists: a selected option before the basic action."""
-    if row.options.get("modified_dates") and question.vr in DATE_VRS:
+    where = "Table E.1-1" if row.tag in table() else f"Table E.1-1 of {ADDITIONS_EDITION}"
+    if row.options["modified_dates"] and question.vr in DATE_VRS:
         for option in _DATES:
             if option in terms.options:
-                return Decision(Action.DATE, f"Table E.1-1, {option.meaning}")
+                return Decision(Action.DATE, f"{where}, {option.meaning}")
     entries = [
         (option, row.options[option.column])
         for option in Option
@@ -74,9 +82,9 @@ def listed(row: Row, question: Question, terms: Terms) -> Decision:
     for option, entry in sorted(entries, key=lambda pair: pair[1]):  # C before K: cleaning retains the rest
         action = cleaned(question, terms) if entry == "C" else kept(question, terms, option)
         if action is not None:
-            return Decision(action, f"Table E.1-1 {entry}, {option.meaning}")
+            return Decision(action, f"{where} {entry}, {option.meaning}")
     action = lettered(row.basic, question, terms)
-    return Decision(action, f"Table E.1-1 {row.basic}{_typed(row.basic, action, question)}")
+    return Decision(action, f"{where} {row.basic}{_typed(row.basic, action, question)}")
 
 
 def _typed(code: str, action: Action, question: Question) -> str:
@@ -94,27 +102,19 @@ def lettered(code: str, question: Question, terms: Terms) -> Action:
     references that may be replaced (X/Z/U*) are.
     """
     vr, kind = question.vr, question.kind
-    if "U" in code and (code == "U" or kind == "1" or not kind or terms.scrubs):
-        return Action.ITEMS if vr == "SQ" else Action.UID
-    code = _resolved(code.replace("/U*", ""), question)
-    if code == "X":
+    if "U" in code and terms.scrubs:
+        letter = "U"
+    elif "/" in code and not kind and question.tag in _EMPTY_IN_ANSWERS:
+        letter = "Z"
+    else:
+        letter = conforming_action(code, kind)
+    if letter == "X":
         return removed(question) if terms.scrubs else Action.REMOVE
-    if code == "Z" and kind != "1":
+    if letter == "Z":
         return Action.EMPTY
-    return Action.UID if vr == "UI" else Action.DUMMY
-
-
-def _resolved(code: str, question: Question) -> str:
-    letters = code.split("/")
-    if len(letters) == 1:
-        return code
-    if question.kind == "3":
-        return letters[0]
-    if question.kind == "2":
-        return "Z" if "Z" in letters else letters[-1]
-    if not question.kind and question.tag in _EMPTY_IN_ANSWERS:
-        return "Z"
-    return letters[-1]
+    if letter == "U" and vr == "SQ":
+        return Action.ITEMS
+    return Action.UID if vr == "UI" or letter == "U" else Action.DUMMY
 
 
 def removed(question: Question) -> Action:
@@ -171,8 +171,8 @@ def unlisted(question: Question, terms: Terms) -> Decision:
 
 def _researched(question: Question, terms: Terms, where: str) -> Decision:
     vr = question.vr
-    if vr == "AE":
-        return Decision(removed(question), f"{where}: AE title")
+    if vr in {"AE", "UR"}:
+        return Decision(removed(question), f"{where}: network address")
     if vr == "PN":
         return Decision(Action.DUMMY if question.kind == "1" else Action.EMPTY, f"{where}: name of a person")
     if vr == "TM" and not terms.keeps_dates:

@@ -16,11 +16,14 @@ from p2d.deid.profile.action import Action
 from p2d.deid.profile.decision import Terms
 from p2d.deid.profile.options import Mode, Option
 from p2d.deid.profile.rulebook import Policy, Rules
-from p2d.deid.profile.source import is_iod
+from p2d.deid.standard.iods import iod_of
 
 Head = Literal["keep", "exclude", "coarsen"]
 Screen = Literal["all", "rules", "sample"]
-_DATA: Final = ("ps3_15_e1_1.tsv", "later_rows.tsv", "strict.tsv", "vocabulary.txt")
+_DATA: Final = (
+    *("ps3_15_e1_1.tsv", "ps3_15_e1_1_additions.tsv", "ps3_15_e3_4_1.tsv", "ps3_15_e3_10_1.tsv"),
+    *("ps3_3_iods.tsv", "bulk_samples.tsv", "strict.tsv", "vocabulary.txt"),
+)
 AGE_CAP: Final = 90
 
 
@@ -72,20 +75,21 @@ class Profile:
 
         Where the IOD is not known, combined codes are resolved so that every IOD is satisfied.
         """
-        key = sop_class_uid if is_iod(sop_class_uid) else ""
+        key = sop_class_uid if iod_of(sop_class_uid) else ""
         rules = self._rules.get(key)
         if rules is None:
-            rules = self._rules.setdefault(key, Rules(self._policy(), key))
+            rules = self._rules.setdefault(key, Rules(Policy(self.terms, self.overrides, self.private), key))
         return rules
 
     def withholds(self, sop_class_uid: str, modality: str) -> bool:
         """Whether the project releases no object of this class or modality."""
         return sop_class_uid in self.withheld_sop_classes or modality in self.withheld_modalities
 
-    def _policy(self) -> Policy:
+    @property
+    def terms(self) -> Terms:
+        """What decides on attributes that the profile does not name itself."""
         allowed = allow_list() if self.mode is Mode.STRICT else frozenset()
-        terms = Terms(self.mode, self.options, self.age_cap, allowed)
-        return Policy(terms, self.overrides, self.private)
+        return Terms(self.mode, self.options, self.age_cap, allowed)
 
     def _digest(self) -> str:
         """Return twelve hexadecimal digits over all that decides, the shipped tables included."""

@@ -10,17 +10,22 @@ from p2d.deid.profile.decision import (
     Question,
     Terms,
     is_class_uid,
+    is_content,
     is_misplaced,
     kept,
     kind_of,
     listed,
     removed,
+    row_for,
     unlisted,
 )
 from p2d.deid.profile.options import Mode, Option
 from p2d.deid.profile.private import private_decision
-from p2d.deid.profile.source import attribute_type, content_action, is_sample, later_rows, row_of
 from p2d.deid.profile.structure import replaced, structural
+from p2d.deid.standard.bulk import is_sample
+from p2d.deid.standard.iods import attribute_type
+from p2d.deid.standard.structured import content_row
+from p2d.deid.standard.table import row_of
 from p2d.dicom.dictionary import is_private, keyword_of, vr_of
 from p2d.dicom.uids import registered_name
 
@@ -28,9 +33,11 @@ _BEYOND: Final = frozenset(
     {
         *("00100033", "00100034", "00100026", "00100027"),  # dates of another calendar, groups of patients
         *("00321031", "00380100", "00440103"),  # people and their documents by code
-        *("0040A066", "0040A068", "0040A070", "0040A076", "0040A085"),
+        *("0040A066", "0040A067", "0040A068", "0040A070", "0040A076", "0040A085", "0040A224"),
+        *("30100019", "0072000E", "00820017", "21000160"),
+        *("00080051", "00100024", "00400026", "00400027"),  # who issued an identifier
+        *("00401006", "00401007", "00402006", "00402007", "00880130"),  # numbers of orders and media
         *("00420011", "4FFE0001"),  # embedded documents, MAC parameters of signatures
-        "54000110",  # WaveformPaddingValue goes with the samples
     }
 )
 """Attributes that research and strict remove although no edition of Table E.1-1 lists them."""
@@ -92,6 +99,10 @@ class Rules:
         name = registered_name(self._sop_class_uid).removesuffix(" Storage")
         return f"{why} in {name} -> {action}" if ", type " in why and name else f"{why} -> {action}"
 
+    def at_type(self, tag: str, vr: str, kind: str) -> Decision:
+        """Return what is decided where the IOD has the attribute as type *kind*: 1, 2, 3 or not known."""
+        return self._decided(Question(tag, vr, kind), "")
+
     def inside(self, tag: str) -> "Rules":
         """Return the rules of the items of the sequence *tag* that stands here."""
         rules = self._inside.get(tag)
@@ -101,27 +112,35 @@ class Rules:
                 self._inside[tag] = rules
         return rules
 
+    def is_required(self, tag: str) -> bool:
+        """Whether the IOD has *tag* as type 1 here, so that it must not become empty or go."""
+        return self._kind(tag) == "1"
+
     def dummies(self) -> "Rules":
         """Return the rules that put dummies for all values here: for a content item judged DUMMY."""
         if self._dummies is None:
             self._dummies = Rules(self._policy, self._sop_class_uid, self._place, is_dummy=True)
         return self._dummies
 
-    def content(self, scheme: str, code: str) -> Action:
+    def content(self, scheme: str, code: str, value_type: str = "") -> Action:
         """Judge an item of a CONTENT sequence by its concept: KEEP, REMOVE or DUMMY (PS3.15 Table E.3.4-1).
 
-        KEEP: its elements are treated by ``inside``; DUMMY: by ``inside(...).dummies()``.
+        *scheme* and *code* are CodingSchemeDesignator and CodeValue of its ConceptNameCodeSequence,
+        *value_type* its (0040,A040). KEEP: its elements are treated by ``inside``; DUMMY: by
+        ``inside(...).dummies()``.
         """
-        if Option.CLEAN_STRUCTURED_CONTENT not in self._policy.terms.options:
+        options = self._policy.terms.options
+        row = content_row(scheme, code, value_type)
+        if row is None or Option.CLEAN_STRUCTURED_CONTENT not in options:
             return Action.KEEP
-        letters = content_action(scheme, code)
-        if not letters:
-            return Action.KEEP
-        return Action.DUMMY if "D" in letters else Action.REMOVE
+        if any(row.options.get(option.column) for option in options):
+            return Action.KEEP  # the option's own treatment is that of the item's values
+        return Action.DUMMY if "D" in row.action else Action.REMOVE
 
     def _made_inside(self, tag: str) -> "Rules":
         place = self._place if self._place[-1:] == (tag,) else (*self._place, tag)
-        is_dummy = tag not in _CONCEPT_NAME if self._is_dummy else self._is_form(tag)
+        is_judged = tag in _CONCEPT_NAME or is_content(tag, self._policy.terms)
+        is_dummy = not is_judged if self._is_dummy else self._is_form(tag)
         if place == self._place and is_dummy == self._is_dummy:
             return self  # content items inside content items
         return Rules(self._policy, self._sop_class_uid, place, is_dummy=is_dummy)
@@ -131,31 +150,34 @@ class Rules:
         return self._decision(tag, "SQ", "").action is Action.DUMMY
 
     def _decision(self, tag: str, vr: str, creator: str) -> Decision:
+        return self._decided(Question(tag, vr, self._kind(tag)), creator)
+
+    def _decided(self, question: Question, creator: str) -> Decision:
+        tag, vr, _ = question
         terms = self._policy.terms
         decision = structural(tag, vr, is_item=bool(self._place)) or replaced(tag, vr, terms)
         if decision is not None:
             return decision
         if is_private(tag):
             return private_decision(tag, vr, creator, terms, self._policy.private)
-        question = Question(tag, vr, self._kind(tag))
         override = self._override(tag)
         if override is not None:
             return self._overridden(question, override)
         if vr in BULK_VRS or not keyword_of(tag):
             return self._bulk_or_unknown(question)
-        if self._is_dummy:
-            return self._dummy(question)
-        return self._standard(question)
+        return self._dummy(question) if self._is_dummy else self._standard(question)
 
     def _bulk_or_unknown(self, question: Question) -> Decision:
         tag, vr, _ = question
         if not keyword_of(tag) or vr_of(tag) == "UN":
             return Decision(Action.REMOVE, "not in PS3.6")
         if is_sample(tag):
+            if tag[:4] == _LAST_GROUP and self._place:
+                return Decision(Action.REMOVE, "pixel data inside a sequence")
             return Decision(Action.BULK, "samples or lookup table of an image")
-        row = row_of(tag)
         terms = self._policy.terms
         if not terms.scrubs:
+            row = row_for(tag, terms)
             if row is not None:
                 return listed(row, question, terms)
             return Decision(Action.BULK, "not in Table E.1-1: kept")
@@ -164,20 +186,16 @@ class Rules:
     def _standard(self, question: Question) -> Decision:
         tag, vr, _ = question
         terms = self._policy.terms
+        row = row_for(tag, terms)
         if not terms.scrubs:
-            row = row_of(tag)
             return unlisted(question, terms) if row is None else listed(row, question, terms)
         if is_misplaced(tag, vr):
-            return Decision(Action.REMOVE, f"encoded as {vr}, PS3.6 has {vr_of(tag)}")
+            return Decision(removed(question), f"encoded as {vr}, PS3.6 has {vr_of(tag)}")
         if is_removed_always(tag):
             return Decision(removed(question), "removed beyond Table E.1-1")
-        row = row_of(tag) or later_rows().get(tag)
-        if row is None:
+        if row is None or (terms.mode is Mode.STRICT and not self._is_allowed(tag, row.options)):
             return unlisted(question, terms)
-        if terms.mode is Mode.STRICT and not self._is_allowed(tag, row.options):
-            return unlisted(question, terms)
-        decision = listed(row, question, terms)
-        return decision if row_of(tag) else Decision(decision.action, f"edition 2026c of {decision.why}")
+        return listed(row, question, terms)
 
     def _is_allowed(self, tag: str, options: Mapping[str, str]) -> bool:
         """Whether the strict mode lets the table decide: on the allow list, or kept by a selected option."""
@@ -190,7 +208,7 @@ class Rules:
         tag, vr, _ = question
         terms = self._policy.terms
         why = "inside a sequence kept for its type"
-        if row_of(tag) is not None or vr in DATE_VRS:
+        if row_for(tag, terms) is not None or vr in DATE_VRS:
             decision = self._standard(question)
             if decision.action not in {Action.CLEAN, Action.KEEP, Action.CAP_AGE}:
                 return decision
@@ -218,7 +236,12 @@ class Rules:
         return overrides.get(".".join((*self._place, tag))) or overrides.get(tag)
 
     def _kind(self, tag: str) -> str:
-        return kind_of(attribute_type(self._sop_class_uid, ".".join((*self._place, tag))))
+        return kind_of(attribute_type(self._sop_class_uid, (*self._place, tag)))
+
+
+def beyond() -> frozenset[str]:
+    """Return the attributes that research and strict remove although Table E.1-1 does not list them."""
+    return _BEYOND
 
 
 def is_removed_always(tag: str) -> bool:

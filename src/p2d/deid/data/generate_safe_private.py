@@ -1,9 +1,10 @@
 """Make ``ps3_15_e3_10_1.tsv`` from the docbook form of PS3.15 (``part15.xml``), for the next edition.
 
 The committed file is edition 2026d. Its facts (tags, creators, VRs, names) were typed from the standard's
-table as ``_standard/e3_10_1.json`` of github.com/pymedphys/pymedphys shows it, because no package holds it; the
-table is NEMA's, not under that project's licence. ``digest`` of the typed rows is the one that file states for
-its own (SHA-256 of the rows as canonical JSON), which a test repeats; twelve rows of 2023b's docbook agree. Run::
+table as ``_standard/e3_10_1.json`` of github.com/pymedphys/pymedphys shows it, because no package holds it;
+the table is NEMA's, not under that project's licence. ``digest`` of the typed rows is the one that file
+states for its own (SHA-256 of the rows as canonical JSON), which a test repeats; twelve rows of 2023b's
+docbook agree. Run::
 
     python -m p2d.deid.data.generate_safe_private part15.xml EDITION > src/p2d/deid/data/ps3_15_e3_10_1.tsv
 """

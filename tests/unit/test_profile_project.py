@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from p2d.deid.profile.action import Action
 from p2d.deid.profile.options import Mode, Option
-from p2d.deid.profile.profile import PRESETS, Profile, read_profile
+from p2d.deid.profile.profile import PRESETS, Profile
+from p2d.deid.profile.project import read_profile
 from p2d.dicom.dictionary import tag_of
 from p2d.model.errors import Misconfigured
 

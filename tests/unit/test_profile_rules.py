@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydicom.datadict import DicomDictionary
+from pydicom._dicom_dict import DicomDictionary
 
 from p2d.deid.profile.action import BULK_VRS, Action
 from p2d.deid.profile.options import Mode, Option
@@ -17,7 +17,29 @@ RESEARCH = PRESETS["research"].rules()
 STRICT = PRESETS["strict"].rules()
 CT, MR, SEG = (f"1.2.840.10008.5.1.4.1.1.{end}" for end in ("2", "4", "66.4"))
 TAGS = [f"{tag:08X}" for tag in DicomDictionary]
-VRS = ["AE", "AS", "AT", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "LO", "LT", "OB", "OD", "OF", "OL", "OV", "OW", "PN", "SH", "SL", "SQ", "SS", "ST", "SV", "TM", "UC", "UI", "UL", "UN", "UR", "US", "UT", "UV"]
+VRS = (
+    *(
+        "AE",
+        "AS",
+        "AT",
+        "CS",
+        "DA",
+        "DS",
+        "DT",
+        "FD",
+        "FL",
+        "IS",
+        "LO",
+        "LT",
+        "OB",
+        "OD",
+        "OF",
+        "OL",
+        "OV",
+        "OW",
+    ),
+    *("PN", "SH", "SL", "SQ", "SS", "ST", "SV", "TM", "UC", "UI", "UL", "UN", "UR", "US", "UT", "UV"),
+)
 
 
 def rules_with(*options: Option, mode: Mode = Mode.BASIC, sop_class: str = "") -> Rules:

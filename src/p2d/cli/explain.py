@@ -6,9 +6,10 @@ from pathlib import Path
 import click
 
 from p2d.deid.profile.attributes import path_of
-from p2d.deid.profile.explanation import Explained, attribute_of, explained, page
+from p2d.deid.profile.explanation import WORDS, Explained, attribute_of, explained, page
 from p2d.deid.profile.file_explanation import ElementExplained, explained_file
-from p2d.deid.profile.profile import Profile, read_profile
+from p2d.deid.profile.profile import Profile
+from p2d.deid.profile.project import read_profile
 
 
 @click.command()
@@ -50,9 +51,12 @@ def _line(one: Explained) -> str:
 
 
 def _table(elements: list[ElementExplained]) -> str:
-    rows = [(one.name, one.vr, one.why) for one in elements]
-    widths = [max((len(row[column]) for row in rows), default=0) for column in range(2)]
-    return "\n".join(f"{name:<{widths[0]}}  {vr:<{widths[1]}}  {why}" for name, vr, why in rows)
+    actions = [WORDS[one.action] for one in elements]
+    width = max((len(action) for action in actions), default=0)
+    return "\n".join(
+        f"{one.vr:<2}  {action:<{width}}  {one.name}: {one.why.rpartition(' -> ')[0] or one.why}"
+        for one, action in zip(elements, actions, strict=True)
+    )
 
 
 def _of_attribute(one: Explained) -> dict[str, object]:

@@ -1,6 +1,6 @@
 """A profile: mode, options and a project's own attributes; it makes the rules of each SOP class.
 
-``PRESETS`` holds the three modes; ``read_profile`` gives a preset by name or reads a project file.
+``PRESETS`` holds the three modes; ``p2d.deid.profile.project`` gives one by name or reads a project file.
 """
 
 import hashlib
@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from importlib import resources
-from pathlib import Path
 from typing import Final, Literal
 
 from p2d.deid.profile.action import Action
@@ -17,6 +16,8 @@ from p2d.deid.profile.decision import Terms
 from p2d.deid.profile.options import Mode, Option
 from p2d.deid.profile.rulebook import Policy, Rules
 from p2d.deid.standard.iods import iod_of
+
+__all__ = ["BASIC", "PRESETS", "RESEARCH", "STRICT", "Profile", "Rules", "allow_list"]
 
 Head = Literal["keep", "exclude", "coarsen"]
 Screen = Literal["all", "rules", "sample"]
@@ -150,17 +151,3 @@ STRICT: Final = Profile(
     screen="all",
 )
 PRESETS: Final[Mapping[str, Profile]] = {profile.name: profile for profile in (BASIC, RESEARCH, STRICT)}
-
-
-def read_profile(name_or_path: str | Path) -> Profile:
-    """Return the preset of that name, or the profile that the project file at that path describes.
-
-    Raises:
-        Misconfigured: neither a preset nor a readable project file, or a field of it is wrong.
-
-    """
-    if isinstance(name_or_path, str) and name_or_path in PRESETS:
-        return PRESETS[name_or_path]
-    from p2d.deid.profile.project import read_project  # noqa: PLC0415 - YAML and pydantic only where a file is read
-
-    return read_project(Path(name_or_path), PRESETS)

@@ -4,21 +4,19 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo
 
 from p2d.deid.profile.action import Action
 from p2d.deid.profile.attributes import checked_action, checked_element, path_of
 from p2d.deid.profile.options import Mode, Option
+from p2d.deid.profile.profile import PRESETS, Profile
 from p2d.deid.profile.yaml_file import read_yaml
 from p2d.dicom.uids import is_sop_class
 from p2d.model.errors import Misconfigured
 from p2d.model.modality import MODALITIES
 from p2d.settings.file import Strict, validated
-
-if TYPE_CHECKING:
-    from p2d.deid.profile.profile import Profile
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,23}")
 _MOST_WORDS: Final = 100_000
@@ -103,15 +101,19 @@ class Project(Strict):
     known_words: Words = ""
 
 
-def read_project(path: Path, presets: "Mapping[str, Profile]") -> "Profile":
-    """Return the profile of the project file at *path*, layered on one of *presets*.
+def read_profile(name_or_path: str | Path) -> Profile:
+    """Return the preset of that name, or the profile that the project file at that path describes.
 
     Raises:
-        Misconfigured: the file is not readable, a key is unknown, or it would keep what no project may.
+        Misconfigured: neither a preset nor a readable project file, a key of it is unknown, or it would keep
+            what no project may.
 
     """
+    if isinstance(name_or_path, str) and name_or_path in PRESETS:
+        return PRESETS[name_or_path]
+    path = Path(name_or_path)
     project = validated(read_yaml(path), path, Project)
-    preset = presets[project.extends]
+    preset = PRESETS[project.extends]
     options = _options(project, preset, path.name)
     made = replace(
         preset,
@@ -139,7 +141,7 @@ def _name(project: Project, path: Path) -> str:
     return name
 
 
-def _options(project: Project, preset: "Profile", file: str) -> frozenset[Option]:
+def _options(project: Project, preset: Profile, file: str) -> frozenset[Option]:
     unknown = project.options.remove - preset.options
     if unknown:
         remedy = f"{project.extends} has: {', '.join(sorted(preset.options)) or 'none'}"
@@ -158,7 +160,7 @@ def _private(project: Project, file: str) -> Mapping[str, frozenset[tuple[str, s
     }
 
 
-def _overrides(project: Project, profile: "Profile", file: str) -> Mapping[str, Action]:
+def _overrides(project: Project, profile: Profile, file: str) -> Mapping[str, Action]:
     overrides: dict[str, Action] = {}
     for text, verb in project.attributes.items():
         field = f"{file}: attributes.{text}"

@@ -24,6 +24,7 @@ _COMMANDS: Final = {
     "cohort": "Query the warehouse: count, preview, table.",
     "query": "Ad hoc: metadata of a list of pseudonyms as CSV or JSON.",
     "images": "Ad hoc: images of a list of pseudonyms as DICOM or JPEG.",
+    "explain": "Say what de-identification does to every attribute, or to a file, and why.",
     "identity": "Key file, import of pseudonyms, pseudonymisation of clinical data.",
     "audit": "Verify and read audit records.",
 }

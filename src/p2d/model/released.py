@@ -21,6 +21,11 @@ class Reason(StrEnum):
     UNDERIVED = "a UID or accession number without pseudonym"
     NO_PIXELS = "no displayable pixels"
     RENDERING = "pixels not renderable"
+    DETECTOR_MISSING = "text detector not installed"
+    TRANSFER_SYNTAX = "pixels not decodable here"
+    DOCUMENT = "encapsulated document"
+    SCREEN_SAVE = "picture of a screen or page"
+    HEAD = "recognisable head excluded by the project"
 
 
 @dataclass(frozen=True, slots=True)

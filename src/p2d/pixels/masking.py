@@ -1,0 +1,202 @@
+"""Look at one object, mask what reads as text, and write it back (PS3.15 E.3.1, Clean Pixel Data Option).
+
+Input is hostile: production calls this in the child process of ``p2d.pixels.screening`` only.
+"""
+
+import io
+import warnings
+from typing import Final, Literal, Protocol
+
+from pydicom import DataElement, Dataset, dcmread, dcmwrite
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
+
+from p2d.pixels.box import Box, outside, without_covered
+from p2d.pixels.display import Picture, pictures_of
+from p2d.pixels.encapsulated import EncapsulatedFrames
+from p2d.pixels.native import NativeFrames
+from p2d.pixels.protocol import Outcome, Task, Unscreenable
+from p2d.pixels.raster import PIXEL_KEYWORDS, Raster, Samples
+from p2d.pixels.shade import shade_of
+from p2d.pixels.statement import mark_masked, mark_screened
+
+_ROUNDS: Final = 3
+"""Times a frame is looked at again after masking before the object is given up."""
+_FLOAT_PIXELS: Final = 0x7FE00008
+
+
+class Detector(Protocol):
+    """What finds text: ``p2d.pixels.detector.TextDetector``."""
+
+    def boxes(self, picture: Picture, scale: float = 1.0) -> tuple[Box, ...]:
+        """Return boxes of the texts in *picture*."""
+
+
+def screen(content: bytes, task: Task, detector: Detector) -> Outcome:
+    """Screen the DICOM file *content* (PS3.10), already without identifiers in its header.
+
+    Raises:
+        Unscreenable: not readable, no pixels, too large, no decoder, damaged, or text stays after masking.
+
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a strange file is not worth a line in a log
+        try:
+            return _screened(content, task, detector)
+        except Unscreenable:
+            raise
+        except MemoryError as error:
+            raise Unscreenable("too-large") from error
+        except Exception as error:  # pydicom and its plugins raise of every kind on damaged input
+            raise Unscreenable("damaged") from error
+
+
+def _screened(content: bytes, task: Task, detector: Detector) -> Outcome:
+    dataset = dcmread(io.BytesIO(content))
+    raster = Raster.of(dataset)
+    syntax = UID(str(dataset.file_meta.TransferSyntaxUID).strip())
+    frames = _frames(dataset, raster, syntax)
+    if task.overlay_bits:
+        if not isinstance(frames, NativeFrames):
+            raise Unscreenable("transfer-syntax")
+        frames.clear_bits(task.overlay_bits)
+    looked_at = tuple(sorted({0, raster.frames // 2, raster.frames - 1}))
+    beyond = outside(task.regions, raster.rows, raster.columns) if task.regions else ()
+    eye = _Eye(dataset, raster, detector, is_thorough=task.is_thorough)
+    certain = tuple(box.clipped(raster.rows, raster.columns) for box in (*beyond, *task.known))
+    found: tuple[Box, ...] = ()
+    shade: tuple[float, ...] = ()
+    for index in looked_at:
+        frame = frames.frame(index)
+        shade = shade or shade_of(dataset, raster, frames.photometric, frame)
+        found = eye.look(frame, frames.photometric, (*certain, *found), shade)[len(certain) :]
+    boxes = without_covered((*certain, *found))
+    if not boxes and not task.overlay_bits:
+        return _clean(content, dataset, looked_at)
+    frames.blank(boxes, shade)
+    return _masked(dataset, frames, boxes, found, looked_at)
+
+
+Frames = NativeFrames | EncapsulatedFrames
+
+
+def _frames(dataset: Dataset, raster: Raster, syntax: UID) -> Frames:
+    if syntax.is_private or not syntax.is_transfer_syntax:
+        raise Unscreenable("transfer-syntax")
+    if syntax.is_encapsulated:
+        return EncapsulatedFrames(dataset, raster, str(syntax))
+    element = _pixel_element(dataset)
+    is_big = syntax == ExplicitVRBigEndian
+    return NativeFrames(
+        bytes(element.value or b""), raster, is_big=is_big, is_swapped=is_big and element.VR == "OW"
+    )
+
+
+class _Eye:
+    """Looks at frames of one object."""
+
+    def __init__(self, dataset: Dataset, raster: Raster, detector: Detector, *, is_thorough: bool) -> None:
+        self._dataset = dataset
+        self._raster = raster
+        self._detector = detector
+        self._is_thorough = is_thorough
+
+    def look(
+        self, frame: Samples, photometric: str, known: tuple[Box, ...], shade: tuple[float, ...]
+    ) -> tuple[Box, ...]:
+        """Return *known* and the boxes found beside them in *frame*.
+
+        What was found is blanked and looked at again until nothing more reads as text.
+
+        Raises:
+            Unscreenable: ``text-stays`` after the last round.
+
+        """
+        boxes = known
+        for _ in range(_ROUNDS):
+            more = self._seen(_blanked(frame, boxes, shade), photometric)
+            if not more:
+                return boxes
+            boxes = (*boxes, *more)
+        if self._seen(_blanked(frame, boxes, shade), photometric):
+            raise Unscreenable("text-stays")
+        return boxes
+
+    def _seen(self, frame: Samples, photometric: str) -> tuple[Box, ...]:
+        rows, columns = self._raster.rows, self._raster.columns
+        scales = (1.0, 2.0) if self._is_thorough else (1.0,)
+        found: list[Box] = []
+        for picture in pictures_of(self._dataset, self._raster, photometric, frame):
+            for scale in scales:
+                found += [
+                    _generous(box).clipped(rows, columns) for box in self._detector.boxes(picture, scale)
+                ]
+        return without_covered(found)
+
+
+def _generous(box: Box) -> Box:
+    """Return *box* with room for accents and soft edges."""
+    return box.padded(2 + min(box.width, box.height) // 10)
+
+
+def _blanked(frame: Samples, boxes: tuple[Box, ...], shade: tuple[float, ...]) -> Samples:
+    if not boxes:
+        return frame
+    blanked = frame.copy()
+    for box in boxes:
+        blanked[box.top : box.bottom, box.left : box.right] = shade if frame.ndim > 2 else shade[0]  # noqa: PLR2004 - several samples
+    return blanked
+
+
+def _clean(content: bytes, dataset: Dataset, looked_at: tuple[int, ...]) -> Outcome:
+    """Return the outcome for an object without text: a new header, its pixel bytes as they were."""
+    syntax = str(dataset.file_meta.TransferSyntaxUID)
+    start = _start_of_pixels(content, dataset)
+    mark_screened(dataset)
+    if start is None:
+        return Outcome(_file(dataset), len(content), syntax, (), (), looked_at, is_masked=False)
+    for tag in [tag for tag in dataset.keys() if tag >= _FLOAT_PIXELS]:  # noqa: SIM118 - raw elements stay raw
+        del dataset[tag]
+    return Outcome(_file(dataset), start, syntax, (), (), looked_at, is_masked=False)
+
+
+def _masked(
+    dataset: Dataset,
+    frames: Frames,
+    boxes: tuple[Box, ...],
+    found: tuple[Box, ...],
+    looked_at: tuple[int, ...],
+) -> Outcome:
+    syntax = str(dataset.file_meta.TransferSyntaxUID)
+    mark_masked(dataset)
+    if isinstance(frames, EncapsulatedFrames):
+        syntax = frames.write(dataset)
+        dataset.file_meta.TransferSyntaxUID = UID(syntax)
+    else:
+        _pixel_element(dataset).value = frames.value()
+    return Outcome(_file(dataset), -1, syntax, boxes, found, looked_at, is_masked=True)
+
+
+def _start_of_pixels(content: bytes, dataset: Dataset) -> int | None:
+    """Return where the pixel element begins in *content*, or None where the file is deflated."""
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if syntax == DeflatedExplicitVRLittleEndian:
+        return None
+    element = _pixel_element(dataset)
+    start = int(element.file_tell or 0) - (8 if syntax.is_implicit_VR else 12)
+    first = min(tag for tag in dataset.keys() if tag >= _FLOAT_PIXELS)  # noqa: SIM118 - raw elements stay raw
+    order: Literal["little", "big"] = "little" if syntax.is_little_endian else "big"
+    tag = (element.tag >> 16).to_bytes(2, order) + (element.tag & 0xFFFF).to_bytes(2, order)
+    is_there = first == element.tag and start > 0 and content[start : start + 4] == tag
+    return start if is_there else None
+
+
+def _pixel_element(dataset: Dataset) -> DataElement:
+    return next(dataset[name] for name in PIXEL_KEYWORDS if name in dataset)
+
+
+def _file(dataset: Dataset) -> bytes:
+    buffer = io.BytesIO()
+    syntax = dataset.file_meta.TransferSyntaxUID
+    implicit, little = syntax.is_implicit_VR, syntax.is_little_endian
+    dcmwrite(buffer, dataset, implicit_vr=implicit, little_endian=little, enforce_file_format=True)
+    return buffer.getvalue()

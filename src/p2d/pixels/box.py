@@ -47,6 +47,15 @@ class Box:
         """Return the box moved by so many columns and rows."""
         return type(self)(self.left + right, self.top + down, self.right + right, self.bottom + down)
 
+    def around(self, other: "Box") -> Self:
+        """Return the smallest box around both."""
+        return type(self)(
+            min(self.left, other.left),
+            min(self.top, other.top),
+            max(self.right, other.right),
+            max(self.bottom, other.bottom),
+        )
+
     def covers(self, other: "Box") -> bool:
         """Whether every pixel of *other* is inside."""
         return other.is_empty or (
@@ -63,6 +72,31 @@ def without_covered(boxes: Iterable[Box]) -> tuple[Box, ...]:
     return tuple(
         box for box in distinct if not any(other is not box and other.covers(box) for other in distinct)
     )
+
+
+def joined_lines(boxes: Iterable[Box], gap: float) -> tuple[Box, ...]:
+    """Return *boxes* with those of one line of text joined, where at most *gap* heights lie between them.
+
+    Two boxes are of one line when each overlaps the other by half of the lower one's height.
+    """
+    left = list(without_covered(boxes))
+    joined: list[Box] = []
+    while left:
+        box = left.pop(0)
+        near = next((other for other in left if _is_one_line(box, other, gap)), None)
+        if near is None:
+            joined.append(box)
+        else:
+            left.remove(near)
+            left.insert(0, box.around(near))
+    return without_covered(joined)
+
+
+def _is_one_line(one: Box, other: Box, gap: float) -> bool:
+    low, high = sorted((one.height, other.height))
+    shared = min(one.bottom, other.bottom) - max(one.top, other.top)
+    between = max(one.left, other.left) - min(one.right, other.right)
+    return high <= 2 * low and shared * 2 >= low and between <= gap * low
 
 
 def outside(regions: Sequence[Box], rows: int, columns: int) -> tuple[Box, ...]:

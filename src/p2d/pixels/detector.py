@@ -1,13 +1,13 @@
 """Finds text in pictures: a detector (DBNet) proposes boxes, a recogniser (CTC) reads, two guards decide.
 
 The weights (PP-OCRv6 small, Apache-2.0) lie in the ``rapidocr`` wheel; its Python code, which may download
-others, is not imported. Guard 1: text is no higher than an eighth of the picture. Guard 2: at least two
-letters or digits are read, so that a thorax is no letter O. What was read is compared with nothing, and never
-leaves this module.
+others, is not imported. Guard 1: text is no higher than a fifth of the picture, so that a thorax is no O.
+Guard 2: at least two letters or digits are read; or, for scripts the recogniser does not know, the line is
+long and the detector sure. What was read is compared with nothing, and never leaves this module.
 """
 
 import importlib.util
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +22,8 @@ from p2d.pixels.display import Picture
 
 _SIDE: Final = 736
 """Smaller pictures are enlarged to this shorter side; the detector was trained near it."""
+_LARGEST: Final = 3.0
+"""Small pictures are enlarged no further: letters of 8 pixels are large enough then."""
 _TILE: Final = 1472
 """Larger pictures are looked at in tiles of this side, and once as a whole."""
 _OVERLAP: Final = 96
@@ -38,10 +40,12 @@ _WIDEST: Final = 2400
 _READ: Final = 0.5
 """Mean probability of the letters from which a text counts as read."""
 _LETTERS: Final = 2
-_HIGHEST: Final = 0.12
-"""Guard 1: share of the picture's height."""
-_HIGHEST_SMALL: Final = 28
-"""Guard 1 in small pictures: rows."""
+_HIGHEST: Final = 0.2
+"""Guard 1: share of the picture's height, of boxes that are grown by about a half around the ink."""
+_LONG: Final = 2.5
+"""Guard 2 without reading: length over height."""
+_CERTAIN: Final = 0.7
+"""Guard 2 without reading: mean probability of the spot; anatomy of that form stayed below 0.65."""
 
 Tensor = NDArray[np.float32]
 
@@ -51,6 +55,7 @@ class _Spot:
     """A proposed text: corners clockwise from the upper left, in pixels of the picture."""
 
     corners: NDArray[np.float32]
+    probability: float
 
     @property
     def sides(self) -> tuple[float, float]:
@@ -59,7 +64,14 @@ class _Spot:
         down = float(np.linalg.norm(self.corners[3] - self.corners[0]))
         return across, down
 
+    @property
+    def is_certain(self) -> bool:
+        """Whether form and probability alone say that this is a line of text."""
+        short, long = sorted(self.sides)
+        return long >= _LONG * short and self.probability >= _CERTAIN
+
     def box(self) -> Box:
+        """Return the upright rectangle around the spot."""
         left, top = np.floor(self.corners.min(axis=0)).astype(int)
         right, bottom = np.ceil(self.corners.max(axis=0)).astype(int) + 1
         return Box(int(left), int(top), int(right), int(bottom))
@@ -85,20 +97,17 @@ class TextDetector:
 
     def boxes(self, picture: Picture, scale: float = 1.0) -> tuple[Box, ...]:
         """Return the texts of *picture* that pass both guards; *scale* above 1 enlarges it further first."""
-        highest = max(_HIGHEST * picture.shape[0], min(_HIGHEST_SMALL, picture.shape[0] / 2))
+        highest = _HIGHEST * picture.shape[0]
         spots = [
             spot
             for spot in self._spots(picture, scale)
             if min(spot.sides) <= highest and max(spot.sides) > _TINY
         ]
-        if not spots:
-            return ()
-        is_text = self._readable([_line(picture, spot) for spot in spots])
-        return tuple(spot.box() for spot, reads in zip(spots, is_text, strict=True) if reads)
+        return tuple(spot.box() for spot in spots if spot.is_certain or self._reads(_line(picture, spot)))
 
     def _spots(self, picture: Picture, scale: float) -> Iterator[_Spot]:
         rows, columns = picture.shape[:2]
-        factor = max(1.0, _SIDE / min(rows, columns)) * scale
+        factor = min(max(1.0, _SIDE / min(rows, columns)), _LARGEST) * scale
         factor = min(factor, max(1.0, _TILE / max(rows, columns)))
         if max(rows, columns) * factor <= _TILE:
             yield from self._spots_of(picture, factor, 0, 0)
@@ -121,22 +130,17 @@ class TextDetector:
         step = np.array([columns / width, rows / height], np.float32)
         for contour in contours:
             (centre, (wide, high), angle) = cv2.minAreaRect(contour)
-            if min(wide, high) < 3 or _mean_inside(ink, contour) < _SURE:  # noqa: PLR2004 - pixels of the model's map
+            probability = _mean_inside(ink, contour)
+            if min(wide, high) < _THINNEST or probability < _SURE:
                 continue
             growth = 2 * wide * high * _GROW / (2 * (wide + high))
             corners = cv2.boxPoints((centre, (wide + growth, high + growth), angle))
-            yield _Spot(_clockwise(corners * step + np.array([left, top], np.float32)))
+            yield _Spot(_clockwise(corners * step + np.array([left, top], np.float32)), probability)
 
-    def _readable(self, lines: Sequence[Picture]) -> list[bool]:
-        """Whether each line reads as two letters or digits at least."""
-        name = self._read.get_inputs()[0].name
-        found = []
-        for line in lines:
-            tensor = (line.astype(np.float32) / 127.5 - 1.0).transpose(2, 0, 1)[np.newaxis]
-            found.append(self._reads(self._read.run(None, {name: tensor})[0][0]))
-        return found
-
-    def _reads(self, probabilities: Tensor) -> bool:
+    def _reads(self, line: Picture) -> bool:
+        """Whether *line* reads as two letters or digits at least."""
+        tensor = (line.astype(np.float32) / 127.5 - 1.0).transpose(2, 0, 1)[np.newaxis]
+        probabilities: Tensor = self._read.run(None, {self._read.get_inputs()[0].name: tensor})[0][0]
         best = probabilities.argmax(axis=1)
         is_new = np.ones(best.size, dtype=bool)
         is_new[1:] = best[1:] != best[:-1]
@@ -148,6 +152,9 @@ class TextDetector:
 
 
 _TINY: Final = 4
+"""Pixels of the picture."""
+_THINNEST: Final = 3
+"""Pixels of the detector's map."""
 
 
 def weights_folder() -> Path | None:

@@ -7,6 +7,7 @@ each picture here makes another kind of it visible. Nothing of this is ever rele
 from collections.abc import Iterator
 from typing import Any, Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
@@ -41,6 +42,12 @@ def pictures_of(dataset: Dataset, raster: Raster, photometric: str, frame: Sampl
         grey = np.clip((frame.astype(np.float32) - low) * (255.0 / max(high - low, 1e-9)), 0, 255)
         grey = np.nan_to_num(grey).astype(np.uint8)
         yield _as_rgb(255 - grey if photometric == "MONOCHROME1" else grey)
+
+
+def equalised(picture: Picture) -> Picture:
+    """Return *picture* in grey with contrast evened out in tiles, for text over bright or dark anatomy."""
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    return _as_rgb(cv2.createCLAHE(clipLimit=4.0, tileGridSize=(8, 8)).apply(grey))
 
 
 def _strongest(colour: Samples) -> Picture:

@@ -10,17 +10,21 @@ from typing import Final, Literal, Protocol
 from pydicom import DataElement, Dataset, dcmread, dcmwrite
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
-from p2d.pixels.box import Box, outside, without_covered
-from p2d.pixels.display import Picture, pictures_of
+from p2d.pixels.box import Box, joined_lines, outside, without_covered
+from p2d.pixels.display import Picture, equalised, pictures_of
 from p2d.pixels.encapsulated import EncapsulatedFrames
 from p2d.pixels.native import NativeFrames
-from p2d.pixels.protocol import Outcome, Task, Unscreenable
+from p2d.pixels.protocol import Effort, Outcome, Task, Unscreenable
 from p2d.pixels.raster import PIXEL_KEYWORDS, Raster, Samples
 from p2d.pixels.shade import shade_of
 from p2d.pixels.statement import mark_masked, mark_screened
 
 _ROUNDS: Final = 3
 """Times a frame is looked at again after masking before the object is given up."""
+_ENLARGED: Final = 1.5
+"""Scale of the closer looks."""
+_GAP: Final = 2.5
+"""Heights between two boxes of a line below which what lies between is text, too."""
 _FLOAT_PIXELS: Final = 0x7FE00008
 
 
@@ -61,7 +65,7 @@ def _screened(content: bytes, task: Task, detector: Detector) -> Outcome:
         frames.clear_bits(task.overlay_bits)
     looked_at = tuple(sorted({0, raster.frames // 2, raster.frames - 1}))
     beyond = outside(task.regions, raster.rows, raster.columns) if task.regions else ()
-    eye = _Eye(dataset, raster, detector, is_thorough=task.is_thorough)
+    eye = _Eye(dataset, raster, detector, task.effort)
     certain = tuple(box.clipped(raster.rows, raster.columns) for box in (*beyond, *task.known))
     found: tuple[Box, ...] = ()
     shade: tuple[float, ...] = ()
@@ -92,13 +96,13 @@ def _frames(dataset: Dataset, raster: Raster, syntax: UID) -> Frames:
 
 
 class _Eye:
-    """Looks at frames of one object."""
+    """Looks at frames of one object, as closely as *effort* says."""
 
-    def __init__(self, dataset: Dataset, raster: Raster, detector: Detector, *, is_thorough: bool) -> None:
+    def __init__(self, dataset: Dataset, raster: Raster, detector: Detector, effort: Effort) -> None:
         self._dataset = dataset
         self._raster = raster
         self._detector = detector
-        self._is_thorough = is_thorough
+        self._effort = effort
 
     def look(
         self, frame: Samples, photometric: str, known: tuple[Box, ...], shade: tuple[float, ...]
@@ -112,25 +116,25 @@ class _Eye:
 
         """
         boxes = known
-        for _ in range(_ROUNDS):
-            more = self._seen(_blanked(frame, boxes, shade), photometric)
+        for turn in range(_ROUNDS + 1):
+            effort = self._effort if turn == 0 else "layout"
+            more = self._seen(_blanked(frame, boxes, shade), photometric, effort)
             if not more:
                 return boxes
             boxes = (*boxes, *more)
-        if self._seen(_blanked(frame, boxes, shade), photometric):
-            raise Unscreenable("text-stays")
-        return boxes
+        raise Unscreenable("text-stays")
 
-    def _seen(self, frame: Samples, photometric: str) -> tuple[Box, ...]:
+    def _seen(self, frame: Samples, photometric: str, effort: Effort) -> tuple[Box, ...]:
         rows, columns = self._raster.rows, self._raster.columns
-        scales = (1.0, 2.0) if self._is_thorough else (1.0,)
-        found: list[Box] = []
-        for picture in pictures_of(self._dataset, self._raster, photometric, frame):
-            for scale in scales:
-                found += [
-                    _generous(box).clipped(rows, columns) for box in self._detector.boxes(picture, scale)
-                ]
-        return without_covered(found)
+        pictures = list(pictures_of(self._dataset, self._raster, photometric, frame))
+        found = [box for picture in pictures for box in self._detector.boxes(picture)]
+        if effort != "layout":
+            scale = _ENLARGED if effort == "rule" else 1.0
+            found += self._detector.boxes(equalised(pictures[0]), scale)
+        if effort == "rule":
+            found += self._detector.boxes(pictures[0], _ENLARGED)
+        lines = joined_lines(found, _GAP)
+        return without_covered(_generous(box).clipped(rows, columns) for box in lines)
 
 
 def _generous(box: Box) -> Box:

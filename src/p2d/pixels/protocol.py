@@ -8,7 +8,7 @@ outcome as JSON and new bytes of the file, or the code of ``Unscreenable`` in AS
 import json
 import struct
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from p2d.pixels.box import Box
 
@@ -24,6 +24,10 @@ class Unscreenable(Exception):  # noqa: N818 - it says what the object is, no fa
         self.code = code
 
 
+Effort = Literal["layout", "alarm", "rule"]
+"""How closely to look: at known layouts, at a sample, at objects that may show text by rule."""
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """What to do: keep only the inside of *regions*, mask boxes *known* to hold text, clear overlay bits."""
@@ -31,7 +35,7 @@ class Task:
     regions: tuple[Box, ...] = ()
     known: tuple[Box, ...] = ()
     overlay_bits: tuple[int, ...] = ()
-    is_thorough: bool = True
+    effort: Effort = "rule"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,7 @@ def task_from_json(text: bytes) -> Task:
         regions=_boxes(form["regions"]),
         known=_boxes(form["known"]),
         overlay_bits=tuple(form["overlay_bits"]),
-        is_thorough=bool(form["is_thorough"]),
+        effort=form["effort"],
     )
 
 

@@ -1,10 +1,13 @@
 """Screening of objects that may show text: from a decision to a finished file, or why there is none."""
 
 import importlib.util
+import io
 import threading
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Self
+
+from pydicom import dcmread
 
 from p2d.deid.pixels.decision import Decision
 from p2d.deid.pixels.layouts import DeviceKey, Layouts
@@ -44,11 +47,18 @@ def is_installed() -> bool:
 class PixelScreen:
     """One a process, for all threads: owns screening children and learned layouts; close it at the end."""
 
-    def __init__(self, *, sandbox: ScreeningSandbox | None = None, layouts: Layouts | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        sandbox: ScreeningSandbox | None = None,
+        layouts: Layouts | None = None,
+        installed: bool | None = None,
+    ) -> None:
+        """Use *sandbox* and *layouts*, or fresh ones; *installed* overrules whether the extra is there."""
         self._sandbox = sandbox or ScreeningSandbox()
         self._layouts = layouts or Layouts()
         self._lock = threading.Lock()
-        self.is_available: Final = is_installed()
+        self.is_available: Final = is_installed() if installed is None else installed
 
     def screen(self, file: bytes, decision: Decision, device: DeviceKey) -> Screened | Reason:
         """Return the object *file* without text, or why it is withheld.
@@ -57,13 +67,13 @@ class PixelScreen:
         an object that only a sample asks for passes as it is; every other is withheld.
         """
         if not self.is_available:
-            return Reason.DETECTOR_MISSING
+            return _unseen(file) if decision.alarm else Reason.DETECTOR_MISSING
         known = self._layouts.boxes_of(device)
         task = Task(
             regions=decision.regions,
             known=known,
             overlay_bits=decision.overlay_bits,
-            is_thorough=not decision.alarm and not known,
+            effort="alarm" if decision.alarm else "layout" if known else "rule",
         )
         try:
             outcome = self._sandbox.screen(file, task)
@@ -91,6 +101,12 @@ class PixelScreen:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _unseen(file: bytes) -> Screened:
+    """Return the object as it is: no rule asks to look at it, and nobody can."""
+    meta = dcmread(io.BytesIO(file), specific_tags=[], stop_before_pixels=True).file_meta
+    return Screened(file, str(meta.TransferSyntaxUID), (), (), is_masked=False)
 
 
 def _screened(outcome: Outcome) -> Screened:

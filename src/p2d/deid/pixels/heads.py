@@ -29,15 +29,14 @@ _HEAD_CODES: Final = frozenset(
         "T-A0100", "12738006",  # brain
         "T-D1200", "89545001",  # face
         "T-11102", "89546000",  # skull
-        "T-D1213", "T-11167", "T-D1400",
     }
 )  # fmt: skip
 _HEAD_WORDS: Final = re.compile(
-    r"(?<![a-z])(?:head|brain|skull|face|facial|cranial|cranium|neuro|orbits?|sinus(?:es)?|nasal|temporal bone"
-    r"|iac|kopf|schädel|schaedel|hirn|gehirn|nnh|gesicht"
+    r"(?<![a-z])(?:head|brain|skull|face|facial|cranial|cranium|neuro|orbits?|sinus(?:es)?|nasal"
+    r"|temporal bone|iac|kopf|schädel|schaedel|hirn|gehirn|nnh|gesicht"
     r"|felsenbein|mittelgesicht|orbita|cerebral|cerebrum"
-    r"|cct|cmr[it]|mprage|tfl3d|bravo|crane|crâne|cerveau|cabeza|craneo|cráneo|testa|cranio|hoofd|hersenen|głowa|mózg"
-    r"|jaw|maxillofacial|dental|kiefer)",
+    r"|cct|cmr[it]|mprage|tfl3d|bravo|crane|crâne|cerveau|cabeza|craneo|cráneo|testa|cranio|hoofd|hersenen"
+    r"|głowa|mózg|jaw|maxillofacial|dental|kiefer)",
     re.IGNORECASE,
 )
 

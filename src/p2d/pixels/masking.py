@@ -23,6 +23,8 @@ _ROUNDS: Final = 3
 """Times a frame is looked at again after masking before the object is given up."""
 _ENLARGED: Final = 1.5
 """Scale of the closer looks."""
+_LARGE: Final = 1024
+"""Side above which a picture is not enlarged."""
 _GAP: Final = 2.5
 """Heights between two boxes of a line below which what lies between is text, too."""
 _FLOAT_PIXELS: Final = 0x7FE00008
@@ -128,10 +130,10 @@ class _Eye:
         rows, columns = self._raster.rows, self._raster.columns
         pictures = list(pictures_of(self._dataset, self._raster, photometric, frame))
         found = [box for picture in pictures for box in self._detector.boxes(picture)]
+        is_enlarged = effort == "rule" and max(rows, columns) <= _LARGE
         if effort != "layout":
-            scale = _ENLARGED if effort == "rule" else 1.0
-            found += self._detector.boxes(equalised(pictures[0]), scale)
-        if effort == "rule":
+            found += self._detector.boxes(equalised(pictures[0]), _ENLARGED if is_enlarged else 1.0)
+        if is_enlarged:
             found += self._detector.boxes(pictures[0], _ENLARGED)
         lines = joined_lines(found, _GAP)
         return without_covered(_generous(box).clipped(rows, columns) for box in lines)

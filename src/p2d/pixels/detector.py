@@ -24,9 +24,15 @@ _SIDE: Final = 736
 """Smaller pictures are enlarged to this shorter side; the detector was trained near it."""
 _LARGEST: Final = 3.0
 """Small pictures are enlarged no further: letters of 8 pixels are large enough then."""
-_TILE: Final = 1472
-"""Larger pictures are looked at in tiles of this side, and once as a whole."""
-_OVERLAP: Final = 96
+_WHOLE: Final = 1472
+"""Up to this longer side a picture is looked at in one piece; larger ones reduced, and in tiles."""
+_REDUCED: Final = 1104
+_TILE: Final = 736
+_OVERLAP: Final = 64
+_STEEP: Final = 24
+"""Levels between pixels two apart that a legible letter's edge has."""
+_EDGES: Final = 24
+"""Steep pairs that two legible letters have at least; tiles with fewer are passed over."""
 _STEP: Final = 32
 _INK: Final = 0.3
 """Probability from which a pixel is text."""
@@ -96,7 +102,7 @@ class TextDetector:
         self._is_letter = np.array([False, *(text[:1].isalnum() for text in characters), False])
 
     def boxes(self, picture: Picture, scale: float = 1.0) -> tuple[Box, ...]:
-        """Return the texts of *picture* that pass both guards; *scale* above 1 enlarges it further first."""
+        """Return the texts of *picture* that pass both guards; *scale* looks closer or coarser."""
         highest = _HIGHEST * picture.shape[0]
         spots = [
             spot
@@ -108,14 +114,17 @@ class TextDetector:
     def _spots(self, picture: Picture, scale: float) -> Iterator[_Spot]:
         rows, columns = picture.shape[:2]
         factor = min(max(1.0, _SIDE / min(rows, columns)), _LARGEST) * scale
-        factor = min(factor, max(1.0, _TILE / max(rows, columns)))
-        if max(rows, columns) * factor <= _TILE:
+        if scale > 1:
+            factor = min(factor, max(1.0, _WHOLE / max(rows, columns)))
+        if max(rows, columns) * factor <= _WHOLE:
             yield from self._spots_of(picture, factor, 0, 0)
             return
-        yield from self._spots_of(picture, _TILE / max(rows, columns), 0, 0)
+        yield from self._spots_of(picture, _REDUCED / max(rows, columns), 0, 0)
+        if scale < 1:
+            return
         for top, left in _tiles(rows, columns):
             tile = picture[top : top + _TILE, left : left + _TILE]
-            if np.ptp(tile) > 0:
+            if _may_hold_letters(tile):
                 yield from self._spots_of(tile, 1.0, left, top)
 
     def _spots_of(self, picture: Picture, factor: float, left: int, top: int) -> Iterator[_Spot]:
@@ -185,6 +194,13 @@ def _tiles(rows: int, columns: int) -> Iterator[tuple[int, int]]:
     for top in range(0, max(1, rows - _OVERLAP), step):
         for left in range(0, max(1, columns - _OVERLAP), step):
             yield top, left
+
+
+def _may_hold_letters(tile: Picture) -> bool:
+    """Whether *tile* has as many steep edges as two legible letters; soft shadows of radiographs do not."""
+    levels = tile.astype(np.int16)
+    across = np.abs(levels[:, 2:] - levels[:, :-2]) >= _STEEP
+    return int(np.count_nonzero(across.any(axis=2))) >= _EDGES
 
 
 def _mean_inside(ink: Tensor, contour: NDArray[Any]) -> float:

@@ -11,7 +11,7 @@ from pydicom import DataElement, Dataset, dcmread, dcmwrite
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
 from p2d.pixels.box import Box, joined_lines, outside, without_covered
-from p2d.pixels.display import Picture, equalised, pictures_of
+from p2d.pixels.display import Picture, equalised, pictures_of, stacked
 from p2d.pixels.encapsulated import EncapsulatedFrames
 from p2d.pixels.native import NativeFrames
 from p2d.pixels.protocol import Effort, Outcome, Task, Unscreenable
@@ -23,6 +23,8 @@ _ROUNDS: Final = 3
 """Times a frame is looked at again after masking before the object is given up."""
 _ENLARGED: Final = 1.5
 """Scale of the closer looks."""
+_COARSE: Final = 0.7
+"""Scale of the second look at a sample."""
 _LARGE: Final = 1024
 """Side above which a picture is not enlarged."""
 _GAP: Final = 2.5
@@ -129,12 +131,13 @@ class _Eye:
     def _seen(self, frame: Samples, photometric: str, effort: Effort) -> tuple[Box, ...]:
         rows, columns = self._raster.rows, self._raster.columns
         pictures = list(pictures_of(self._dataset, self._raster, photometric, frame))
-        found = [box for picture in pictures for box in self._detector.boxes(picture)]
-        is_enlarged = effort == "rule" and max(rows, columns) <= _LARGE
-        if effort != "layout":
-            found += self._detector.boxes(equalised(pictures[0]), _ENLARGED if is_enlarged else 1.0)
-        if is_enlarged:
+        first = pictures[:1] if effort == "alarm" else pictures
+        found = [box for picture in first for box in self._detector.boxes(picture)]
+        if effort == "rule" and max(rows, columns) <= _LARGE:
+            found += self._detector.boxes(equalised(pictures[0]), _ENLARGED)
             found += self._detector.boxes(pictures[0], _ENLARGED)
+        elif effort != "layout":
+            found += self._detector.boxes(stacked(pictures), _COARSE)
         lines = joined_lines(found, _GAP)
         return without_covered(_generous(box).clipped(rows, columns) for box in lines)
 

@@ -24,7 +24,7 @@ _SIDE: Final = 736
 """Smaller pictures are enlarged to this shorter side; the detector was trained near it."""
 _LARGEST: Final = 3.0
 """Small pictures are enlarged no further: letters of 8 pixels are large enough then."""
-_WHOLE: Final = 1472
+_WHOLE: Final = 1600
 """Up to this longer side a picture is looked at in one piece; larger ones reduced, and in tiles."""
 _REDUCED: Final = 1104
 _TILE: Final = 736
@@ -43,7 +43,7 @@ _GROW: Final = 1.6
 _LINE: Final = 48
 """Rows the recogniser reads."""
 _WIDEST: Final = 2400
-_READ: Final = 0.5
+_READ: Final = 0.6
 """Mean probability of the letters from which a text counts as read."""
 _LETTERS: Final = 2
 _HIGHEST: Final = 0.2
@@ -190,10 +190,16 @@ def _session(folder: Path, kind: str) -> Any:
 
 
 def _tiles(rows: int, columns: int) -> Iterator[tuple[int, int]]:
-    step = _TILE - _OVERLAP
-    for top in range(0, max(1, rows - _OVERLAP), step):
-        for left in range(0, max(1, columns - _OVERLAP), step):
+    for top in _starts(rows):
+        for left in _starts(columns):
             yield top, left
+
+
+def _starts(length: int) -> list[int]:
+    """Return where tiles begin that cover *length* evenly: a narrow rest would cut shapes into letters."""
+    last = max(0, length - _TILE)
+    count = -(-last // (_TILE - _OVERLAP))
+    return [round(last * number / max(count, 1)) for number in range(count + 1)]
 
 
 def _may_hold_letters(tile: Picture) -> bool:

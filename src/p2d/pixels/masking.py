@@ -7,6 +7,7 @@ import io
 import warnings
 from typing import Final, Literal, Protocol
 
+import numpy as np
 from pydicom import DataElement, Dataset, dcmread, dcmwrite
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
@@ -29,6 +30,8 @@ _LARGE: Final = 1024
 """Side above which a picture is not enlarged."""
 _GAP: Final = 2.5
 """Heights between two boxes of a line below which what lies between is text, too."""
+_RING: Final = 2
+"""Pixels around a box whose shade it is painted over with, for looking again."""
 _FLOAT_PIXELS: Final = 0x7FE00008
 
 
@@ -76,7 +79,7 @@ def _screened(content: bytes, task: Task, detector: Detector) -> Outcome:
     for index in looked_at:
         frame = frames.frame(index)
         shade = shade or shade_of(dataset, raster, frames.photometric, frame)
-        found = eye.look(frame, frames.photometric, (*certain, *found), shade)[len(certain) :]
+        found = eye.look(frame, frames.photometric, (*certain, *found))[len(certain) :]
     boxes = without_covered((*certain, *found))
     if not boxes and not task.overlay_bits:
         return _clean(content, dataset, looked_at)
@@ -108,12 +111,10 @@ class _Eye:
         self._detector = detector
         self._effort = effort
 
-    def look(
-        self, frame: Samples, photometric: str, known: tuple[Box, ...], shade: tuple[float, ...]
-    ) -> tuple[Box, ...]:
+    def look(self, frame: Samples, photometric: str, known: tuple[Box, ...]) -> tuple[Box, ...]:
         """Return *known* and the boxes found beside them in *frame*.
 
-        What was found is blanked and looked at again until nothing more reads as text.
+        What was found is painted over and looked at again until nothing more reads as text.
 
         Raises:
             Unscreenable: ``text-stays`` after the last round.
@@ -122,7 +123,7 @@ class _Eye:
         boxes = known
         for turn in range(_ROUNDS + 1):
             effort = self._effort if turn == 0 else "layout"
-            more = self._seen(_blanked(frame, boxes, shade), photometric, effort)
+            more = self._seen(_painted_over(frame, boxes), photometric, effort)
             if not more:
                 return boxes
             boxes = (*boxes, *more)
@@ -147,13 +148,20 @@ def _generous(box: Box) -> Box:
     return box.padded(2 + min(box.width, box.height) // 10)
 
 
-def _blanked(frame: Samples, boxes: tuple[Box, ...], shade: tuple[float, ...]) -> Samples:
+def _painted_over(frame: Samples, boxes: tuple[Box, ...]) -> Samples:
+    """Return *frame* with each box in the shade around it, so that no box reads as a letter itself."""
     if not boxes:
         return frame
-    blanked = frame.copy()
-    for box in boxes:
-        blanked[box.top : box.bottom, box.left : box.right] = shade if frame.ndim > 2 else shade[0]  # noqa: PLR2004 - several samples
-    return blanked
+    painted = frame.copy()
+    for box in sorted(boxes, key=lambda each: -each.width * each.height):
+        around = box.padded(_RING).clipped(*frame.shape[:2])
+        ring = np.ones((around.height, around.width), bool)
+        inside = box.moved(-around.left, -around.top)
+        ring[inside.top : inside.bottom, inside.left : inside.right] = False
+        values = painted[around.top : around.bottom, around.left : around.right][ring]
+        if values.size:
+            painted[box.top : box.bottom, box.left : box.right] = np.median(values, axis=0)
+    return painted
 
 
 def _clean(content: bytes, dataset: Dataset, looked_at: tuple[int, ...]) -> Outcome:

@@ -72,14 +72,15 @@ def _screened(content: bytes, task: Task, detector: Detector) -> Outcome:
         frames.clear_bits(task.overlay_bits)
     looked_at = tuple(sorted({0, raster.frames // 2, raster.frames - 1}))
     beyond = outside(task.regions, raster.rows, raster.columns) if task.regions else ()
-    eye = _Eye(dataset, raster, detector, task.effort)
+    eye = _Eye(dataset, raster, detector)
     certain = tuple(box.clipped(raster.rows, raster.columns) for box in (*beyond, *task.known))
     found: tuple[Box, ...] = ()
     shade: tuple[float, ...] = ()
     for index in looked_at:
         frame = frames.frame(index)
         shade = shade or shade_of(dataset, raster, frames.photometric, frame)
-        found = eye.look(frame, frames.photometric, (*certain, *found))[len(certain) :]
+        effort = task.effort if index == 0 or task.effort == "layout" else "alarm"
+        found = eye.look(frame, frames.photometric, (*certain, *found), effort)[len(certain) :]
     boxes = without_covered((*certain, *found))
     if not boxes and not task.overlay_bits:
         return _clean(content, dataset, looked_at)
@@ -103,15 +104,16 @@ def _frames(dataset: Dataset, raster: Raster, syntax: UID) -> Frames:
 
 
 class _Eye:
-    """Looks at frames of one object, as closely as *effort* says."""
+    """Looks at frames of one object."""
 
-    def __init__(self, dataset: Dataset, raster: Raster, detector: Detector, effort: Effort) -> None:
+    def __init__(self, dataset: Dataset, raster: Raster, detector: Detector) -> None:
         self._dataset = dataset
         self._raster = raster
         self._detector = detector
-        self._effort = effort
 
-    def look(self, frame: Samples, photometric: str, known: tuple[Box, ...]) -> tuple[Box, ...]:
+    def look(
+        self, frame: Samples, photometric: str, known: tuple[Box, ...], effort: Effort
+    ) -> tuple[Box, ...]:
         """Return *known* and the boxes found beside them in *frame*.
 
         What was found is painted over and looked at again until nothing more reads as text.
@@ -122,8 +124,8 @@ class _Eye:
         """
         boxes = known
         for turn in range(_ROUNDS + 1):
-            effort = self._effort if turn == 0 else "layout"
-            more = self._seen(_painted_over(frame, boxes), photometric, effort)
+            closely: Effort = effort if turn == 0 else "layout"
+            more = self._seen(_painted_over(frame, boxes), photometric, closely)
             if not more:
                 return boxes
             boxes = (*boxes, *more)

@@ -58,12 +58,12 @@ class PatientTools:
         self._uids = dict(keys.uids)
         self._accessions = dict(keys.accessions)
         self._cases = dict(keys.cases)
-        shift_days = 0 if keys.true_dates else keys.shift_days
+        shift_days = 0 if keys.true_dates or profile.keeps_true_dates else keys.shift_days
         cleaner = TextCleaner(known, shift_days)
         own = {str(keys.patient), *keys.accessions.values(), *keys.cases.values(), *own_texts(profile)}
         self.leak_check = LeakCheck(known, self._uids, own)
         self._treatment = Treatment(
-            keys.patient, shift_days, self._uids, self._accessions, self._cases, cleaner
+            keys.patient, shift_days, self._uids, self._accessions, self._cases, cleaner, profile.age_cap
         )
         self._rewriters: dict[tuple[Rules, Encoding, str], Rewriter] = {}
         self._answers: dict[tuple[str, str, tuple[Value, ...]], _Answered] = {}
@@ -101,14 +101,14 @@ class PatientTools:
             key = source[span[BEGIN] : after(span)]
             creator = ""
             if tag >> 16 & 1:
-                creator = creators.of(tag)
+                creator = opened.text(span) if is_creator(tag) else creators.of(tag)
                 key += creator.encode()
             treated = rewriter.known(key)
             if treated is None:
                 treated = rewriter.treated(source, span, creator)
                 fresh.append((key, treated))
             if is_creator(tag):
-                creators.note(tag, opened.text(span))
+                creators.note(tag, creator)
             done.used.append(treated)
             if treated.encoded:
                 done.pieces.append((tag, treated.encoded))

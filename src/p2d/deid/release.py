@@ -4,13 +4,14 @@ Fails closed: what cannot be read, mapped or proved clean is withheld with its r
 on account of what the data hold.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from p2d.deid.leak.codestream import comments
 from p2d.deid.patient_tools import PatientTools, Rewritten
-from p2d.deid.pixels.decision import Decision, Verdict, decide
-from p2d.deid.pixels.gate import DeviceKey, Screened
+from p2d.deid.pixels.decision import Decision, Verdict, decide, is_radiography, is_sampled
+from p2d.deid.pixels.gate import Screened
+from p2d.deid.pixels.layouts import DeviceKey
 from p2d.deid.profile.profile import RESEARCH, Profile
 from p2d.deid.profile.statement import statement
 from p2d.deid.references import References, merge_known
@@ -18,7 +19,7 @@ from p2d.deid.report.tally import DeidTally
 from p2d.deid.rewrite.assembly import file_head, joined, pieces_of, view_of
 from p2d.deid.rewrite.content import DEFLATED, EXPLICIT, Opened, Unreadable, open_content
 from p2d.deid.rewrite.decoder import Decoders
-from p2d.dicom.uids import is_encapsulated, is_transfer_syntax
+from p2d.dicom.uids import is_encapsulated, is_transfer_syntax, registered_name
 from p2d.model.header import Element, Elements, text_of
 from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, KnownValues, PatientKeys
 from p2d.model.level import Level
@@ -38,11 +39,19 @@ _NEEDED: Final = {
     Level.SERIES: (_STUDY, _SERIES),
     Level.INSTANCE: (_STUDY, _SERIES, _INSTANCE),
 }
+_RECOGNISABLE: Final = "00280302"
 _MAX_SCREENED: Final = 1 << 29
+SAMPLED_SHARE: Final = 0.02
+"""Share of radiographs that the text detector looks at although no rule makes them suspect."""
 
 
 class Screen(Protocol):
     """Looks for text in the pixels of a file whose header is de-identified, and masks it."""
+
+    @property
+    def is_available(self) -> bool:
+        """Whether there is a detector."""
+        ...
 
     def screen(self, file: bytes, decision: Decision, device: DeviceKey) -> Screened | Reason:
         """Return the file with what was found masked, or why it must not leave."""
@@ -170,17 +179,41 @@ class Releaser:
         return opened
 
     def _decision(self, opened: Opened) -> Decision:
+        modality = text_of(opened.instance.header.elements, _MODALITY)
+        sop_class_uid = opened.instance.sop_class_uid
+        own_class = text_of(opened.elements, _SOP_CLASS)
+        own_modality = text_of(opened.elements, _MODALITY)
+        if self._profile.withholds(sop_class_uid or own_class, modality or own_modality):
+            return Decision(Verdict.WITHHOLD, Reason.POLICY)
+        if self._profile.withholds(own_class, own_modality):
+            return Decision(Verdict.WITHHOLD, Reason.POLICY)
         decision = decide(
             opened.elements,
-            opened.instance.sop_class_uid,
-            text_of(opened.instance.header.elements, _MODALITY),
+            sop_class_uid,
+            modality,
             has_pixels=opened.pixels is not None,
             head=self._profile.head,
-            screen=self._profile.screen,
+            sample=self._is_sampled(opened, modality),
         )
-        if decision.verdict is Verdict.SCREEN and self._screen is None:
-            return Decision(Verdict.WITHHOLD, Reason.BURNED_IN)
-        return decision
+        if (
+            decision.verdict is Verdict.PASS
+            and opened.pixels is None
+            and _is_image(sop_class_uid or own_class)
+        ):
+            return Decision(Verdict.WITHHOLD, Reason.NO_PIXELS)
+        if decision.verdict is not Verdict.SCREEN or (self._screen is not None and self._screen.is_available):
+            return decision
+        if decision.alarm:
+            return replace(decision, verdict=Verdict.PASS)
+        missing = Reason.BURNED_IN if self._screen is None else Reason.DETECTOR_MISSING
+        return Decision(Verdict.WITHHOLD, decision.reason or missing)
+
+    def _is_sampled(self, opened: Opened, modality: str) -> bool:
+        """Whether the detector looks at an object that no rule makes suspect."""
+        if self._profile.screen != "sample":
+            return self._profile.screen == "all"
+        uid = self._derived(opened.elements, _INSTANCE)
+        return is_radiography(modality) and is_sampled(uid, SAMPLED_SHARE)
 
     def _whole(self, opened: Opened) -> "_Whole | Withheld":
         answer = opened.instance.header
@@ -207,7 +240,7 @@ class Releaser:
         if not is_transfer_syntax(syntax_uid):
             return Reason.UNDECODABLE
         try:
-            parts = self._parts(opened, whole, EXPLICIT if syntax_uid == DEFLATED else syntax_uid)
+            parts = self._parts(opened, whole, decision, EXPLICIT if syntax_uid == DEFLATED else syntax_uid)
         except (ValueError, UnicodeError):
             return Reason.UNDECODABLE
         if opened.pixels is not None and is_encapsulated(syntax_uid):
@@ -231,9 +264,13 @@ class Releaser:
             return released
         return ReleasedInstance(released.header, (screened.content,), screened.transfer_syntax_uid)
 
-    def _parts(self, opened: Opened, whole: "_Whole", syntax_uid: str) -> tuple[bytes | memoryview, ...]:
+    def _parts(
+        self, opened: Opened, whole: "_Whole", decision: Decision, syntax_uid: str
+    ) -> tuple[bytes | memoryview, ...]:
         header, rewritten = whole.header, whole.rewritten
         written = list(statement(self._profile, true_dates=self._keys.true_dates, masked=False).values())
+        if decision.recognisable:
+            written.append(Element(_RECOGNISABLE, "CS", ("YES",)))
         written += [
             Element(path, "UI", (uid,))
             for path, uid in ((_STUDY, header.study), (_SERIES, header.series), (_INSTANCE, header.instance))
@@ -291,6 +328,13 @@ class _Whole:
 def release_header(header: IdentifiedHeader, keys: PatientKeys) -> ReleasedHeader | Withheld:
     """Release one C-FIND answer; for many answers of a patient keep a ``Releaser``."""
     return Releaser(keys).header(header)
+
+
+def _is_image(sop_class_uid: str) -> bool:
+    """Whether objects of this class are nothing without pixel data."""
+    return registered_name(sop_class_uid).endswith(
+        ("Image Storage", "Image Storage - For Presentation", "Image Storage - For Processing")
+    )
 
 
 def _own_known(keys: PatientKeys) -> KnownValues:

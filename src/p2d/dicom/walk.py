@@ -21,7 +21,9 @@ Source = bytes | mmap
 UNDEFINED: Final = 0xFFFFFFFF
 MAX_DEPTH: Final = 32
 MAX_ELEMENTS: Final = 500_000
-_LONG: Final = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
+_LONG: Final = frozenset(
+    {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
+)
 _SHORT: Final = frozenset(
     {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL"}
     | {b"SS", b"ST", b"TM", b"UI", b"UL", b"US"}
@@ -78,6 +80,19 @@ def spans(source: Source, syntax: Syntax, begin: int = 0, end: int | None = None
     """
     stop = len(source) if end is None else end
     return list(_walk(source, syntax, begin, stop, 0))
+
+
+def first_spans(source: Source, syntax: Syntax, begin: int, last: int) -> Iterator[Span]:
+    """Yield the elements of a data set from *begin* on, up to tag *last*; what follows is not looked at.
+
+    Raises:
+        Malformed: as ``spans``.
+
+    """
+    for span in _walk(source, syntax, begin, len(source), 0):
+        if span[TAG] > last:
+            return
+        yield span
 
 
 def items(source: Source, syntax: Syntax, span: Span) -> Iterator[tuple[Syntax, int, int]]:

@@ -113,7 +113,9 @@ def read_key_file(path: Path, space: KeySpace = KeySpace.IDENTITY) -> "Keys":
     except (ValueError, KeyError, TypeError, binascii.Error):
         is_ours, master, version = False, b"", 0
     if not is_ours or len(master) != _MASTER_BYTES:
-        raise Misconfigured(field, f"{path} is not a P2D {space} key file, or torn", "restore it from its backup")
+        raise Misconfigured(
+            field, f"{path} is not a P2D {space} key file, or torn", "restore it from its backup"
+        )
     if len(set(master)) < _MINIMUM_DISTINCT:
         raise Misconfigured(field, f"the key in {path} is not random", "create one with: p2d identity init")
     return Keys(master, version, space)

@@ -22,6 +22,15 @@ class Reason(StrEnum):
     NO_PIXELS = "no displayable pixels"
     RENDERING = "pixels not renderable"
     TOO_LARGE = "larger than the limit of what is screened"
+    DETECTOR_MISSING = "text detector not installed"
+    TRANSFER_SYNTAX = "pixels not decodable here"
+    DOCUMENT = "encapsulated document"
+    SCREEN_SAVE = "picture of a screen or page"
+    NOT_DICOM = "not a DICOM file"
+    UNREADABLE = "file not readable"
+    NO_PATIENT = "neither PatientID nor StudyInstanceUID"
+    POLICY = "SOP class or modality withheld by the project"
+    HEAD = "recognisable head excluded by the project"
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,4 +33,3 @@ class Action(StrEnum):
     CASE = "case pseudonym"
     CHARACTER_SET = "character set"
     BULK = "bulk kept"
-    CONTENT = "content"

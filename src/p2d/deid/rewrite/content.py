@@ -8,7 +8,16 @@ from typing import Final
 
 from p2d.deid.rewrite.decoder import Decoders, Encoding, declared
 from p2d.dicom.charset import DEFAULT, UndecodableText
-from p2d.dicom.walk import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Source, Span, ordered, spans
+from p2d.dicom.walk import (
+    EXPLICIT_BIG,
+    EXPLICIT_LITTLE,
+    IMPLICIT_LITTLE,
+    Source,
+    Span,
+    Syntax,
+    ordered,
+    spans,
+)
 from p2d.model.header import Elements
 from p2d.model.identified import IdentifiedInstance
 from p2d.model.released import Reason
@@ -61,12 +70,17 @@ def open_content(instance: IdentifiedInstance, decoders: Decoders) -> Opened | U
         return Unreadable(instance, Reason.UNDECODABLE)
 
 
+def syntax_of(transfer_syntax_uid: str) -> Syntax:
+    """Return how a data set of *transfer_syntax_uid* is encoded once it is inflated."""
+    return _SYNTAXES.get(transfer_syntax_uid, EXPLICIT_LITTLE)
+
+
 def _opened(instance: IdentifiedInstance, decoders: Decoders) -> Opened:
     uid = instance.transfer_syntax_uid
     source, begin = instance.content, instance.offset
     if uid == DEFLATED:
         source, begin = _inflated(source[begin:]), 0
-    syntax = _SYNTAXES.get(uid, EXPLICIT_LITTLE)
+    syntax = syntax_of(uid)
     found = ordered(spans(source, syntax, begin))
     if not found:
         raise ValueError("no element")  # noqa: TRY301 - becomes the reason

@@ -7,7 +7,19 @@ from typing import Final
 from p2d.deid.profile.action import BULK_VRS
 from p2d.dicom.charset import CharacterSet, UndecodableText, character_set
 from p2d.dicom.elements import may_be_signed, values_of
-from p2d.dicom.walk import MAX_DEPTH, BEGIN, Malformed, Source, Span, Syntax, after, items, ordered, spans, vr_at
+from p2d.dicom.walk import (
+    MAX_DEPTH,
+    BEGIN,
+    Malformed,
+    Source,
+    Span,
+    Syntax,
+    after,
+    items,
+    ordered,
+    spans,
+    vr_at,
+)
 from p2d.model.header import Element, Value
 
 _MAX_MEMO: Final = 50_000
@@ -60,7 +72,9 @@ class Encoding:
 
         """
         try:
-            return values_of(vr, source[span[3] : span[4]], self.codecs, little=self.syntax.is_little, guess=False)
+            return values_of(
+                vr, source[span[3] : span[4]], self.codecs, little=self.syntax.is_little, guess=False
+            )
         except UndecodableText:
             raise UndecodableText(path) from None
 

@@ -12,7 +12,7 @@ from p2d.deid.profile.action import BULK_VRS, Action
 from p2d.deid.profile.profile import Rules
 from p2d.deid.report.tally import DeidTally, Outcome
 from p2d.deid.rewrite.decoder import Creators, Encoding, Item, is_creator, opened_items
-from p2d.deid.rewrite.values import Treatment, outcome_of, treat
+from p2d.deid.rewrite.values import Treatment, dummy_of, outcome_of, treat
 from p2d.dicom.encode import element as encoded_element
 from p2d.dicom.encode import encoded, sequence
 from p2d.dicom.walk import BEGIN, Source, Span, Syntax, after
@@ -21,12 +21,10 @@ from p2d.model.header import Element, Value
 _MAX_MEMO: Final = 50_000
 _MAX_RAW: Final = 4096
 _ESCAPE: Final = 0x1B
-_CONTENT: Final = 0x0040A730
+_VALUE_TYPE: Final = 0x0040A040
 _NAME: Final = 0x0040A043
 _CODE: Final = 0x00080100
 _SCHEME: Final = 0x00080102
-_CODED_VALUES: Final = frozenset({"0040A160", "0040A123", "0040A124", "0040A120", "0040A121", "0040A122"})
-"""TextValue, PersonName, UID, DateTime, Date, Time of a content item (PS3.3 C.17.3)."""
 
 
 @dataclass(slots=True)
@@ -98,12 +96,17 @@ class Rewriter:
             parts.outcomes.append((kind, Outcome.REMOVED))
             return b""
         if vr == "SQ":
-            return self._sequence(source, encoding, rules, span, _Place(path, kind, ""), action, parts)  # noqa: E501
+            return self._sequence(source, encoding, rules, span, _Place(path, kind, ""), action, parts)
+        if vr in BULK_VRS and action is not Action.BULK and action is not Action.KEEP:
+            parts.outcomes.append((kind, Outcome.REMOVED))
+            return b""
         if action is Action.BULK or vr in BULK_VRS:
             parts.outcomes.append((kind, Outcome.KEPT))
             return self._copied(source, encoding, span, vr)
         values = encoding.values(source, span, vr, path)
         new = treat(action, vr, values, self._treatment)
+        if not new and values and rules.is_required(tag):
+            new = dummy_of(vr) or new  # type 1 in its IOD: must not become empty
         parts.outcomes.append((kind, outcome_of(action, values, new)))
         if new is None:
             return b""
@@ -149,17 +152,16 @@ class Rewriter:
         inside = rules.inside(f"{span[0]:08X}")
         written: list[bytes] = []
         for item in opened_items(source, encoding, span):
-            verdict = _verdict(source, item, inside) if span[0] == _CONTENT else Action.KEEP
+            verdict = _verdict(source, item, rules) if action is Action.CONTENT else Action.KEEP
             if verdict is Action.REMOVE:
                 parts.outcomes.append((f"{place.kind}.0040A043", Outcome.REMOVED))
                 continue
             at = _Place(f"{place.path}[{len(written)}].", f"{place.kind}.", "")
-            written.append(self._item(source, item, inside, at, parts, is_dummy=verdict is Action.DUMMY))
+            judged = inside.dummies() if verdict is Action.DUMMY else inside
+            written.append(self._item(source, item, judged, at, parts))
         return sequence(span[0], written, self._output)
 
-    def _item(  # noqa: PLR0913 - as above
-        self, source: Source, item: Item, rules: Rules, place: "_Place", parts: _Parts, *, is_dummy: bool
-    ) -> bytes:
+    def _item(self, source: Source, item: Item, rules: Rules, place: "_Place", parts: _Parts) -> bytes:
         creators, written = Creators(), list[bytes]()
         reserved: dict[int, bytes] = {}
         for span in item.spans:
@@ -169,23 +171,11 @@ class Rewriter:
                 creators.note(tag, item.encoding.text(source, span))
                 reserved[tag >> 16 << 8 | tag & 0xFF] = self._copied(source, item.encoding, span, "LO")
                 continue
-            if is_dummy and f"{tag:08X}" in _CODED_VALUES:
-                written.append(self._dummy(item.encoding, span, at, parts))
-                continue
             content = self._element(source, item.encoding, rules, span, at, parts)
             if content and tag >> 16 & 1:
                 written.append(reserved.pop(tag >> 8, b""))
             written.append(content)
         return b"".join(written)
-
-    def _dummy(self, encoding: Encoding, span: Span, place: "_Place", parts: _Parts) -> bytes:
-        tag, vr = f"{span[0]:08X}", encoding.vr_of(span)
-        new = treat(Action.DUMMY, vr, ("x",), self._treatment)
-        parts.outcomes.append((place.kind + tag, Outcome.REPLACED if new else Outcome.REMOVED))
-        if new is None:
-            return b""
-        parts.elements.append(Element(place.path + tag, vr, new))
-        return encoded_element(span[0], vr, encoded(vr, new, self._codec, self._output), self._output)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,13 +189,15 @@ class _Place:
 
 def _verdict(source: Source, item: Item, rules: Rules) -> Action:
     """Return what PS3.15 Table E.3.4-1 says of a content item, by its concept name (0040,A043)."""
-    for span in item.spans:
-        if span[0] == _NAME:
-            for code in opened_items(source, item.encoding, span):
-                found = {s[0]: s for s in code.spans}
-                if _CODE in found and _SCHEME in found:
-                    value = code.encoding.text(source, found[_CODE])
-                    return rules.content(code.encoding.text(source, found[_SCHEME]), value)
+    found = {span[0]: span for span in item.spans}
+    if _NAME not in found:
+        return Action.KEEP
+    kind = item.encoding.text(source, found[_VALUE_TYPE]) if _VALUE_TYPE in found else ""
+    for concept in opened_items(source, item.encoding, found[_NAME]):
+        named = {span[0]: span for span in concept.spans}
+        if _CODE in named and _SCHEME in named:
+            scheme = concept.encoding.text(source, named[_SCHEME])
+            return rules.content(scheme, concept.encoding.text(source, named[_CODE]), kind)
     return Action.KEEP
 
 

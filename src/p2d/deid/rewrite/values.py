@@ -41,6 +41,7 @@ class Treatment:
     accessions: Mapping[str, Pseudonym] = field(repr=False)
     cases: Mapping[str, Pseudonym] = field(repr=False)
     cleaner: TextCleaner = field(repr=False)
+    age_cap: int | None = None
 
 
 def treat(action: Action, vr: str, values: Values, treatment: Treatment) -> Values | None:
@@ -64,7 +65,21 @@ def treat(action: Action, vr: str, values: Values, treatment: Treatment) -> Valu
         return _uids(values, treatment)
     if action is Action.KEEP:
         return _kept(vr, values)
+    if action is Action.CAP_AGE:
+        return _ages(values, treatment.age_cap)
     return _retained(vr, values, treatment)
+
+
+def _ages(values: Values, cap: int | None) -> Values | None:
+    if cap is None:
+        return values
+    ages = [capped_age(str(value), cap) if value != "" else "" for value in values]
+    return None if None in ages else tuple(age for age in ages if age is not None)
+
+
+def dummy_of(vr: str) -> Values | None:
+    """Return the value that stands for one that must not leave, or None where *vr* has none."""
+    return (_DUMMIES[vr],) if vr in _DUMMIES else None
 
 
 def _kept(vr: str, values: Values) -> Values | None:
@@ -78,7 +93,7 @@ def _replaced(action: Action, vr: str, values: Values, treatment: Treatment) -> 
     """Return the one value that stands for *values*: a dummy, or the pseudonym of an accession or case."""
     original = "\\".join(str(value) for value in values)
     if action is Action.DUMMY:
-        return (_DUMMIES[vr],) if vr in _DUMMIES else None
+        return dummy_of(vr)
     if action is Action.CASE:
         case = treatment.cases.get(original)
         return None if case is None else (str(case),)
@@ -115,9 +130,7 @@ def _form(vr: str, text: str, days: int) -> str | None:
         return shifted_date(text, days)
     if vr == "DT":
         return shifted_date_time(text, days)
-    if vr == "TM":
-        return valid_time(text)
-    return capped_age(text) if vr == "AS" else None
+    return valid_time(text) if vr == "TM" else None
 
 
 def _numbers(vr: str, values: Values) -> Values | None:

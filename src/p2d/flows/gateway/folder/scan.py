@@ -71,7 +71,9 @@ def inputs_of(folder: Path) -> list[Input]:
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
     def fail(_: OSError) -> None:
-        raise InvalidRequest("IN", "holds a folder that cannot be listed", "give this user the right to read it")
+        raise InvalidRequest(
+            "IN", "holds a folder that cannot be listed", "give this user the right to read it"
+        )
 
     for root, folders, names in os.walk(folder, onerror=fail):
         folders.sort()

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations
 from typing import Final
 
-from p2d.deid.leak.documents import streams_in, texts_of_document
-from p2d.deid.leak.needles import MIN_BYTES, Kind, moved_days, needles_of
-from p2d.deid.leak.raw import EncodedNeedles, interleaved
+from p2d.deid.leak.documents import texts_of_document
+from p2d.deid.leak.needles import Kind, moved_days, needles_of
+from p2d.deid.leak.raw import EncodedNeedles, readings_of
+from p2d.deid.leak.streams import Unsearchable, streams_in
 from p2d.deid.leak.text import TextSearch
 from p2d.deid.profile.action import NUMBER_VRS
 from p2d.deid.uids import is_registered
@@ -18,8 +19,6 @@ from p2d.model.header import Element
 from p2d.model.identified import KnownValues
 
 _TO_UIDS: Final = bytes(byte if byte in b"0123456789." else 0x20 for byte in range(0x100))
-_TO_ASCII: Final = bytes(byte if byte < 0x80 else 0x20 for byte in range(0x100))  # noqa: PLR2004 - the end of ASCII
-_TO_LINES: Final = bytes(byte if byte >= 0x20 else 0x0A for byte in range(0x100))  # noqa: PLR2004 - control characters
 _DERIVED: Final = re.compile(r"2\.25\.\d{8,}")
 _DATE_VRS: Final = frozenset({"DA", "DT"})
 _MIN_UID: Final = 7
@@ -94,37 +93,39 @@ class LeakCheck:
         """Whether *content*, bytes of a finished file outside its pixel data, holds such a value.
 
         It is read as ASCII, UTF-8, Latin-1 and UTF-16 and searched for the bytes of names in the other
-        character sets of PS3.3 C.12.1.1.2; compressed streams and documents inside it are opened. Short values
-        are left to ``in_elements``: among binary numbers they occur by chance.
+        character sets of PS3.3 C.12.1.1.2; compressed streams and documents inside it are opened. Short
+        values are left to ``in_elements``: among binary numbers they occur by chance. What cannot be searched,
+        because it is encrypted or too large, counts as such a value.
         """
         if self._holds(content) or self._encoded.found_in(content):
             return True
-        return any(self.in_document(stream, "") for stream in streams_in(content))
+        try:
+            return any(self.in_document(stream, "") for stream in streams_in(content))
+        except Unsearchable:
+            return True
 
     def in_document(self, content: bytes, mime_type: str) -> bool:
-        """Whether an encapsulated document, PDF or CDA, holds such a value in what can be read of it."""
-        return any(
-            self.in_text(text) if isinstance(text, str) else self._holds(text)
-            for text in texts_of_document(content, mime_type)
-        )
+        """Whether an encapsulated document, PDF or CDA, holds such a value or cannot be searched."""
+        try:
+            return any(
+                self.in_text(text) if isinstance(text, str) else self._holds(text)
+                for text in texts_of_document(content, mime_type)
+            )
+        except (Unsearchable, RecursionError):
+            return True
 
     def in_name(self, name: str) -> bool:
         """Whether a file name or path holds such a value."""
         return self.in_text(name)
 
     def _holds(self, content: bytes) -> bool:
-        if content.isascii():
-            ascii_only, others = content, b""
-        else:
-            ascii_only = content.translate(_TO_ASCII)
-            lines = content.translate(_TO_LINES).split(b"\n")
-            others = b"\n".join(line for line in lines if len(line) >= MIN_BYTES and not line.isascii())
-        if self._has_original_uid(ascii_only) or self._without_own_holds(
-            self._binary, ascii_only.decode("ascii")
-        ):
+        texts = readings_of(content)
+        ascii_only = next(texts)
+        if self._has_original_uid(ascii_only.encode("ascii")):
             return True
-        readings = (others.decode("utf-8", "replace"), others.decode("latin-1"), interleaved(content))
-        return any(text and self._without_own_holds(self._binary, text) for text in readings)
+        if self._without_own_holds(self._binary, ascii_only):
+            return True
+        return any(self._without_own_holds(self._binary, text) for text in texts)
 
     def _found(self, search: TextSearch, text: str) -> bool:
         return self._has_original_uid(text.encode("ascii", "replace")) or self._without_own_holds(

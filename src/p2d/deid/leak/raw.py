@@ -1,7 +1,7 @@
 """Values as bytes: one needle for each character set that writes them differently."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from p2d.deid.leak.needles import MIN_BYTES, lowered
@@ -18,6 +18,11 @@ _ESCAPES: Final = re.compile(rb"\x1b\$?[()]?[@-Z]|\x0e|\x0f")
 _INTERLEAVED: Final = re.compile(rb"\0[ -~\x80-\xff]\0[ -~\x80-\xff]\0[ -~\x80-\xff]\0")
 _PARTS: Final = re.compile(r"[^\W\d_]+(?:[\-'\u2019][^\W\d_]+)*")
 _MIN_WIDE: Final = 4
+_MOST: Final = 1 << 16  # bytes read in the rarer encodings
+_WIDE: Final = ("utf-16-le", "utf-16-be")
+_MORE: Final = tuple(e for e in ENCODINGS[2:] if e not in _STATEFUL and e not in _WIDE)
+_TO_ASCII: Final = bytes(byte if byte < 0x80 else 0x20 for byte in range(0x100))  # noqa: PLR2004 - the end of ASCII
+_TO_LINES: Final = bytes(byte if byte >= 0x20 else 0x0A for byte in range(0x100))  # noqa: PLR2004 - controls
 _MAX_NAMES: Final = 64
 _MAX_LENGTH: Final = 64
 
@@ -36,6 +41,32 @@ class EncodedNeedles:
             bare = _ESCAPES.sub(b"", content)
             return any(needle in bare for needle in self._stateful)
         return False
+
+
+def readings_of(content: bytes, *, wide: bool | None = None) -> Iterator[str]:
+    """Yield the texts that *content* may be: its ASCII first, then the lines beyond ASCII in other encodings.
+
+    Those are UTF-8, Latin-1 and UTF-16 of Latin letters. Where *wide* is given, those of every character set of
+    PS3.3 C.12.1.1.2, and where it is true UTF-16 of all letters.
+    """
+    is_ascii = content.isascii()
+    yield (content if is_ascii else content.translate(_TO_ASCII)).decode("ascii")
+    if not is_ascii:
+        lines = content.translate(_TO_LINES).split(b"\n")
+        others = b"\n".join(line for line in lines if len(line) >= _MIN_WIDE and not line.isascii())
+        if others:
+            yield others.decode("utf-8", "replace")
+            yield others.decode("latin-1")
+            if wide is not None:
+                yield from (others[:_MOST].decode(encoding, "replace") for encoding in _MORE)
+    if latin := interleaved(content):
+        yield latin
+    if wide is not None and b"\x1b" in content:
+        yield from (content[:_MOST].decode(encoding, "replace") for encoding in sorted(_STATEFUL))
+    if wide and b"\0" not in content[:_MOST].strip(b"\0"):
+        yield from (
+            content[start:_MOST].decode(encoding, "replace") for encoding in _WIDE for start in (0, 1)
+        )
 
 
 def interleaved(content: bytes) -> str:

@@ -94,8 +94,8 @@ class LeakCheck:
 
         It is read as ASCII, UTF-8, Latin-1 and UTF-16 and searched for the bytes of names in the other
         character sets of PS3.3 C.12.1.1.2; compressed streams and documents inside it are opened. Short
-        values are left to ``in_elements``: among binary numbers they occur by chance. What cannot be searched,
-        because it is encrypted or too large, counts as such a value.
+        values are left to ``in_elements``: among binary numbers they occur by chance. What cannot be
+        searched, because it is encrypted or too large, counts as such a value.
         """
         if self._holds(content) or self._encoded.found_in(content):
             return True

@@ -1,14 +1,16 @@
 """What is written beside the pixels inside encapsulated Pixel Data, and behind native ones.
 
 Pixel data are copied untouched, so the leak check is given all of them that is no compressed pixel: marker
-segments of JPEG, JPEG-LS and JPEG 2000 (HTJ2K too), boxes of JPEG XL and JP2, user data of MPEG, a Basic Offset
-Table that is none, and bytes between, behind and before codestreams. Large inputs are read in place.
+segments of JPEG, JPEG-LS and JPEG 2000 (HTJ2K too), boxes of JPEG XL and JP2, user data of MPEG, a Basic
+Offset Table that is none, and bytes between, behind and before codestreams. Large inputs are read in place.
 """
 
 import re
 import struct
 from collections.abc import Callable, Iterator
 from typing import Final
+
+from p2d.deid.leak.streams import Unsearchable
 
 _ITEM: Final = b"\xfe\xff\x00\xe0"
 _DELIMITER: Final = b"\xfe\xff\xdd\xe0"
@@ -38,10 +40,6 @@ _SEGMENTS: Final = 15
 _RLE_HEADER: Final = 64
 
 
-class Unsearchable(ValueError):  # noqa: N818 - becomes Withheld(Reason.UNDECODABLE), never leaves the stage
-    """More than 16 MiB beside the pixels: no image needs that, and it would not be searched in time."""
-
-
 class _Found:
     """Distinct texts, each at most 1 MiB, all together at most 16 MiB."""
 
@@ -64,11 +62,11 @@ class _Found:
 def comments(pixels: bytes | memoryview) -> bytes:
     """Return what encapsulated *pixels* (the value of Pixel Data: items, delimiter) hold beside pixels.
 
-    A codestream that is not as its standard has it, and a fragment of no known kind, counts as comment from there
-    on, up to 1 MiB.
+    A codestream that is not as its standard has it, and a fragment of no known kind, counts as comment from
+    there on, up to 1 MiB.
 
     Raises:
-        Unsearchable: too much to search.
+        Unsearchable: more than 16 MiB beside the pixels, which no image needs.
 
     """
     found = _Found()
@@ -88,9 +86,9 @@ def comments(pixels: bytes | memoryview) -> bytes:
 
 
 def surplus_of(length: int, expected: int) -> int:
-    """Return how many bytes native pixel data of *length* bytes have beyond *expected*, the padding byte apart.
+    """Return how many bytes native pixel data of *length* bytes have beyond *expected* and a padding byte.
 
-    *expected* is rows × columns × samples × frames × bits allocated / 8, rounded up (PS3.5 8.1.1).
+    *expected* is rows x columns x samples x frames x bits allocated / 8, rounded up (PS3.5 8.1.1).
     """
     return max(0, length - expected - expected % 2)
 
@@ -126,23 +124,16 @@ _Reader = Callable[[memoryview, int, int, _Found], int]
 def _kind(view: memoryview, begin: int, end: int) -> _Reader | None:
     """Return the reader for the codestream that begins at *begin*, or None where none does."""
     head = bytes(view[begin : min(end, begin + 12)])
-    if head.startswith(_JPEG):
-        return _jpeg
-    if head.startswith(_J2K):
-        return _jpeg_2000
-    if head.startswith((_JP2, _JXL)) or head[4:8] == _MP4:
+    for magics, reader in _READERS:
+        if head.startswith(magics):
+            return reader
+    if head[4:8] == _MP4:
         return _boxes
-    if head.startswith(_JXL_BARE):
-        return _nothing
-    if head.startswith(_MPEG):
-        return _mpeg
-    if len(head) >= _HEAD and _is_rle(head):
-        return _rle
-    return None
+    return _rle if _is_rle(head) else None
 
 
 def _is_rle(head: bytes) -> bool:
-    segments, first = struct.unpack_from("<II", head)
+    segments, first = int.from_bytes(head[:4], "little"), int.from_bytes(head[4:8], "little")
     return 0 < segments <= _SEGMENTS and first == _RLE_HEADER
 
 
@@ -195,7 +186,7 @@ def _jpeg(view: memoryview, position: int, end: int, found: _Found) -> int:
 
 
 def _segment(view: memoryview, position: int, end: int, found: _Found) -> int:
-    """Add the content of the marker segment at *position*; return where the next begins, 0 where it is broken."""
+    """Add the content of the marker segment at *position*; return where it ends, 0 where it is broken."""
     if position + 4 > end:
         return 0
     length = struct.unpack_from(">H", view, position + 2)[0]
@@ -273,3 +264,12 @@ def _mpeg(view: memoryview, position: int, end: int, found: _Found) -> int:
 
 def _nothing(_view: memoryview, _position: int, end: int, _found: _Found) -> int:
     return end
+
+
+_READERS: Final[tuple[tuple[tuple[bytes, ...], _Reader], ...]] = (
+    ((_JPEG,), _jpeg),
+    ((_J2K,), _jpeg_2000),
+    ((_JP2, _JXL), _boxes),
+    ((_JXL_BARE,), _nothing),
+    (_MPEG, _mpeg),
+)

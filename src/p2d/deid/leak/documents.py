@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from p2d.deid.leak.raw import is_text
 from p2d.deid.leak.streams import Budget, Unsearchable, streams_in, wrapped_in
 
 _PDF: Final = b"%PDF-"
@@ -21,6 +22,7 @@ _STREAM: Final = re.compile(rb"stream\r?\n?")
 _FILTERS: Final = re.compile(
     rb"/(FlateDecode|ASCIIHexDecode|ASCII85Decode|RunLengthDecode|LZWDecode|Fl|AHx|A85|RL|LZW)\b"
 )
+_IMAGE: Final = re.compile(rb"/Subtype\s*/Image\b|/DCTDecode\b|/JPXDecode\b|/Length1\b")  # images, fonts
 _STRING: Final = re.compile(
     rb"\(((?:[^()\\]++|\\.|\((?:[^()\\]++|\\.|\((?:[^()\\]++|\\.)*+\))*+\))*+)\)", re.DOTALL
 )
@@ -79,7 +81,7 @@ def _marked_up(content: bytes) -> Iterator[str]:
     if content.lstrip()[:5] == b"{\\rtf":
         yield _RTF.sub(_rtf_character, content).decode("cp1252", "replace")
     wide = content[:2] in {b"\xff\xfe", b"\xfe\xff"}
-    if not wide and b"<" not in content and b"&" not in content and b"%" not in content:
+    if not wide and (not is_text(content) or not (b"<" in content or b"&" in content)):
         return
     declared = _ENCODING.search(head)
     text = ""
@@ -108,7 +110,7 @@ def _rtf_character(match: re.Match[bytes]) -> bytes:
 def _pdf_texts(content: bytes, budget: Budget) -> Iterator[str | bytes]:
     if b"/Encrypt" in content:
         raise Unsearchable
-    streams: list[bytes] = []
+    streams: list[tuple[bytes, bool]] = []
     maps: list[dict[bytes, str]] = []
     outside: list[bytes] = []
     end = 0
@@ -124,13 +126,14 @@ def _pdf_texts(content: bytes, budget: Budget) -> Iterator[str | bytes]:
             if len(maps) < _MAX_MAPS:
                 maps.append(_character_map(plain))
         else:
-            streams.append(plain)
+            streams.append((plain, _IMAGE.search(dictionary) is not None))
     outside.append(content[end:])
     yield from _strings(b"\n".join(outside), [])
-    for stream in streams:
+    for stream, is_image in streams:
         yield stream
-        yield from _strings(stream, maps)
-        yield from _marked_up(stream)
+        if not is_image:
+            yield from _strings(stream, maps)
+            yield from _marked_up(stream)
 
 
 def _decoded(stream: bytes, dictionary: bytes, budget: Budget) -> bytes:

@@ -1,9 +1,10 @@
 """Search a finished file, whoever wrote it, for the values of many patients.
 
-It knows nothing of how the file was made and reports kinds and places, never values. Costs grow with the size of
-the file, not with the number of patients.
+It knows nothing of how the file was made and reports kinds and places, never values. Costs grow with the size
+of the file, not with the number of patients.
 """
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,10 +13,11 @@ from typing import Final
 from p2d.deid.leak.codestream import comments
 from p2d.deid.leak.documents import texts_of_document
 from p2d.deid.leak.needles import MIN_DIGITS, Kind, Needles, needles_of
-from p2d.deid.leak.raw import readings_of
+from p2d.deid.leak.raw import is_text, readings_of
 from p2d.deid.leak.streams import Unsearchable, streams_in
 from p2d.deid.leak.structure import PIXEL_TAGS, Part, is_dicom, parts_of
 from p2d.deid.leak.text import TextSearch
+from p2d.deid.uids import is_registered
 from p2d.dicom.dictionary import keyword_path_of
 from p2d.dicom.elements import UndecodableHeader, values_of
 from p2d.model.identified import KnownValues
@@ -29,8 +31,9 @@ _OVERLAP: Final = 1 << 8
 _LONG: Final = 8
 _BULK: Final = frozenset({"OB", "OW", "OF", "OD", "OL", "OV", "UN"})
 _DATES: Final = frozenset({"DA", "DT"})
-_SAMPLE: Final = 4096
-_PRINTABLE: Final = bytes(range(0x20, 0x7F)) + b"\t\r\n"
+_MIN_DOTS: Final = 3  # shorter UIDs are version numbers as well
+_LARGE: Final = 1 << 17
+_DERIVED: Final = re.compile(r"2\.25\.\d{25,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +69,24 @@ class FolderCheck:
 
     Birth dates are not looked for in DA and DT elements outside group 0010, where the moved date of an
     examination falls on somebody's birth date by chance; dates of examinations are not looked for at all.
+    *own* are pseudonyms and other texts of whoever wrote the files, which may hold a number by chance.
     """
 
-    def __init__(self, patients: Sequence[KnownValues], *, uids: Collection[str] = ()) -> None:
+    def __init__(
+        self, patients: Sequence[KnownValues], *, uids: Collection[str] = (), own: Collection[str] = ()
+    ) -> None:
         needles = Needles()
         for known in patients:
             needles.update(needles_of(known, among_many=len(patients) > 1))
-        needles.tokens.update(dict.fromkeys((uid for uid in uids if uid), Kind.UID))
+        needles.uids = frozenset(u for u in uids if u.count(".") >= _MIN_DOTS and not is_registered(u))
         binary = needles.in_binary()
         self._texts = TextSearch(needles)
         self._binary = TextSearch(binary)
         self._pixels = TextSearch(_long(binary))
         self._numbers = needles.numbers
         self._has_wide = bool(needles.wide)
+        self._own = frozenset(own)
+        self._uids = needles.uids
 
     def check_file(self, content: bytes | memoryview, name: str) -> Findings:
         """Return what is found in *content*, DICOM or not, and in its *name* (a relative path)."""
@@ -108,7 +116,7 @@ class FolderCheck:
             findings.add(place, kinds)
 
     def _kinds_in_values(self, part: Part) -> set[Kind]:
-        """Return the kinds of values that the element holds once decoded, and in the bytes it is written in."""
+        """Return the kinds of values that the element holds, decoded and in the bytes it is written in."""
         vr = part.vr
         if not vr or vr in _BULK:
             return set()
@@ -119,8 +127,10 @@ class FolderCheck:
             values = values_of(vr, value, part.codecs, little=part.is_little, guess=True)
         except UndecodableHeader:
             return self._kinds_in_bytes(value)
-        kinds = {self._numbers[v] for v in values if not isinstance(v, str) and v in self._numbers}
-        texts = [v for v in values if isinstance(v, str)]
+        kinds = {self._numbers[int(v)] for v in values if isinstance(v, int | float) and v in self._numbers}
+        texts = [v for v in values if isinstance(v, str) and v not in self._own]
+        if vr == "UI":
+            texts = [v for v in texts if v in self._uids or not (is_registered(v) or _DERIVED.fullmatch(v))]
         if texts:
             kinds |= self._texts.kinds_in("\n".join(texts))
         if not value.isascii() or b"\x1b" in value or b"\0" in value[:-1]:
@@ -128,6 +138,8 @@ class FolderCheck:
         return kinds
 
     def _kinds_in_bytes(self, content: bytes) -> set[Kind]:
+        if len(content) > _LARGE and not is_text(content):
+            return self._kinds_in_pixels(memoryview(content))
         kinds: set[Kind] = set()
         for text in readings_of(content, wide=self._has_wide):
             kinds |= self._binary.kinds_in(text)
@@ -151,28 +163,34 @@ class FolderCheck:
         kinds: set[Kind] = set()
         try:
             for stream in streams_in(content):
-                for text in texts_of_document(stream, ""):
-                    kinds |= (
-                        self._texts.kinds_in(text) if isinstance(text, str) else self._kinds_in_bytes(text)
-                    )
-            if content[:1] in {b"<", b"{", b"\xef", b"\xff", b"\xfe"} or b"<" in content[:64]:
-                for text in texts_of_document(content, ""):
-                    kinds |= self._texts.kinds_in(text) if isinstance(text, str) else set()
+                kinds |= self._kinds_in_document(stream)
+            if is_text(content):
+                kinds |= self._kinds_in_document(content)
         except Unsearchable:
             findings.unread[place] += 1
         return kinds
 
     def _check_other(self, content: bytes, findings: Findings) -> None:
-        is_text = _is_text(content)
-        kinds: set[Kind] = set() if is_text else self._kinds_in_pixels(memoryview(content))
+        kinds = self._kinds_in_document(content)
+        if content[:3] == b"\xff\xd8\xff":
+            kinds |= self._kinds_in_bytes(comments(_as_fragment(content)))
+        if content[:2] in {b"\x1f\x8b", b"PK"}:
+            for stream in streams_in(content):
+                if is_dicom(stream):
+                    self._check_dicom(memoryview(stream), findings)
+        findings.add(CONTENT, kinds)
+
+    def _kinds_in_document(self, content: bytes) -> set[Kind]:
+        """Return what stands in a text, document or archive; binary files are read as pixel data are."""
+        kinds: set[Kind] = set()
         for text in texts_of_document(content, ""):
             if isinstance(text, str):
                 kinds |= self._texts.kinds_in(text)
-            elif is_text or _is_text(text):
+            elif is_text(text):
                 kinds |= self._kinds_of_text_file(text)
-        if content[:3] == b"\xff\xd8\xff":
-            kinds |= self._kinds_in_bytes(comments(_as_fragment(content)))
-        findings.add(CONTENT, kinds)
+            else:
+                kinds |= self._kinds_in_pixels(memoryview(text))
+        return kinds
 
     def _kinds_of_text_file(self, content: bytes) -> set[Kind]:
         kinds: set[Kind] = set()
@@ -190,12 +208,6 @@ def _long(needles: Needles) -> Needles:
         words={needle: kind for needle, kind in needles.words.items() if len(needle) >= _LONG},
         inside={needle: kind for needle, kind in needles.inside.items() if len(needle) >= MIN_DIGITS},
     )
-
-
-def _is_text(content: bytes) -> bool:
-    """Whether *content* begins as text does: mostly printable characters, whatever their encoding."""
-    sample = content[:_SAMPLE].replace(b"\0", b"")
-    return len(sample.translate(None, _PRINTABLE)) <= len(sample) // 2
 
 
 def _as_fragment(content: bytes) -> bytes:

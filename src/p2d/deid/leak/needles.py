@@ -55,7 +55,12 @@ _SPECIAL: Final = str.maketrans(
     }
 )
 _KANA: Final = {code: code - 0x60 for code in range(0x30A1, 0x30F7)}
-_INVISIBLE: Final = dict.fromkeys([0xAD, *range(0x200B, 0x2010), 0x2060, 0xFEFF])
+_INVISIBLE: Final = re.compile("[\xad\u200b-\u200f\u2060\ufeff]")
+_MARKS: Final = re.compile(
+    "[\u0300-\u036f\u0483-\u0489\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u1ab0-\u1aff\u1dc0-\u1dff"
+    "\u20d0-\u20ff\u3099\u309a\ufe20-\ufe2f]"
+)
+_HAS_SPECIAL: Final = re.compile("[ßæœøłđðþ\u0131ħ]")
 
 
 class Kind(StrEnum):
@@ -77,8 +82,9 @@ class Needles:
 
     ``words`` are folded runs of letters and ``tokens`` runs of letters and digits, both found whole;
     ``inside`` is found anywhere in lower-case text, ``joined`` in all letters of a text run together,
-    ``digits`` in numbers with their grouping taken away, ``wide`` (ideographs, kana, Hangul) anywhere, ``days``
-    as three numbers in any usual order, ``numbers`` as values of numeric elements.
+    ``digits`` in numbers with their grouping taken away, ``wide`` (ideographs, kana, Hangul) anywhere,
+    ``days`` as three numbers in any usual order, ``numbers`` as values of numeric elements,
+    ``uids`` as runs of digits and dots.
     """
 
     words: dict[str, Kind] = field(default_factory=dict, repr=False)
@@ -89,14 +95,15 @@ class Needles:
     wide: dict[str, Kind] = field(default_factory=dict, repr=False)
     days: dict[tuple[int, int, int], Kind] = field(default_factory=dict, repr=False)
     numbers: dict[int, Kind] = field(default_factory=dict, repr=False)
+    uids: frozenset[str] = field(default=frozenset(), repr=False)
 
     def update(self, other: "Needles") -> None:
         """Add all of *other*."""
         for name in self.__slots__:
-            getattr(self, name).update(getattr(other, name))
+            setattr(self, name, getattr(self, name) | getattr(other, name))
 
     def in_binary(self) -> "Needles":
-        """Return those that do not stand among binary numbers by chance: five letters, six digits and more."""
+        """Return those that do not stand among binary numbers by chance: five letters, six digits, more."""
 
         def telling(needles: Mapping[str, Kind]) -> dict[str, Kind]:
             return {n: k for n, k in needles.items() if len(n) >= MIN_BYTES and not n.isdigit()}
@@ -111,6 +118,7 @@ class Needles:
             joined={n: k for n, k in self.joined.items() if k is not Kind.NAME},
             wide={n: k for n, k in self.wide.items() if len(n) > 1},
             days={day: k for day, k in self.days.items() if max(day) > _CENTURY},
+            uids=self.uids,
         )
 
 
@@ -129,14 +137,15 @@ def lowered(text: str) -> str:
     """
     if text.isascii():
         return text.lower()
-    return _NOT_WORD.sub(" ", unicodedata.normalize("NFKC", text.translate(_INVISIBLE)).lower())
+    return _NOT_WORD.sub(" ", unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)).lower())
 
 
 def folded(text: str) -> str:
     """Return *text*, as from ``lowered``, with one spelling for each word: ü, ue and u alike, é and e."""
     if not text.isascii():
-        text = unicodedata.normalize("NFD", text.casefold().translate(_SPECIAL))
-        text = "".join(c for c in text if not unicodedata.combining(c)).translate(_SPECIAL)
+        text = _MARKS.sub("", unicodedata.normalize("NFD", text.casefold()))
+        if _HAS_SPECIAL.search(text):
+            text = text.translate(_SPECIAL)
     return text.replace("ae", "a").replace("oe", "o").replace("ue", "u")
 
 
@@ -149,8 +158,8 @@ def needles_of(known: KnownValues, *, shift_days: int = 0, among_many: bool = Fa
     """Return what to look for to find *known*.
 
     Dates of examinations are looked for where they were moved by *shift_days*, unless the moved date of
-    another examination is the same day. *among_many* leaves out what the values of many patients together find
-    everywhere: numbers inside longer ones, dates of examinations.
+    another examination is the same day. *among_many* leaves out what the values of many patients together
+    find everywhere: numbers inside longer ones, dates of examinations.
     """
     needles = Needles()
     for place in known.places:

@@ -17,6 +17,8 @@ _STATEFUL: Final = frozenset({"iso2022_jp", "iso2022_kr"})
 _ESCAPES: Final = re.compile(rb"\x1b\$?[()]?[@-Z]|\x0e|\x0f")
 _INTERLEAVED: Final = re.compile(rb"\0[ -~\x80-\xff]\0[ -~\x80-\xff]\0[ -~\x80-\xff]\0")
 _PARTS: Final = re.compile(r"[^\W\d_]+(?:[\-'\u2019][^\W\d_]+)*")
+_SHORT: Final = 1 << 12
+_PRINTABLE: Final = bytes(range(0x20, 0x7F)) + b"\t\r\n"
 _MIN_WIDE: Final = 4
 _MOST: Final = 1 << 16  # bytes read in the rarer encodings
 _WIDE: Final = ("utf-16-le", "utf-16-be")
@@ -46,8 +48,8 @@ class EncodedNeedles:
 def readings_of(content: bytes, *, wide: bool | None = None) -> Iterator[str]:
     """Yield the texts that *content* may be: its ASCII first, then the lines beyond ASCII in other encodings.
 
-    Those are UTF-8, Latin-1 and UTF-16 of Latin letters. Where *wide* is given, those of every character set of
-    PS3.3 C.12.1.1.2, and where it is true UTF-16 of all letters.
+    Those are UTF-8, Latin-1 and UTF-16 of Latin letters. Where *wide* is given, those of every character set
+    of PS3.3 C.12.1.1.2, and where it is true UTF-16 of all letters.
     """
     is_ascii = content.isascii()
     yield (content if is_ascii else content.translate(_TO_ASCII)).decode("ascii")
@@ -57,16 +59,22 @@ def readings_of(content: bytes, *, wide: bool | None = None) -> Iterator[str]:
         if others:
             yield others.decode("utf-8", "replace")
             yield others.decode("latin-1")
-            if wide is not None:
+            if wide is not None and (len(content) <= _SHORT or is_text(content)):
                 yield from (others[:_MOST].decode(encoding, "replace") for encoding in _MORE)
     if latin := interleaved(content):
         yield latin
     if wide is not None and b"\x1b" in content:
         yield from (content[:_MOST].decode(encoding, "replace") for encoding in sorted(_STATEFUL))
-    if wide and b"\0" not in content[:_MOST].strip(b"\0"):
+    if wide:
         yield from (
             content[start:_MOST].decode(encoding, "replace") for encoding in _WIDE for start in (0, 1)
         )
+
+
+def is_text(content: bytes) -> bool:
+    """Whether *content* begins as text does: mostly printable characters, whatever their encoding."""
+    sample = content[:_SHORT].replace(b"\0", b"")
+    return len(sample.translate(None, _PRINTABLE)) <= len(sample) // 2
 
 
 def interleaved(content: bytes) -> str:

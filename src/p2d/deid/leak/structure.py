@@ -1,10 +1,9 @@
 """Take a file apart into its elements, as far as it is DICOM; what is not becomes parts of their own.
 
-Written apart from the reader that releases objects, and more patient: it finds the place of a value in files that
-no reader would accept, and never raises on account of what they hold.
+Written apart from the reader that releases objects, and more patient: it finds the place of a value in files
+that no reader would accept, and stops only at limits.
 """
 
-import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -48,6 +47,7 @@ _SHORT_VRS: Final = frozenset(
 )
 _UNDEFINED: Final = 0xFFFFFFFF
 _ITEM: Final = 0xFFFEE000
+_CHARACTER_SET: Final = 0x00080005
 _ITEM_END: Final = 0xFFFEE00D
 _SEQUENCE_END: Final = 0xFFFEE0DD
 _MAX_DEPTH: Final = 48
@@ -55,12 +55,11 @@ _MAX_PARTS: Final = 500_000
 _DEFLATED: Final = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"})
 _IMPLICIT: Final = "1.2.840.10008.1.2"
 _BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
-_ENCAPSULATED: Final = re.compile(rb"\xfe\xff\xdd\xe0")
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The value of an element, or another part of a file; ``place`` is a path as in ``Element``, or a name."""
+    """The value of an element, or another part of a file; ``place`` is a path as in ``Element`` or a name."""
 
     place: str
     vr: str
@@ -111,7 +110,7 @@ def parts_of(content: bytes | memoryview) -> Iterator[Part]:
             view, is_explicit=bytes(view[begin + 4 : begin + 6]) in _SHORT_VRS | _LONG_VRS, order="<"
         )
         for part, end in _elements(meta, begin, len(view), "", DEFAULT, 0, only_meta=True):
-            begin = end
+            begin = max(begin, end)
             if part is not None:
                 if part.place == "00020010":
                     syntax = bytes(part.value).rstrip(b"\0 ").decode("ascii", "replace")
@@ -121,12 +120,12 @@ def parts_of(content: bytes | memoryview) -> Iterator[Part]:
     vr = bytes(view[begin + 4 : begin + 6])
     is_explicit = vr in _SHORT_VRS or vr in _LONG_VRS
     reading = _Reading(view, is_explicit=is_explicit, order=">" if syntax == _BIG_ENDIAN else "<")
-    end = begin
     for part, end in _elements(reading, begin, len(view), "", DEFAULT, 0):
+        begin = end
         if part is not None:
             yield part
-    if end < len(view):
-        yield Part(TRAILING, "", view[end:])
+    if begin < len(view):
+        yield Part(TRAILING, "", view[begin:])
 
 
 def _elements(
@@ -170,7 +169,7 @@ def _elements(
             continue
         stop = start + length if length != _UNDEFINED else _encapsulated_end(view, start, end)
         value = view[start:stop]
-        if tag == 0x00080005:
+        if tag == _CHARACTER_SET:
             codecs = _declared(bytes(value[:256]))
         position = stop
         yield Part(path, vr, value, codecs, order == "<"), stop

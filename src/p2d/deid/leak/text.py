@@ -1,7 +1,7 @@
 """Search a text for the values of one patient or of many: words in sets, numbers however they are written.
 
-Costs grow with the text, not with the number of patients. Texts are searched as the bytes of their normal form
-in UTF-8, where cutting into words and dropping separators cost next to nothing.
+Costs grow with the text, not with the number of patients. Texts are searched as the bytes of their normal
+form in UTF-8, where cutting into words and dropping separators cost next to nothing.
 """
 
 import re
@@ -11,6 +11,7 @@ from typing import Final
 from p2d.deid.leak.needles import Kind, Needles, folded, lowered, widened
 
 _FEW: Final = 48
+_HEAD: Final = 5
 _CENTURY: Final = 100
 _NEAR: Final = 24  # characters before and after a year that may belong to its date
 _MIN_CAMEL: Final = 5
@@ -58,6 +59,7 @@ _TO_ALNUM: Final = _table((*_ALL_LETTERS, *range(0x30, 0x3A)))
 _TO_CASES: Final = bytes(
     ord("a") if chr(byte).islower() else ord("A") if chr(byte).isupper() else ord(" ") for byte in range(0x80)
 ) + bytes(0x80)
+_TO_UIDS: Final = bytes(byte if byte in b"0123456789." else 0x20 for byte in range(0x100))
 _SEPARATORS: Final = b" \t\r\n()[]/.,:_-+\xe2\x80\x90\x91\x92\x93\x94\x95"
 
 
@@ -71,6 +73,7 @@ class TextSearch:
         years = {f"{year}" if (year := max(day)) > _CENTURY else f"{year:02d}" for day in needles.days}
         self._years = tuple(year.encode() for year in sorted(years))
         self._year = re.compile(rb"(?<!\d)(?:%s)(?!\d)" % b"|".join(self._years))
+        self._uids = frozenset(uid.encode("utf-8") for uid in needles.uids)
         self._inside = _Inside(_bytes(needles.inside))
         self._joined = _Inside(_bytes(needles.joined))
         self._digits = _Inside(_bytes(needles.digits))
@@ -104,6 +107,8 @@ class TextSearch:
             found.update(self._digits.found_in(low.translate(None, _SEPARATORS)))
         if self._days and any(year in low for year in self._years):
             self._find_days(low, found)
+        if self._uids and not self._uids.isdisjoint(low.translate(_TO_UIDS).split()):
+            found.add(Kind.UID)
         if self._words and not found:
             found.update(_looked_up(self._words, list(_split_words(text, fold))))
         return found
@@ -156,36 +161,41 @@ def _surroundings(low: bytes, year: re.Pattern[bytes]) -> Iterator[bytes]:
 
 
 def _number_of(part: str) -> int:
-    """Return the number at the begin of *part*, or that of the month it names, or 0."""
+    """Return the number at the begin of *part*, or that of the month it names, or -1."""
     if digits := _DIGITS.match(part):
         return int(digits.group())
-    return _MONTHS.get(part[:4]) or _MONTHS.get(part[:3], 0)
+    return _MONTHS.get(part[:4]) or _MONTHS.get(part[:3], -1)
 
 
 class _Inside:
-    """Finds strings inside longer ones: a few one by one, many by how they begin."""
+    """Finds strings inside longer ones: a few one by one, many by how their longest run of letters begins."""
 
     def __init__(self, needles: Mapping[bytes, Kind]) -> None:
-        self._all = tuple(needles.items())
-        self._length = min(map(len, needles), default=0)
-        self._heads: dict[bytes, list[tuple[bytes, Kind]]] = {}
-        if len(needles) > _FEW:
-            for needle, kind in self._all:
-                self._heads.setdefault(needle[: self._length], []).append((needle, kind))
+        self._few: list[tuple[bytes, Kind]] = []
+        self._heads: dict[bytes, list[tuple[bytes, bytes, Kind]]] = {}
+        for needle, kind in needles.items():
+            run = max(needle.translate(_TO_ALNUM).split(), key=len, default=b"")
+            if len(needles) > _FEW and len(run) >= _HEAD:
+                self._heads.setdefault(run[:_HEAD], []).append((run, needle, kind))
+            else:
+                self._few.append((needle, kind))
 
     def __bool__(self) -> bool:
-        return bool(self._all)
+        return bool(self._few or self._heads)
 
     def found_in(self, text: bytes) -> Iterator[Kind]:
         """Yield the kind of each needle that *text* holds."""
-        if not self._heads:
-            for needle, kind in self._all:
-                if needle in text:
-                    yield kind
-            return
-        length, heads = self._length, self._heads
-        for start in range(len(text) - length + 1):
-            if (head := text[start : start + length]) in heads:
-                for needle, kind in heads[head]:
-                    if text.startswith(needle, start):
+        for needle, kind in self._few:
+            if needle in text:
+                yield kind
+        if self._heads:
+            for word in set(text.translate(_TO_ALNUM).split()):
+                yield from self._found_in_word(word, text)
+
+    def _found_in_word(self, word: bytes, text: bytes) -> Iterator[Kind]:
+        heads = self._heads
+        for start in range(len(word) - _HEAD + 1):
+            if (head := word[start : start + _HEAD]) in heads:
+                for run, needle, kind in heads[head]:
+                    if word.startswith(run, start) and needle in text:
                         yield kind

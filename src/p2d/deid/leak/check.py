@@ -9,7 +9,7 @@ from itertools import combinations
 from typing import Final
 
 from p2d.deid.leak.documents import texts_of_document
-from p2d.deid.leak.needles import Kind, moved_days, needles_of
+from p2d.deid.leak.needles import TIME, TIME_VRS, Kind, moved_days, needles_of
 from p2d.deid.leak.raw import EncodedNeedles, readings_of
 from p2d.deid.leak.streams import Unsearchable, streams_in
 from p2d.deid.leak.text import TextSearch
@@ -21,6 +21,7 @@ from p2d.model.identified import KnownValues
 _TO_UIDS: Final = bytes(byte if byte in b"0123456789." else 0x20 for byte in range(0x100))
 _DERIVED: Final = re.compile(r"2\.25\.\d{8,}")
 _DATE_VRS: Final = frozenset({"DA", "DT"})
+_UNREAD_VRS: Final = frozenset({"UI", "DA", "DT", "AT"})  # not searched as text
 _MIN_UID: Final = 7
 _MIN_DOTS: Final = 3
 _MAX_COMPONENTS: Final = 24
@@ -55,28 +56,30 @@ class LeakCheck:
         self._originals = uids
         self._derived = frozenset(uids.values())
         self._own = frozenset(own)
-        self._own_longest_first = sorted((o for o in self._own if o), key=len, reverse=True)
+        self._own_longest_first = sorted(filter(None, self._own), key=len, reverse=True)
         self._passed: set[str] = set()
+
+    def learn(self, uids: Mapping[str, str], own: Iterable[str]) -> None:
+        """Take *uids* that were derived since, original → derived, and pseudonyms P2D writes."""
+        self._derived |= frozenset(uids.values())
+        self._own |= frozenset(own)
+        self._own_longest_first = sorted(filter(None, self._own), key=len, reverse=True)
 
     def in_elements(self, elements: Iterable[Element]) -> bool:
         """Whether a text, number, date or UID of *elements* holds a value that must not leave."""
         fresh: list[str] = []
         for element in elements:
             vr = element.vr
-            if vr == "UI":
-                if not all(self._is_ours(str(value)) for value in element.values):
+            if vr in _UNREAD_VRS:
+                if self._is_foreign(element):
                     return True
-            elif vr in _DATE_VRS:
-                if self._births and any(str(value)[:8] in self._births for value in element.values):
-                    return True
-            else:
-                if vr in NUMBER_VRS and not self._numbers.isdisjoint(element.values):
-                    return True
-                fresh.extend(
-                    value
-                    for value in element.values
-                    if isinstance(value, str) and value not in self._passed and value not in self._own
-                )
+                continue
+            fresh.extend(value for value in element.values if isinstance(value, str))
+            if vr in TIME_VRS:
+                fresh = [text for text in fresh if not TIME.fullmatch(text)]
+            elif vr in NUMBER_VRS and not self._numbers.isdisjoint(element.values):
+                return True
+        fresh = [text for text in fresh if text not in self._passed and text not in self._own]
         if not fresh:
             return False
         if self.in_text("\n".join(fresh)):
@@ -143,6 +146,12 @@ class LeakCheck:
         for own in self._own_longest_first:
             text = text.replace(own, " ")
         return text
+
+    def _is_foreign(self, element: Element) -> bool:
+        """Whether a UID is none of P2D's, or a date the birth date."""
+        if element.vr == "UI":
+            return not all(self._is_ours(str(value)) for value in element.values)
+        return element.vr in _DATE_VRS and any(str(value)[:8] in self._births for value in element.values)
 
     def _is_ours(self, uid: str) -> bool:
         return not uid or uid in self._derived or uid in self._own or is_registered(uid)

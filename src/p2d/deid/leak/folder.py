@@ -12,7 +12,7 @@ from typing import Final
 
 from p2d.deid.leak.codestream import comments
 from p2d.deid.leak.documents import texts_of_document
-from p2d.deid.leak.needles import MIN_DIGITS, Kind, Needles, needles_of
+from p2d.deid.leak.needles import MIN_DIGITS, TIME, TIME_VRS, Kind, Needles, needles_of
 from p2d.deid.leak.raw import is_text, readings_of
 from p2d.deid.leak.streams import Unsearchable, streams_in
 from p2d.deid.leak.structure import PIXEL_TAGS, Part, is_dicom, parts_of
@@ -118,7 +118,7 @@ class FolderCheck:
     def _kinds_in_values(self, part: Part) -> set[Kind]:
         """Return the kinds of values that the element holds, decoded and in the bytes it is written in."""
         vr = part.vr
-        if not vr or vr in _BULK:
+        if not vr or vr in _BULK or vr == "AT":
             return set()
         value = bytes(part.value)
         if vr in _DATES and not (part.tag.startswith("0010") or int(part.tag[:4], 16) % 2):
@@ -129,6 +129,8 @@ class FolderCheck:
             return self._kinds_in_bytes(value)
         kinds = {self._numbers[int(v)] for v in values if isinstance(v, int | float) and v in self._numbers}
         texts = [v for v in values if isinstance(v, str) and v not in self._own]
+        if vr in TIME_VRS:
+            texts = [v for v in texts if not TIME.fullmatch(v)]
         if vr == "UI":
             texts = [v for v in texts if v in self._uids or not (is_registered(v) or _DERIVED.fullmatch(v))]
         if texts:

@@ -26,6 +26,10 @@ MIN_BYTES: Final = 5
 MIN_DIGITS: Final = 8
 """Numbers of this length are also looked for inside longer numbers and however they are grouped."""
 
+TIME_VRS: Final = frozenset({"TM", "AS"})
+TIME: Final = re.compile(r"\d{2}:?(?:\d{2}:?(?:\d{2}(?:\.\d{1,6})?)?)?|\d{3}[DWMY]")
+"""Times of day and ages: none of them is a day, though 170350 may be read as one."""
+
 _MIN_WORD: Final = 3
 _MIN_ID: Final = 3
 _MIN_NUMBER: Final = 6

@@ -21,6 +21,8 @@ _SHORT: Final = 1 << 12
 _PRINTABLE: Final = bytes(range(0x20, 0x7F)) + b"\t\r\n"
 _MIN_WIDE: Final = 4
 _MOST: Final = 1 << 16  # bytes read in the rarer encodings
+_CONTROLS: Final = bytes(set(range(0x20)) - set(b"\t\n\f\r\x1b"))
+_MARKS: Final = frozenset({b"\xff\xfe", b"\xfe\xff"})
 _WIDE: Final = ("utf-16-le", "utf-16-be")
 _MORE: Final = tuple(e for e in ENCODINGS[2:] if e not in _STATEFUL and e not in _WIDE)
 _TO_ASCII: Final = bytes(byte if byte < 0x80 else 0x20 for byte in range(0x100))  # noqa: PLR2004 - the end of ASCII
@@ -72,9 +74,15 @@ def readings_of(content: bytes, *, wide: bool | None = None) -> Iterator[str]:
 
 
 def is_text(content: bytes) -> bool:
-    """Whether *content* begins as text does: mostly printable characters, whatever their encoding."""
-    sample = content[:_SHORT].replace(b"\0", b"")
-    return len(sample.translate(None, _PRINTABLE)) <= len(sample) // 2
+    """Whether *content* begins as text of some encoding does: with hardly any control characters."""
+    sample = content[:_SHORT]
+    if sample[:2] in _MARKS:
+        return True
+    zeros = sample.count(0)
+    if zeros * 5 >= len(sample) * 2:  # UTF-16 of Latin letters has one in two
+        sample = sample.replace(b"\0", b"")
+        return zeros <= len(sample) * 5 // 4 and len(sample.translate(None, _PRINTABLE)) * 20 <= len(sample)
+    return len(sample) - len(sample.translate(None, _CONTROLS)) <= len(sample) // 50
 
 
 def interleaved(content: bytes) -> str:

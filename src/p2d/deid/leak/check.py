@@ -10,7 +10,7 @@ from typing import Final
 
 from p2d.deid.leak.documents import texts_of_document
 from p2d.deid.leak.needles import TIME, TIME_VRS, Kind, moved_days, needles_of
-from p2d.deid.leak.raw import EncodedNeedles, readings_of
+from p2d.deid.leak.raw import EncodedNeedles, glued_in, readings_of
 from p2d.deid.leak.streams import Unsearchable, streams_in
 from p2d.deid.leak.text import TextSearch
 from p2d.deid.profile.action import NUMBER_VRS
@@ -127,6 +127,8 @@ class LeakCheck:
         if self._has_original_uid(ascii_only.encode("ascii")):
             return True
         if self._without_own_holds(self._binary, ascii_only):
+            return True
+        if self._binary.has_near(ascii_only.encode("ascii")) and self._binary.kinds_in(glued_in(content)):
             return True
         return any(self._without_own_holds(self._binary, text) for text in texts)
 

@@ -13,7 +13,7 @@ from typing import Final
 from p2d.deid.leak.codestream import comments
 from p2d.deid.leak.documents import texts_of_document
 from p2d.deid.leak.needles import MIN_DIGITS, TIME, TIME_VRS, Kind, Needles, needles_of
-from p2d.deid.leak.raw import is_text, readings_of
+from p2d.deid.leak.raw import glued_in, is_text, readings_of
 from p2d.deid.leak.streams import Unsearchable, streams_in
 from p2d.deid.leak.structure import PIXEL_TAGS, Part, is_dicom, parts_of
 from p2d.deid.leak.text import TextSearch
@@ -143,7 +143,7 @@ class FolderCheck:
         if len(content) > _LARGE and not is_text(content):
             return self._kinds_in_pixels(memoryview(content))
         kinds: set[Kind] = set()
-        for text in readings_of(content, wide=self._has_wide):
+        for text in (*readings_of(content, wide=self._has_wide), glued_in(content)):
             kinds |= self._binary.kinds_in(text)
         return kinds
 

@@ -246,7 +246,8 @@ def _add_identifier(needles: Needles, identifier: str, *, among_many: bool) -> N
 
 def _is_placeholder(digits: str) -> bool:
     """Whether *digits* are what is written where nobody has a number (123456, 999999) and counters reach."""
-    return len(set(digits)) == 1 or digits in "1234567890" or digits in "9876543210"
+    is_short = len(digits) <= _MIN_NUMBER
+    return len(set(digits)) == 1 or (is_short and (digits in "1234567890" or digits in "9876543210"))
 
 
 def _add_name(needles: Needles, name: str) -> None:
@@ -309,9 +310,21 @@ def _add_wide_phrase(needles: Needles, text: str, kind: Kind) -> None:
 
 
 def _add_telling_words(needles: Needles, words: Iterable[str], kind: Kind) -> None:
-    for word in words:
-        if len(word) >= MIN_BYTES and word not in _fillers("places") and fold(word) not in vocabulary():
-            needles.words[word] = kind
+    needles.words.update((word, kind) for word in words if _tells_of_a_place(word))
+
+
+def _tells_of_a_place(word: str) -> bool:
+    return len(word) >= MIN_BYTES and word not in _fillers("places") and fold(word) not in vocabulary()
+
+
+def words_beyond_ascii(known: KnownValues) -> frozenset[str]:
+    """Return the words of names and places that are written otherwise in each character set."""
+    telling: set[str] = set()
+    for values, tells in ((known.names, _tells), (known.places | known.contacts, _tells_of_a_place)):
+        for word in {word for value in values for word in _LETTERS.findall(value) if not word.isascii()}:
+            if _WIDE.search(word) or tells(folded(lowered(word))):
+                telling.add(word)
+    return frozenset(telling)
 
 
 def _add_contact(needles: Needles, contact: str) -> None:
@@ -332,6 +345,6 @@ def _add_contact(needles: Needles, contact: str) -> None:
         _add_wide_phrase(needles, text, Kind.CONTACT)
         return
     whole = "".join(_ALNUM.findall(text))
-    if len(whole) >= _MIN_JOINED and letters < len(whole):
+    if len(whole) > MIN_BYTES and letters < len(whole):
         needles.inside.setdefault(text, Kind.CONTACT)
     _add_telling_words(needles, map(folded, _LETTERS.findall(text)), Kind.CONTACT)

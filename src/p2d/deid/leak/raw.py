@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from p2d.deid.leak.needles import MIN_BYTES, lowered
+from p2d.deid.leak.needles import MIN_BYTES, lowered, words_beyond_ascii
 from p2d.model.identified import KnownValues
 
 ENCODINGS: Final = (
@@ -15,8 +15,10 @@ ENCODINGS: Final = (
 )  # fmt: skip
 _STATEFUL: Final = frozenset({"iso2022_jp", "iso2022_kr"})
 _ESCAPES: Final = re.compile(rb"\x1b\$?[()]?[@-Z]|\x0e|\x0f")
-_INTERLEAVED: Final = re.compile(rb"\0[ -~\x80-\xff]\0[ -~\x80-\xff]\0[ -~\x80-\xff]\0")
-_PARTS: Final = re.compile(r"[^\W\d_]+(?:[\-'\u2019][^\W\d_]+)*")
+_INTERLEAVED: Final = re.compile(rb"\0[ -~\x80-\xff](?:\0{1,3}[ -~\x80-\xff]){2}\0")
+_GLUED: Final = re.compile(
+    rb"[A-Z]{2}\0[A-Za-z]([A-Za-z]{5,})|(?<![A-Za-z])([A-Za-z]{6,}+)\0..(?:[A-Z]{2}|..\0\0)", re.DOTALL
+)
 _SHORT: Final = 1 << 12
 _PRINTABLE: Final = bytes(range(0x20, 0x7F)) + b"\t\r\n"
 _MIN_WIDE: Final = 4
@@ -35,7 +37,7 @@ class EncodedNeedles:
     """Finds names and places that are not plain ASCII in bytes of any character set."""
 
     def __init__(self, known: KnownValues) -> None:
-        self._plain, self._stateful = _encoded([*known.names, *known.places, *known.contacts])
+        self._plain, self._stateful = _encoded(words_beyond_ascii(known))
 
     def found_in(self, content: bytes) -> bool:
         """Whether *content* holds one of the needles."""
@@ -73,6 +75,11 @@ def readings_of(content: bytes, *, wide: bool | None = None) -> Iterator[str]:
         )
 
 
+def glued_in(content: bytes) -> str:
+    """Return the words that the end of a length or the begin of a tag makes one letter longer."""
+    return " ".join((begin or end[:-1]).decode("ascii") for begin, end in _GLUED.findall(content))
+
+
 def is_text(content: bytes) -> bool:
     """Whether *content* begins as text of some encoding does: with hardly any control characters."""
     sample = content[:_SHORT]
@@ -92,10 +99,9 @@ def interleaved(content: bytes) -> str:
     return content.replace(b"\0", b"").decode("latin-1")
 
 
-def _encoded(values: Iterable[str]) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+def _encoded(words: Iterable[str]) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
     plain: set[bytes] = set()
     stateful: set[bytes] = set()
-    words = {word for value in values for word in _PARTS.findall(value) if not word.isascii()}
     for word in sorted(words)[:_MAX_NAMES]:
         for form in {word[:_MAX_LENGTH], lowered(word), word.upper(), word.title()}:
             for encoding in ENCODINGS:

@@ -89,6 +89,14 @@ class TextSearch:
             found.update(self._wide.found_in(_IDEOGRAPHIC.sub("", widened(low)).encode("utf-8")))
         return found
 
+    def has_near(self, text: bytes) -> bool:
+        """Whether a word of *text*, all of it ASCII, is a needle with one more letter before or behind."""
+        words = [w for w in _folded(text.lower()).translate(_TO_LETTERS).split() if len(w) > _MIN_CAMEL]
+        needles = self._words.keys()
+        return not needles.isdisjoint([w[1:] for w in words]) or not needles.isdisjoint(
+            [w[:-1] for w in words]
+        )
+
     def kinds_in_ascii(self, text: bytes) -> set[Kind]:
         """Return the kinds of values that *text* holds, all of it ASCII."""
         low = text.lower()

@@ -142,6 +142,8 @@ def _members(content: bytes, budget: Budget) -> Iterator[bytes]:
             raise Unsearchable
         if method == _DEFLATED:
             yield budget.inflated(content[begin:], -zlib.MAX_WBITS)
-        elif method != _STORED:
+        elif method == _STORED:
+            yield content[begin : begin + (packed or len(content))]
+        else:
             raise Unsearchable
         position = content.find(_ZIP, begin + (packed if method == _STORED else 0))

@@ -4,117 +4,181 @@ The cleaner works with patterns; this works with sets of folded words, so that o
 """
 
 import re
-import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import combinations
 from typing import Final
 
-from p2d.deid.profile.action import NUMBER_VRS, TEXT_VRS
-from p2d.deid.scrub.cleaner import MIN_EMBEDDED_LENGTH, MIN_ID_LENGTH
-from p2d.deid.scrub.folding import fold
-from p2d.deid.scrub.names import name_parts, vocabulary
+from p2d.deid.leak.documents import texts_of_document
+from p2d.deid.leak.needles import TIME, TIME_VRS, Kind, moved_days, needles_of
+from p2d.deid.leak.raw import EncodedNeedles, glued_in, readings_of
+from p2d.deid.leak.streams import Unsearchable, streams_in
+from p2d.deid.leak.text import TextSearch
+from p2d.deid.profile.action import NUMBER_VRS
 from p2d.deid.uids import is_registered
 from p2d.model.header import Element
 from p2d.model.identified import KnownValues
 
-_LETTERS: Final = re.compile(r"[^\W\d_]+")
-_WORDS: Final = re.compile(r"[^\W_]+")
-_UIDS: Final = re.compile(r"[0-2](?:\.\d+){3,}|2\.25\.\d+")
+_TO_UIDS: Final = bytes(byte if byte in b"0123456789." else 0x20 for byte in range(0x100))
 _DERIVED: Final = re.compile(r"2\.25\.\d{8,}")
-_CHECKED_VRS: Final = TEXT_VRS | {"PN"}
-_MIN_BYTES: Final = 5
-_MIN_NUMBER: Final = 8
+_DATE_VRS: Final = frozenset({"DA", "DT"})
+_UNREAD_VRS: Final = frozenset({"UI", "DA", "DT", "AT"})  # not searched as text
+_MIN_UID: Final = 7
+_MIN_DOTS: Final = 3
+_MAX_COMPONENTS: Final = 24
 _MAX_MEMO: Final = 20_000
 
 
 class LeakCheck:
-    """Looks for one patient's values; *uids* are original → derived."""
+    """Looks for one patient's values; *uids* are original → derived, *own* the texts that P2D wrote itself.
 
-    def __init__(self, known: KnownValues, uids: Mapping[str, str], own: Iterable[str]) -> None:
-        parts = name_parts(known.names)
-        self._names = parts.strong
-        self._long_names = frozenset(name for name in parts.strong if len(name) >= _MIN_BYTES)
-        self._wide = tuple(part for part in parts.wide if len(part) > 1)
-        ids = {_lower(i.strip()) for i in known.ids | known.accessions}
-        ids = {i for i in ids if len(i) >= MIN_ID_LENGTH and fold(i) not in vocabulary()}
-        self._words = frozenset(i for i in ids if len(i) < MIN_EMBEDDED_LENGTH)
-        self._embedded = tuple(i for i in ids if len(i) >= MIN_EMBEDDED_LENGTH)
-        self._numbers = frozenset(int(i) for i in self._embedded if i.isdecimal() and len(i) >= _MIN_NUMBER)
-        self._births = tuple(day for day in known.birth_dates if len(day) == len("YYYYMMDD"))
-        self._originals = uids.keys()
+    Where dates are moved, *shift_days* is by how much: dates of examinations that stand unmoved in a text
+    are found then. A DA or DT element may hold one, as the moved date of something else may fall on it; it
+    may not hold the birth date, unless a moved examination falls on that.
+    """
+
+    def __init__(
+        self, known: KnownValues, uids: Mapping[str, str], own: Iterable[str], *, shift_days: int = 0
+    ) -> None:
+        needles = needles_of(known, shift_days=shift_days)
+        binary = needles.in_binary()
+        moved = {f"{day:%Y%m%d}" for day in moved_days(known, shift_days)}
+        self._births = {
+            text
+            for text, kind in needles.inside.items()
+            if kind is Kind.BIRTH_DATE and text not in moved  # P2D may have written it
+        }
+        for text in moved & binary.inside.keys():
+            del binary.inside[text]
+        self._texts = TextSearch(needles)
+        self._binary = TextSearch(binary)
+        self._encoded = EncodedNeedles(known)
+        self._numbers = frozenset(needles.numbers)
+        self._originals = uids
         self._derived = frozenset(uids.values())
         self._own = frozenset(own)
+        self._own_longest_first = sorted(filter(None, self._own), key=len, reverse=True)
         self._passed: set[str] = set()
 
     def learn(self, uids: Mapping[str, str], own: Iterable[str]) -> None:
         """Take *uids* that were derived since, original → derived, and pseudonyms P2D writes."""
         self._derived |= frozenset(uids.values())
         self._own |= frozenset(own)
+        self._own_longest_first = sorted(filter(None, self._own), key=len, reverse=True)
 
     def in_elements(self, elements: Iterable[Element]) -> bool:
-        """Whether a text, number or UID of *elements* holds a value that must not leave."""
+        """Whether a text, number, date or UID of *elements* holds a value that must not leave."""
         fresh: list[str] = []
         for element in elements:
-            if element.vr == "UI":
-                if not all(self._is_ours(str(value)) for value in element.values):
+            vr = element.vr
+            if vr in _UNREAD_VRS:
+                if self._is_foreign(element):
                     return True
-            elif element.vr in NUMBER_VRS:
-                if self._numbers and not self._numbers.isdisjoint(element.values):
-                    return True
-            elif element.vr in _CHECKED_VRS:
-                fresh.extend(
-                    text
-                    for text in element.values
-                    if isinstance(text, str) and text not in self._passed and text not in self._own
-                )
+                continue
+            fresh.extend(value for value in element.values if isinstance(value, str))
+            if vr in TIME_VRS:
+                fresh = [text for text in fresh if not TIME.fullmatch(text)]
+            elif vr in NUMBER_VRS and not self._numbers.isdisjoint(element.values):
+                return True
+        fresh = [text for text in fresh if text not in self._passed and text not in self._own]
         if not fresh:
             return False
-        if self._in_text("\n".join(fresh)):
+        if self.in_text("\n".join(fresh)):
             return True
         if len(self._passed) < _MAX_MEMO:
             self._passed.update(fresh)
         return False
 
+    def in_text(self, text: str) -> bool:
+        """Whether *text* holds such a value, short ones as whole words included."""
+        return self._found(self._texts, text)
+
     def in_bytes(self, content: bytes) -> bool:
         """Whether *content*, bytes of a finished file outside its pixel data, holds such a value.
 
-        Short values are left to ``in_elements``: among binary numbers they occur by chance.
+        It is read as ASCII, UTF-8, Latin-1 and UTF-16 and searched for the bytes of names in the other
+        character sets of PS3.3 C.12.1.1.2; compressed streams and documents inside it are opened. Short
+        values are left to ``in_elements``: among binary numbers they occur by chance. What cannot be
+        searched, because it is encrypted or too large, counts as such a value.
         """
-        text = content.decode("utf-8", "replace")
-        if any(uid in self._originals and uid not in self._derived for uid in _UIDS.findall(text)):
+        if self._holds(content) or self._encoded.found_in(content):
             return True
-        text = _DERIVED.sub(" ", text)
-        for own in self._own:
-            text = text.replace(own, " ")
-        if any(
-            fold_once(word) in self._long_names for word in _LETTERS.findall(text) if len(word) >= _MIN_BYTES
-        ):
+        try:
+            return any(self.in_document(stream, "") for stream in streams_in(content))
+        except Unsearchable:
             return True
-        lowered = _lower(text)
-        return any(part in text for part in self._wide) or any(
-            identifier in lowered
-            for identifier in self._embedded
-            if not identifier.isdigit() or len(identifier) >= _MIN_NUMBER
+
+    def in_document(self, content: bytes, mime_type: str) -> bool:
+        """Whether an encapsulated document, PDF or CDA, holds such a value or cannot be searched."""
+        try:
+            return any(
+                self.in_text(text) if isinstance(text, str) else self._holds(text)
+                for text in texts_of_document(content, mime_type)
+            )
+        except (Unsearchable, RecursionError):
+            return True
+
+    def in_name(self, name: str) -> bool:
+        """Whether a file name or path holds such a value."""
+        return self.in_text(name)
+
+    def _holds(self, content: bytes) -> bool:
+        texts = readings_of(content)
+        ascii_only = next(texts)
+        if self._has_original_uid(ascii_only.encode("ascii")):
+            return True
+        if self._without_own_holds(self._binary, ascii_only):
+            return True
+        if self._binary.has_near(ascii_only.encode("ascii")) and self._binary.kinds_in(glued_in(content)):
+            return True
+        return any(self._without_own_holds(self._binary, text) for text in texts)
+
+    def _found(self, search: TextSearch, text: str) -> bool:
+        return self._has_original_uid(text.encode("ascii", "replace")) or self._without_own_holds(
+            search, text
         )
 
+    def _without_own_holds(self, search: TextSearch, text: str) -> bool:
+        if not search.kinds_in(text):
+            return False
+        others = self._without_own(text)  # what P2D wrote may hold a value by chance
+        return others == text or bool(search.kinds_in(others))
+
+    def _without_own(self, text: str) -> str:
+        text = _DERIVED.sub(" ", text)
+        for own in self._own_longest_first:
+            text = text.replace(own, " ")
+        return text
+
+    def _is_foreign(self, element: Element) -> bool:
+        """Whether a UID is none of P2D's, or a date the birth date."""
+        if element.vr == "UI":
+            return not all(self._is_ours(str(value)) for value in element.values)
+        return element.vr in _DATE_VRS and any(str(value)[:8] in self._births for value in element.values)
+
     def _is_ours(self, uid: str) -> bool:
-        return not uid or uid in self._derived or is_registered(uid)
+        return not uid or uid in self._derived or uid in self._own or is_registered(uid)
 
-    def _in_text(self, text: str) -> bool:
-        if any(uid in self._originals for uid in _UIDS.findall(text)):
-            return True
-        folded = fold_once(text)
-        if not self._names.isdisjoint(_LETTERS.findall(folded)):
-            return True
-        lowered = _lower(text)
-        if self._words and not self._words.isdisjoint(_WORDS.findall(lowered)):
-            return True
-        return any(part in lowered for part in (*self._embedded, *self._births, *self._wide))
+    def _has_original_uid(self, text: bytes) -> bool:
+        return any(
+            self._is_original(word.decode("ascii").strip("."))
+            for word in text.translate(_TO_UIDS).split()
+            if len(word) >= _MIN_UID and word.count(b".") >= _MIN_DOTS
+        )
 
-
-def fold_once(text: str) -> str:
-    """Return ``fold`` of a text that will not come again, without remembering it."""
-    return fold.__wrapped__(text)
+    def _is_original(self, uid: str) -> bool:
+        if uid in self._originals:
+            return uid not in self._derived and uid not in self._own
+        if uid.startswith("2.25.") and uid in self._derived:
+            return False
+        return any(part in self._originals and part not in self._derived for part in _parts_of(uid))
 
 
-def _lower(text: str) -> str:
-    return text.lower() if text.isascii() else unicodedata.normalize("NFC", text).lower()
+def _parts_of(uid: str) -> Iterator[str]:
+    """Yield what is left of a UID that other numbers stand before or behind."""
+    components = uid.split(".")[:_MAX_COMPONENTS]
+    first = components[0]
+    for begin, end in combinations(range(len(components) + 1), 2):
+        if end - begin > _MIN_DOTS:
+            yield ".".join(components[begin:end])
+            if begin == 0 and len(first) > 1:
+                yield ".".join((first[-1], *components[1:end]))

@@ -21,10 +21,16 @@ from phi.scoring import Score, failures, score, table
 from phi.sources import sources
 from phi.tools.controls import Reference, Untouched, Withholding
 from phi.tools.gateway import Gateway
+from phi.tools.peers import Orthanc, Peer
 from phi.tools.tool import Tool
 
 TOOLS: Final[Mapping[str, Callable[[], Tool]]] = {
     "p2d": Gateway,
+    "dicognito": lambda: Peer("dicognito"),
+    "dicom-anonymizer": lambda: Peer("dicom-anonymizer"),
+    "deid": lambda: Peer("deid"),
+    "deid+pixels": lambda: Peer("deid+pixels"),
+    "orthanc": Orthanc,
     "untouched": Untouched,
     "withheld": Withholding,
     "reference": Reference,

@@ -10,7 +10,9 @@ from typing import Final
 
 DCIODVFY: Final = Path("/usr/bin/dciodvfy")
 _SECONDS: Final = 20
-_VALUES: Final = re.compile(r"<[^>]*>|\"[^\"]*\"|'[^']*'|= [^ ]+")
+_VALUES: Final = re.compile(r"\[\d+\]|( = <.*| - have .*| but have .*)$")
+"""What differs without another error: the number of an item or value, and what was found there."""
+
 _DID_NOT_END: Final = "dciodvfy did not end"
 
 

@@ -30,7 +30,7 @@ _SOMETIMES: Final[dict[str, Callable[[Plot], str]]] = {
     "PatientTelecomInformation": lambda p: p.person.email,
     "PatientBirthTime": lambda p: "031742",
     "MilitaryRank": lambda p: "Oberstleutnant",
-    "Occupation": lambda p: p.person.email,
+    "Occupation": lambda p: f"bei {p.person.family}"[:SH],
     "RegionOfResidence": lambda p: p.person.city,
     "CountryOfResidence": lambda p: "Beispielonien",
     "PatientReligiousPreference": lambda p: "altkatholisch",

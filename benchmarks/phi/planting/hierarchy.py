@@ -48,7 +48,7 @@ _SHIFTED: Final = {
     "ObservationDateTime",
 }
 _DATE: Final = 8
-_OLDEST: Final = 89
+_CAP: Final = 90
 
 
 def plant_hierarchy(plot: Plot, uids: dict[str, str]) -> None:
@@ -77,7 +77,7 @@ def _plant_patient(plot: Plot) -> None:
     plot.expect(path_of("PatientSex"), Act.TEXT_RETAINED, "patient characteristics", person.sex)
     years = plot.day.year - person.born.year - ((plot.day.month, plot.day.day) < (person.born.month, person.born.day))
     dataset.PatientAge = f"{years:03d}Y"
-    if years > _OLDEST:
+    if years > _CAP:
         plot.remove(path_of("PatientAge"), "age over 89", dataset.PatientAge, gone=(dataset.PatientAge.lower(),))
     else:
         plot.expect(path_of("PatientAge"), Act.TEXT_RETAINED, "patient characteristics", dataset.PatientAge)

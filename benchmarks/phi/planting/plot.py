@@ -125,8 +125,13 @@ def path_of(keyword: str) -> str:
 
 def telling(value: str) -> tuple[str, ...]:
     """Return the folded words of *value* that tell something, or all of it if it has none."""
-    found = {word for spelling in spellings(value) for word in words(spelling) if len(word) >= _TELLING}
+    found = {word for spelling in spellings(value) for word in words(spelling) if _tells(word)}
     return tuple(sorted(found or {fold(value)}))
+
+
+def _tells(word: str) -> bool:
+    """Say whether a word is long enough to tell something; a year alone is not."""
+    return len(word) >= _TELLING and not (len(word) == _TELLING and word.isdigit())
 
 
 def is_own_uid(uid: str) -> bool:

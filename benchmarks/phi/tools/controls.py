@@ -90,7 +90,7 @@ def _carry_out(dataset: Dataset, rows: list[Expected], planted: Output, file: Pl
             del dataset[number]
     for _, element in walk(dataset):
         if element.VR not in ("SQ", "UI") and _tells(text_of(element), file.needles):
-            element.value = b"" if element.VR in ("OB", "OW", "UN") else ""
+            element.value = b"" if element.VR in ("OB", "OW", "UN") else "REMOVED"
     meta = dataset.file_meta
     for keyword in ("SourceApplicationEntityTitle", "SendingApplicationEntityTitle", "PrivateInformationCreatorUID", "PrivateInformation"):
         if keyword in meta:

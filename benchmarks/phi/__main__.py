@@ -1,6 +1,7 @@
 """Score de-identification tools on objects with invented patients planted in them.
 
-Prints a table (percent of expected actions done right), each failing action with ``--failures``, and one line of JSON.
+Prints a table (percent of expected actions done right), with ``--failures`` each action done wrong, and one
+line of JSON.
 """
 
 import argparse
@@ -49,7 +50,7 @@ TARGETS: Final = {
 
 
 def corpus_folder() -> Path | None:
-    """Return the corpus of public files: P2D_CORPUS, else ../shared/corpus beside the checkout; None where it is not."""
+    """Return the corpus of public files: P2D_CORPUS, else ../shared/corpus; None where it is not."""
     beside = Path(__file__).resolve().parents[3] / "shared" / "corpus"
     folder = Path(os.environ.get("P2D_CORPUS", beside))
     return folder if (folder / "manifest.json").exists() else None
@@ -76,7 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         planted.mkdir(parents=True, exist_ok=not asked.keep)
         key = plant(sources(corpus, asked.files, Random(seed)), seed, planted)  # noqa: S311 - to be run again
         key.save(folder / "key.json")
-        print(f"seed {seed}: {len(key.files)} files, {len(key.rows):,} actions, corpus {corpus or 'not used'}")
+        print(
+            f"seed {seed}: {len(key.files)} files, {len(key.rows):,} actions, corpus {corpus or 'not used'}"
+        )
         scores = []
         for name in asked.tools.split(","):
             one, verdicts = run(TOOLS[name](), planted, key, folder / name)
@@ -87,7 +90,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     first = scores[0]
     reached = {name: first.percents[name] for name in TARGETS}
     passed = all(value is None or value >= TARGETS[name] for name, value in reached.items())
-    print(json.dumps({"benchmark": "phi", "seed": seed, "tool": first.tool, "ratios": reached, "targets": TARGETS, "pass": passed}))
+    print(
+        json.dumps(
+            {
+                "benchmark": "phi",
+                "seed": seed,
+                "tool": first.tool,
+                "ratios": reached,
+                "targets": TARGETS,
+                "pass": passed,
+            }
+        )
+    )
     return 0 if passed else 1
 
 
@@ -97,7 +111,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--files", type=int, default=80, help="how many files are planted at the most")
     parser.add_argument("--tools", default="p2d", help=f"comma-separated, of: {', '.join(TOOLS)}")
     parser.add_argument("--failures", action="store_true", help="list each action that a released file fails")
-    parser.add_argument("--keep", help="a new folder for planted files, key and results, instead of a temporary one")
+    parser.add_argument(
+        "--keep", help="a new folder for planted files, key and results, instead of a temporary one"
+    )
     parser.add_argument("--no-corpus", action="store_true", help="plant in objects made here alone")
     return parser
 

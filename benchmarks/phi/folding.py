@@ -4,7 +4,9 @@ import re
 import unicodedata
 from typing import Final
 
-_SINGLE: Final = str.maketrans({"ß": "ss", "ł": "l", "Ł": "L", "ı": "i", "ø": "o", "Ø": "O", "đ": "d", "æ": "ae"})
+_SINGLE: Final = str.maketrans(
+    {"ß": "ss", "ł": "l", "Ł": "L", "\u0131": "i", "ø": "o", "Ø": "O", "đ": "d", "æ": "ae"}
+)
 _SPELT: Final = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "AE", "Ö": "OE", "Ü": "UE", "ß": "ss"})
 _CACHE: dict[str, re.Pattern[str]] = {}
 _SUBSTRING: Final = 5
@@ -18,7 +20,9 @@ def fold(text: str) -> str:
 
 def spelt_out(text: str) -> str:
     """Return *text* in ASCII as German forms write it: ``Müller`` becomes ``Mueller``."""
-    apart = unicodedata.normalize("NFKD", unicodedata.normalize("NFC", text).translate(_SPELT).translate(_SINGLE))
+    apart = unicodedata.normalize(
+        "NFKD", unicodedata.normalize("NFC", text).translate(_SPELT).translate(_SINGLE)
+    )
     return "".join(c for c in apart if not unicodedata.combining(c))
 
 

@@ -39,7 +39,7 @@ class Person:
     def pn(self) -> str:
         """The name as PatientName writes it, with its groups."""
         name = f"{self.family}^{self.given}"
-        return "=".join((name, self.ideographic, self.phonetic)).rstrip("=")
+        return f"{name}={self.ideographic}={self.phonetic}".rstrip("=")
 
     @property
     def alphabetic(self) -> str:
@@ -55,7 +55,10 @@ class Person:
         """Return the folded name parts that must not be left; a family name that is a word only as a pair."""
         parts = [self.given, *self.ideographic.split("^"), *self.phonetic.split("^")]
         if not self.naming.is_word:
-            parts += [self.family, *(p for p in self.family.replace("-", " ").split() if len(p) >= _LEAST_NEEDLE)]
+            parts += [
+                self.family,
+                *(p for p in self.family.replace("-", " ").split() if len(p) >= _LEAST_NEEDLE),
+            ]
         parts += [p for p in self.given.split("-") if len(p) >= _LEAST_NEEDLE]
         return tuple(sorted({spelling for part in parts if part for spelling in spellings(part)}))
 

@@ -32,9 +32,9 @@ class Act(StrEnum):
 class Expected:
     """One expected action.
 
-    ``path`` is a place in the notation of ``phi.places``; ``gone`` are folded needles that must not be left there,
-    ``kept`` folded words that must be; ``other`` names the second place of a pair as ``file|path``; ``box`` is
-    (frame, left, top, right, bottom) in pixels.
+    ``path`` is a place in the notation of ``phi.places``; ``gone`` are folded needles that must not be left
+    there, ``kept`` folded words that must be; ``other`` names the second place of a pair as ``file|path``;
+    ``box`` is (frame, left, top, right, bottom, height of the type) in pixels.
     """
 
     file: str
@@ -53,7 +53,6 @@ class PlantedFile:
     """One file that a tool gets: whose it is and what may stand nowhere in the result.
 
     ``by_policy`` marks objects that a tool may withhold as a rule: documents, screen saves.
-    ``retained`` is the part of a picture that a tool has to leave, as boxes (left, top, right, bottom).
     """
 
     name: str

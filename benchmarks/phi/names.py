@@ -30,7 +30,12 @@ NAMINGS: Final = (
         ("Mariella", "Ottokar", "Friedegund"),
         is_word=True,
     ),
-    Naming("tr", ("ISO_IR 148", "ISO_IR 192"), ("Yıldırım", "Çağlayan", "Öztürk"), ("Şükrü", "Gülşen", "İbrahim")),
+    Naming(
+        "tr",
+        ("ISO_IR 148", "ISO_IR 192"),
+        ("Y\u0131ld\u0131r\u0131m", "Çağlayan", "Öztürk"),
+        ("Şükrü", "Gülşen", "İbrahim"),
+    ),
     Naming("de noble", _LATIN_1, ("von der Tannburg", "zu Guttenau"), ("Karl-Theodor", "Annelise")),
     Naming("pl", ("ISO_IR 101", "ISO_IR 192"), ("Wiśniewska", "Kołodziejczyk"), ("Małgorzata", "Zbigniew")),
     Naming("de hyphen", _LATIN_1, ("Meier-Lüdenscheid", "Krause-Öhmichen"), ("Hans-Jörg", "Eva-Maria")),

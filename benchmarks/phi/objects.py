@@ -57,7 +57,13 @@ def new_object(kind: str, modality: str) -> Dataset:
     dataset.StudyDate, dataset.StudyTime = "20150101", "101112"
     dataset.SeriesDate, dataset.SeriesTime = "20150101", "101113"
     dataset.ContentDate, dataset.ContentTime = "20150101", "101114"
-    for keyword in ("AccessionNumber", "ReferringPhysicianName", "StudyID", "PatientName", "PatientBirthDate"):
+    for keyword in (
+        "AccessionNumber",
+        "ReferringPhysicianName",
+        "StudyID",
+        "PatientName",
+        "PatientBirthDate",
+    ):
         setattr(dataset, keyword, "")
     dataset.PatientID, dataset.PatientSex = "1", "O"
     dataset.SeriesNumber, dataset.InstanceNumber = 1, 1

@@ -7,7 +7,14 @@ from typing import Final
 from phi.judging.judge import Verdict
 from phi.key import Act, AnswerKey
 
-PRIVACY: Final = (Act.TEXT_REMOVED, Act.BULK_REMOVED, Act.DATE_CHANGED, Act.UID_CHANGED, Act.PIXELS_HIDDEN, Act.NO_LEAK)
+PRIVACY: Final = (
+    Act.TEXT_REMOVED,
+    Act.BULK_REMOVED,
+    Act.DATE_CHANGED,
+    Act.UID_CHANGED,
+    Act.PIXELS_HIDDEN,
+    Act.NO_LEAK,
+)
 UTILITY: Final = (Act.TEXT_RETAINED, Act.TEXT_NOTNULL, Act.SAFE_PRIVATE_KEPT, Act.PIXELS_RETAINED)
 CONSISTENCY: Final = (Act.UID_CONSISTENT, Act.UID_KEPT, Act.DATE_INTERVAL, Act.PATID_CONSISTENT)
 
@@ -57,7 +64,8 @@ class Score:
 def score(tool: str, key: AnswerKey, verdicts: Sequence[Verdict], seconds: float) -> Score:
     """Return the percentages of *verdicts*: every row counts once.
 
-    ``All actions`` counts everything but files withheld by policy, ``with those by policy`` really everything, ``released`` only what was released.
+    ``All actions`` leaves files withheld by policy out, ``- with files by policy`` counts everything, and
+    ``- released files`` only what was released.
     """
     withheld = {verdict.row.file for verdict in verdicts if verdict.is_withheld}
     policy = {name for name in withheld if key.files[name].by_policy}
@@ -77,14 +85,13 @@ def percent(verdicts: Iterable[Verdict]) -> float | None:
 
 def table(scores: Sequence[Score]) -> Iterator[str]:
     """Yield the lines of a table, one column a tool."""
-    names = [name for name in scores[0].percents]
+    names = list(scores[0].percents)
     width = max(len(name) for name in names) + 2
     columns = [max(9, len(one.tool)) + 2 for one in scores]
     yield " " * width + "".join(one.tool.rjust(size) for one, size in zip(scores, columns, strict=True))
     rows = [(f"files withheld, of {scores[0].files}", [str(one.withheld) for one in scores])]
     rows.append(("- of them by policy", [str(one.by_policy) for one in scores]))
-    for name in names:
-        rows.append((name, [_shown(one.percents[name]) for one in scores]))
+    rows += [(name, [_shown(one.percents[name]) for one in scores]) for name in names]
     rows.append(("Seconds", [f"{one.seconds:.1f}" for one in scores]))
     for name, cells in rows:
         yield name.ljust(width) + "".join(cell.rjust(size) for cell, size in zip(cells, columns, strict=True))
@@ -101,4 +108,5 @@ def failures(key: AnswerKey, verdicts: Iterable[Verdict]) -> Iterator[str]:
         if not verdict.is_right and not verdict.is_withheld:
             source = key.files[row.file].source
             place = f"{row.path}" + (f" ~ {row.other}" if row.other else "")
-            yield f"{row.act} [{row.category}] {row.file} ({source}) {place}: planted {row.value!r:.120} -> {verdict.found}"
+            planted = f"{row.file} ({source}) {place}: planted {row.value!r:.120}"
+            yield f"{row.act} [{row.category}] {planted} -> {verdict.found}"

@@ -86,7 +86,9 @@ def _make_clean(dataset: Dataset) -> None:
 def _real(corpus: Path) -> Iterator[Source]:
     listed = resources.files("phi").joinpath("data_corpus.txt").read_text(encoding="utf-8").splitlines()
     ends = [line for line in listed if line and not line.startswith("#")]
-    files = sorted(path for path in (corpus / "files").rglob("*") if path.is_file() and "pwnlabmx" not in path.parts[-1])
+    files = sorted(
+        path for path in (corpus / "files").rglob("*") if path.is_file() and "pwnlabmx" not in path.parts[-1]
+    )
     for end in ends:
         path = next((path for path in files if str(path).endswith("/" + end)), None)
         dataset = _read(path) if path else None
@@ -103,6 +105,14 @@ def _read(path: Path) -> Dataset | None:
             dataset.decode()
             for _ in dataset.iterall():
                 pass
-    except (InvalidDicomError, ValueError, KeyError, TypeError, AttributeError, NotImplementedError, EOFError):
+    except (
+        InvalidDicomError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        NotImplementedError,
+        EOFError,
+    ):
         return None
     return dataset if "SOPClassUID" in dataset and "TransferSyntaxUID" in dataset.file_meta else None

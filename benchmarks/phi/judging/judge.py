@@ -54,15 +54,20 @@ class Judge:
         if not DCIODVFY.exists():
             return {}
         names = list(self._released)
-        found = all_errors([self._planted[name].path for name in names] + [self._released[name].path for name in names])
+        found = all_errors(
+            [self._planted[name].path for name in names] + [self._released[name].path for name in names]
+        )
         return {
-            name: new_errors(found[self._planted[name].path], found[self._released[name].path]) for name in names
+            name: new_errors(found[self._planted[name].path], found[self._released[name].path])
+            for name in names
         }
 
     def verdicts(self) -> list[Verdict]:
-        """Return a verdict for each row of the key; whether a file is valid is asked of released ones alone."""
+        """Return a verdict for each row; whether a file is valid is asked of released ones alone."""
         released = self._released
-        return [self._verdict(row) for row in self.key.rows if row.act is not Act.VALID or row.file in released]
+        return [
+            self._verdict(row) for row in self.key.rows if row.act is not Act.VALID or row.file in released
+        ]
 
     def _verdict(self, row: Expected) -> Verdict:
         output = self._released.get(row.file)
@@ -76,13 +81,13 @@ class Judge:
         return self._released.get(name), path
 
     def removed(self, row: Expected, output: Output) -> tuple[bool, str]:
-        """Nothing telling of the planted value stands in the place."""
+        """Find nothing telling of the planted value in the place."""
         folded = output.folded(row.path)
         left = [needle for needle in row.gone if contains(folded, needle)]
         return not left, f"left {left} in {output.text(row.path)!r:.120}" if left else ""
 
     def mixed(self, row: Expected, output: Output) -> tuple[bool, str]:
-        """The person is gone from the place and the other words stand there."""
+        """Find the person gone from the place and the other words there."""
         is_gone, found = self.removed(row, output)
         there = words(output.text(row.path))
         lost = [word for word in row.kept if word not in there]
@@ -91,27 +96,27 @@ class Judge:
         return is_gone and not lost, found
 
     def bulk_removed(self, row: Expected, output: Output) -> tuple[bool, str]:
-        """The planted bytes are not there any more."""
+        """Find the planted bytes not there any more."""
         element = element_at(output.dataset, row.path)
         value = element.value if element is not None and isinstance(element.value, bytes) else b""
         return value[:64] != bytes.fromhex(row.value), "unchanged" if value else ""
 
     def changed(self, row: Expected, output: Output) -> tuple[bool, str]:
-        """Another value stands in the place, or none."""
+        """Find another value in the place, or none."""
         value = output.text(row.path)
         return row.value not in value, value[:80]
 
     def notnull(self, row: Expected, output: Output) -> tuple[bool, str]:
-        """Some value stands in the place."""
+        """Find some value in the place."""
         return bool(output.text(row.path)), ""
 
     def retained(self, row: Expected, output: Output) -> tuple[bool, str]:
-        """The same value stands in the place."""
+        """Find the same value in the place."""
         value = output.text(row.path)
         return _same(row.value, value), value[:120]
 
     def same_uid(self, row: Expected, output: Output) -> tuple[bool, str]:
-        """Two places that had the same UID have the same one again; a second file that is withheld excuses."""
+        """Find one UID in two places that had one before; a second file that is withheld excuses."""
         other, path = self._other(row)
         value = output.text(row.path)
         if other is None:
@@ -120,7 +125,7 @@ class Judge:
         return bool(value) and value == second, f"{value} / {second}"
 
     def interval(self, row: Expected, output: Output) -> tuple[bool, str]:
-        """The days between two dates are as before."""
+        """Find as many days between two dates as before."""
         other, path = self._other(row)
         name = row.other.partition("|")[0]
         first, second = _day(output.text(row.path)), _day(other.text(path)) if other else None
@@ -132,17 +137,25 @@ class Judge:
         return first - second == before[0] - before[1], f"{first} / {second}"
 
     def patient_id(self, row: Expected, output: Output) -> tuple[bool, str]:
-        """The patient has one id in all files, nobody else has it."""
+        """Find one id for the patient in all files, and in nobody else's."""
         new = output.text("00100020")
-        own = {one.text("00100020") for name, one in self._released.items() if self._patient(name) == self._patient(row.file)}
-        others = {one.text("00100020") for name, one in self._released.items() if self._patient(name) != self._patient(row.file)}
+        own = {
+            one.text("00100020")
+            for name, one in self._released.items()
+            if self._patient(name) == self._patient(row.file)
+        }
+        others = {
+            one.text("00100020")
+            for name, one in self._released.items()
+            if self._patient(name) != self._patient(row.file)
+        }
         return bool(new) and own == {new} and new not in others, new
 
     def _patient(self, name: str) -> str:
         return self.key.files[name].patient
 
     def no_leak(self, row: Expected, output: Output) -> tuple[bool, str]:
-        """Nothing of the patient is anywhere in the file."""
+        """Find nothing of the patient anywhere in the file."""
         file = self.key.files[row.file]
         people = [person for person in self.key.patients if person["PatientID"] == file.patient]
         written = {part for person in people for value in person.values() for part in _parts(value)}
@@ -150,11 +163,11 @@ class Judge:
         return not found, "; ".join(found)[:300]
 
     def hidden(self, row: Expected, output: Output) -> tuple[bool, str]:
-        """Drawn text is not to be seen any more."""
+        """Find drawn text not to be seen any more."""
         return is_hidden(row, self._planted[row.file], output), f"box {row.box}"
 
     def untouched(self, row: Expected, output: Output) -> tuple[bool, str]:
-        """Pixels away from drawn text are as before."""
+        """Find pixels away from drawn text as before."""
         boxes = [one for one in self._boxes.get(row.file, ()) if one.box]
         return is_untouched(boxes, self._planted[row.file], output)
 
@@ -167,7 +180,7 @@ class Judge:
         return boxes
 
     def valid(self, row: Expected, output: Output) -> tuple[bool, str]:
-        """The validator finds no kind of error that it did not find before."""
+        """Find no kind of error that the validator did not find before."""
         del output
         new = self._errors.get(row.file, [])
         return not new, "; ".join(new)[:400]

@@ -1,4 +1,4 @@
-"""Whether anything of a patient is left anywhere in a file: decoded elements, raw bytes, documents, its name."""
+"""Whether anything of a patient is left in a file: decoded elements, raw bytes, documents, its name."""
 
 from collections.abc import Iterable, Iterator
 from typing import Final

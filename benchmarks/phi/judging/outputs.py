@@ -45,7 +45,15 @@ class Output:
                 dataset = dcmread(self.path, force=True)
                 dataset.decode()
                 return dataset
-        except (InvalidDicomError, ValueError, KeyError, TypeError, AttributeError, NotImplementedError, EOFError):
+        except (
+            InvalidDicomError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            NotImplementedError,
+            EOFError,
+        ):
             return Dataset()
 
     @cached_property
@@ -92,7 +100,9 @@ class Output:
             if isinstance(value, bytes) and value:
                 raw = raw.replace(value, b"", 1)
         if self.dataset.get("EncapsulatedDocument"):
-            raw += b"\n".join(text.encode("latin-1", "ignore") for text in streams(self.dataset.EncapsulatedDocument))
+            raw += b"\n".join(
+                text.encode("latin-1", "ignore") for text in streams(self.dataset.EncapsulatedDocument)
+            )
         return raw.lower()
 
     @cached_property
@@ -110,8 +120,8 @@ class Output:
 
 
 def _all_texts(dataset: Dataset) -> Iterator[str]:
-    for tag in dataset.keys():
-        if tag == 0x7FE00010:  # noqa: PLR2004 - pixel data are judged by their pixels
+    for tag in list(dataset.keys()):
+        if tag == 0x7FE00010:
             continue
         try:
             element = dataset[tag]
@@ -120,7 +130,7 @@ def _all_texts(dataset: Dataset) -> Iterator[str]:
         if element.VR == "SQ":
             for item in element.value:
                 yield from _all_texts(item)
-        elif tag.group >> 8 != 0x60 or element.VR not in ("OB", "OW"):  # noqa: PLR2004 - overlay bits are no text
+        elif tag.group >> 8 != 0x60 or element.VR not in ("OB", "OW"):
             yield text_of(element)
 
 

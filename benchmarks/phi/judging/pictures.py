@@ -13,13 +13,18 @@ from phi.planting.lettering import letters
 _HIDDEN: Final = 0.85
 _UNTOUCHED: Final = 0.999
 _AROUND_TEXT: Final = 0.90
-_LOSSY: Final = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.91")
+_LOSSY: Final = (
+    "1.2.840.10008.1.2.4.50",
+    "1.2.840.10008.1.2.4.51",
+    "1.2.840.10008.1.2.4.81",
+    "1.2.840.10008.1.2.4.91",
+)
 
 Pixels = npt.NDArray[Any]
 
 
 def is_hidden(row: Expected, planted: Output, output: Output) -> bool:
-    """Say whether 85 % of the letters' pixels changed or the box is of one colour; a picture gone hides all."""
+    """Say whether 85 % of the letters' pixels changed, the box is of one colour, or the picture is gone."""
     before, after = planted.pixels, output.pixels
     if "PixelData" not in output.dataset:
         return True
@@ -28,7 +33,9 @@ def is_hidden(row: Expected, planted: Output, output: Output) -> bool:
     frame, left, top, right, bottom, height = row.box
     mask = letters(row.value, height) > 127
     old, new = (pixels[frame, top:bottom, left:right] for pixels in (before, after))
-    if new.min() == new.max() or (new.ndim == 3 and all(new[..., c].min() == new[..., c].max() for c in range(3))):
+    if new.min() == new.max() or (
+        new.ndim == 3 and all(new[..., c].min() == new[..., c].max() for c in range(3))
+    ):
         return True
     changed = _differs(old, new, _tolerance(planted, output, old))
     return bool(changed[mask].mean() >= _HIDDEN)
@@ -37,9 +44,9 @@ def is_hidden(row: Expected, planted: Output, output: Output) -> bool:
 def is_untouched(boxes: Sequence[Expected], planted: Output, output: Output) -> tuple[bool, str]:
     """Say whether the pixels away from all drawn text are as before, and how many of them are.
 
-    Away is more than a letter's height from a box, in every frame. With drawn text, and in ultrasound, a tenth may go: a
-    detector masks what it takes for text, and the picture may hold some of its own. Regions of ultrasound
-    bound what counts.
+    Away is more than a letter's height from a box, in every frame. With drawn text, and in ultrasound, a
+    tenth may go: a detector masks what it takes for text, and the picture may hold some of its own. Regions
+    of ultrasound bound what counts.
     """
     if planted.dataset.get("PixelData") == output.dataset.get("PixelData") and "PixelData" in planted.dataset:
         return True, "same bytes"
@@ -78,6 +85,6 @@ def _tolerance(planted: Output, output: Output, pixels: Pixels) -> float:
 
 
 def _differs(old: Pixels, new: Pixels, tolerance: float) -> npt.NDArray[np.bool_]:
-    differs = np.abs(old.astype(np.float64) - new.astype(np.float64)) > tolerance
+    differs: npt.NDArray[np.bool_] = np.abs(old.astype(np.float64) - new.astype(np.float64)) > tolerance
     is_colour = old.ndim in (3, 4) and old.shape[-1] == 3
-    return differs.any(axis=-1) if is_colour else differs
+    return np.asarray(differs.any(axis=-1)) if is_colour else differs

@@ -8,6 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
+from pydicom.filereader import read_file_meta_info
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+
 DCIODVFY: Final = Path("/usr/bin/dciodvfy")
 _SECONDS: Final = 20
 _VALUES: Final = re.compile(r"\[\d+\]|( = <.*| - have .*| but have .*)$")
@@ -17,9 +20,13 @@ _DID_NOT_END: Final = "dciodvfy did not end"
 
 
 def errors(path: Path) -> Counter[str] | None:
-    """Return the error lines of ``dciodvfy -new`` without the values in them; None where it crashes or hangs."""
+    """Return the error lines of ``dciodvfy -new`` without values; None where it does not end or cannot read."""
+    if read_file_meta_info(path).get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+        return None  # dciodvfy reads the deflated bytes as elements
     try:
-        ended = subprocess.run([str(DCIODVFY), "-new", str(path)], capture_output=True, check=False, timeout=_SECONDS)
+        ended = subprocess.run(
+            [str(DCIODVFY), "-new", str(path)], capture_output=True, check=False, timeout=_SECONDS
+        )
     except subprocess.TimeoutExpired:
         return None
     if ended.returncode < 0:

@@ -1,4 +1,4 @@
-"""Attributes of Table E.1-1, nested ones, original attributes, free texts and attributes outside the table."""
+"""Attributes of Table E.1-1, nested and original ones, free texts, attributes outside the table."""
 
 from collections.abc import Callable
 from typing import Final
@@ -28,13 +28,12 @@ _SOMETIMES: Final[dict[str, Callable[[Plot], str]]] = {
     "PatientAddress": lambda p: p.person.address,
     "PatientTelephoneNumbers": lambda p: p.person.phone[:16],
     "PatientTelecomInformation": lambda p: p.person.email,
-    "PatientBirthTime": lambda p: "031742",
-    "MilitaryRank": lambda p: "Oberstleutnant",
+    "PatientBirthTime": lambda _: "031742",
+    "MilitaryRank": lambda _: "Oberstleutnant",
     "Occupation": lambda p: f"bei {p.person.family}"[:SH],
     "RegionOfResidence": lambda p: p.person.city,
-    "CountryOfResidence": lambda p: "Beispielonien",
-    "PatientReligiousPreference": lambda p: "altkatholisch",
-    "PatientInsurancePlanCodeSequence": lambda p: "",
+    "CountryOfResidence": lambda _: "Beispielonien",
+    "PatientReligiousPreference": lambda _: "altkatholisch",
     "MedicalRecordLocator": lambda p: f"Archiv {p.person.other_id}",
     "ReferringPhysicianAddress": lambda p: f"Praxis {p.person.referring[0]}, {p.person.city}",
     "ReferringPhysicianTelephoneNumbers": lambda p: p.person.phone[:16],
@@ -45,13 +44,13 @@ _SOMETIMES: Final[dict[str, Callable[[Plot], str]]] = {
     "RequestingService": lambda p: f"Station 4B {p.person.institution}",
     "InstitutionAddress": lambda p: f"Klinikstr. 5, {p.person.city}",
     "InstitutionalDepartmentName": lambda p: f"Abteilung {p.person.performing[0]}",
-    "CurrentPatientLocation": lambda p: "Zimmer 417 Stroke",
+    "CurrentPatientLocation": lambda _: "Zimmer 417 Stroke",
     "PatientInstitutionResidence": lambda p: f"Heim {p.person.city}",
     "ResponsiblePerson": lambda p: f"{p.person.family}^Vormundius",
     "IssuerOfPatientID": lambda p: f"KIS {p.person.institution}"[:LO],
-    "PerformedStationAETitle": lambda p: "RADMUSTERHSN",
-    "PerformedStationName": lambda p: "RADMUSTERHSN",
-    "RetrieveAETitle": lambda p: "PACSMUSTERHSN",
+    "PerformedStationAETitle": lambda _: "RADMUSTERHSN",
+    "PerformedStationName": lambda _: "RADMUSTERHSN",
+    "RetrieveAETitle": lambda _: "PACSMUSTERHSN",
     "RequestedProcedureID": lambda p: p.accession[:SH],
     "PerformedProcedureStepID": lambda p: f"PPS{p.accession[-8:]}",
     "FillerOrderNumberImagingServiceRequest": lambda p: f"FO{p.accession}",
@@ -117,8 +116,7 @@ def plant_attributes(plot: Plot) -> None:
     for keyword, value in _ALWAYS.items():
         plot.plant(keyword, value(plot), "standard attribute")
     for keyword in plot.rng.sample(sorted(_SOMETIMES), 12):
-        if dictionary_VR(path_of(keyword)) != "SQ":
-            plot.plant(keyword, _SOMETIMES[keyword](plot), "standard attribute")
+        plot.plant(keyword, _SOMETIMES[keyword](plot), "standard attribute")
 
 
 def plant_nested(plot: Plot) -> None:
@@ -146,15 +144,26 @@ def plant_nested(plot: Plot) -> None:
     plot.dataset.PerformingPhysicianIdentificationSequence = Sequence([identity])
     plot.remove("00081052[0].00401101[0].00080104", "nested", " ".join(person.performing))
     plot.remove("00081052[0].00080080", "nested", person.institution)
+    _plant_referenced_patient(plot)
     if plot.rng.random() < 0.6:
         _plant_original(plot)
     if plot.rng.random() < 0.7:
         _plant_deep(plot)
 
 
+def _plant_referenced_patient(plot: Plot) -> None:
+    patient = Dataset()
+    patient.ReferencedSOPClassUID, patient.ReferencedSOPInstanceUID = (
+        "1.2.840.10008.3.1.2.1.1",
+        plot.new_uid(),
+    )
+    plot.dataset.ReferencedPatientSequence = Sequence([patient])
+    plot.expect("00081120[0].00081155", Act.UID_CHANGED, "nested UID", str(patient.ReferencedSOPInstanceUID))
+
+
 def _plant_original(plot: Plot) -> None:
     before, item, person = Dataset(), Dataset(), plot.person
-    before.PatientName = spelt_out(person.alphabetic).upper() if person.family.isascii() else plot.text(person.alphabetic)
+    before.PatientName = plot.text(plot.rng.choice(_written_names(person.alphabetic)))
     before.PatientID = f"ALT{person.other_id}"
     before.AccessionNumber = f"X{plot.accession}"[:SH]
     before.PatientBirthDate = f"{person.born:%Y%m%d}"
@@ -169,7 +178,23 @@ def _plant_original(plot: Plot) -> None:
     plot.remove(f"{inner}.00100020", "original attributes", before.PatientID)
     plot.remove(f"{inner}.00080050", "original attributes", before.AccessionNumber)
     plot.remove(f"{inner}.00100030", "original attributes", before.PatientBirthDate)
-    plot.remove("04000561[0].04000564", "original attributes", str(item.SourceOfPreviousValues), spellings(person.referring[0]))
+    plot.remove(
+        "04000561[0].04000564",
+        "original attributes",
+        str(item.SourceOfPreviousValues),
+        spellings(person.referring[0]),
+    )
+
+
+def _written_names(name: str) -> tuple[str, ...]:
+    """Return a name as older systems sent it: in capitals, spelt out, or all in one component."""
+    return (
+        name.upper(),
+        spelt_out(name).upper(),
+        name.replace("^", " "),
+        name.replace("^", ", "),
+        f"{name}^^Dr.",
+    )
 
 
 def _plant_deep(plot: Plot) -> None:
@@ -230,9 +255,10 @@ def _plant_message(plot: Plot) -> None:
     person = plot.person
     born = f"{person.born:%Y%m%d}"
     name = plot.text(person.alphabetic)
+    form = (f"geb. {person.born:%d.%m.%Y}", f"Tel. {person.phone}", f"KV-Nr. {person.insurance}")
     texts = (
         f"PID|1||{person.patient_id}^^^KIS||{name}||{born}|{person.sex}|||{plot.text(person.address)}",
-        f"Pat.: {name.replace('^', ', ')}\r\ngeb. {person.born:%d.%m.%Y}\r\nTel. {person.phone}\r\nKV-Nr. {person.insurance}",
+        "\r\n".join((f"Pat.: {name.replace('^', ', ')}", *form)),
         f"{name.replace('^', ' ')} ({person.patient_id}) Rueckruf an {person.email}",
     )
     text = plot.rng.choice(texts)

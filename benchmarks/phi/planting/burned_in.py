@@ -30,7 +30,7 @@ Pixels = npt.NDArray[Any]
 
 
 def plant_pixels(plot: Plot) -> None:
-    """Draw the person into pictures of kinds that carry text; expect of every picture that the rest stays."""
+    """Draw the person into pictures of kinds that carry text; of every picture the rest has to stay."""
     if not plot.is_image:
         return
     if _is_host(plot):
@@ -55,7 +55,7 @@ def _is_host(plot: Plot) -> bool:
 
 
 def _decoded(plot: Plot) -> Pixels | None:
-    """Return the frames (frame, row, column[, colour]) of a picture, or None where nothing here decodes it."""
+    """Return the frames (frame, row, column[, colour]), or None where nothing here decodes them."""
     dataset = plot.dataset
     try:
         with warnings.catch_warnings():
@@ -86,7 +86,9 @@ def _draw_all(plot: Plot, pixels: Pixels) -> None:
             break
         _draw(plot, pixels[frame], drawn, left, top)
         bottom, right = top + drawn.shape[0], left + drawn.shape[1]
-        plot.expect("pixels", Act.PIXELS_HIDDEN, _category(plot), text, box=(frame, left, top, right, bottom, height))
+        plot.expect(
+            "pixels", Act.PIXELS_HIDDEN, _category(plot), text, box=(frame, left, top, right, bottom, height)
+        )
         top = bottom + plot.rng.randint(8, 30)
     chance = plot.rng.random()
     if chance < 0.6:
@@ -143,7 +145,10 @@ def _write(plot: Plot, pixels: Pixels) -> None:
         if keyword in dataset:
             delattr(dataset, keyword)
     data = pixels.tobytes()
-    if dataset.file_meta.TransferSyntaxUID.is_compressed or not dataset.file_meta.TransferSyntaxUID.is_little_endian:
+    if (
+        dataset.file_meta.TransferSyntaxUID.is_compressed
+        or not dataset.file_meta.TransferSyntaxUID.is_little_endian
+    ):
         dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset.PixelData = data + b"\0" * (len(data) % 2)
     dataset["PixelData"].VR = "OB" if pixels.dtype.itemsize == 1 else "OW"

@@ -11,8 +11,9 @@ from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import dcmwrite
 
-from phi.folding import contains, fold, spelt_out
+from phi.folding import contains, fold
 from phi.identities import Person, invent
+from phi.judging.outputs import Output
 from phi.key import Act, AnswerKey, Expected, PlantedFile
 from phi.places import text_of
 from phi.planting.attributes import plant_attributes, plant_nested, plant_texts
@@ -26,6 +27,19 @@ from phi.sources import Source
 
 _FILES_EACH: Final = 5
 _STUDIES: Final = 3
+_REPLACED: Final = (
+    "RequestAttributesSequence",
+    "ReferencedPatientSequence",
+    "OriginalAttributesSequence",
+    "OtherPatientIDsSequence",
+    "PerformedProtocolCodeSequence",
+    "PerformingPhysicianIdentificationSequence",
+    "VerifyingObserverSequence",
+    "IconImageSequence",
+    "DigitalSignaturesSequence",
+    "MACParametersSequence",
+)
+"""Sequences of the source that planting would write over."""
 
 
 def plant(sources: Sequence[Source], seed: int, folder: Path) -> AnswerKey:
@@ -47,6 +61,7 @@ def plant(sources: Sequence[Source], seed: int, folder: Path) -> AnswerKey:
         for plot in plots:
             _plant_rest(plot)
             _write(plot, folder)
+            _drop_invisible(plot, Output(folder / plot.name))
             file = _planted(plot, before[plot.name])
             files[plot.name] = file
             plot.expect("file", Act.NO_LEAK, "no leak")
@@ -56,14 +71,18 @@ def plant(sources: Sequence[Source], seed: int, folder: Path) -> AnswerKey:
 
 
 def _cast(sources: Sequence[Source], person: Person, number: int, people: int, rng: Random) -> list[Plot]:
-    """Give every *people*-th source to *person*, its studies in turn, in a character set that writes the name."""
+    """Give every *people*-th source to *person*, its studies in turn, in a character set for the name."""
     plots = []
     for turn, index in enumerate(range(number, len(sources), people)):
         source, dataset = sources[index], deepcopy(sources[index].dataset)
+        for keyword in _REPLACED:
+            if keyword in dataset:
+                delattr(dataset, keyword)
         _set_charset(dataset, person, rng)
         name = f"{index + 1:04d}.dcm"
         if index % 2:
-            name = f"{spelt_out(person.family) if person.family.isascii() else person.patient_id}_{name}".replace(" ", "_")
+            owner = person.family if person.family.isascii() else person.patient_id
+            name = f"{owner}_{name}".replace(" ", "_")
         plot = Plot(name, source, dataset, person, turn % _STUDIES, index + 1, Random(rng.random()))  # noqa: S311
         dataset.InstanceNumber = index + 1
         plots.append(plot)
@@ -83,7 +102,9 @@ def _set_charset(dataset: Dataset, person: Person, rng: Random) -> None:
 
 def _all_text(dataset: Dataset) -> str:
     return "\n".join(
-        text_of(element) for element in dataset if element.VR not in ("OB", "OW", "UN", "OD", "OF", "OL", "OV")
+        text_of(element)
+        for element in dataset
+        if element.VR not in ("OB", "OW", "UN", "OD", "OF", "OL", "OV")
     )
 
 
@@ -108,6 +129,16 @@ def _write(plot: Plot, folder: Path) -> None:
     path.write_bytes(out.getvalue())
 
 
+def _drop_invisible(plot: Plot, written: Output) -> None:
+    """Drop rows about texts that a reader cannot see in the written file, such as letters in a UN element."""
+    plot.rows = [
+        row
+        for row in plot.rows
+        if row.act not in (Act.TEXT_REMOVED, Act.MIXED_TEXT)
+        or any(contains(written.folded(row.path), needle) for needle in row.gone)
+    ]
+
+
 def _planted(plot: Plot, before: str) -> PlantedFile:
     """Return the file's entry: needles that the clean object has already are none."""
     needles = tuple(needle for needle in plot.person.needles() if not contains(before, needle))
@@ -121,5 +152,3 @@ def _planted(plot: Plot, before: str) -> PlantedFile:
         uids=tuple(sorted(plot.uids)),
         by_policy=plot.source.by_policy,
     )
-
-

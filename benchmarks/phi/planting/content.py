@@ -9,12 +9,12 @@ from pydicom.sequence import Sequence
 from phi.folding import fold, spellings
 from phi.key import Act
 from phi.objects import code, content
+from phi.places import named_items
 from phi.planting.phrases import mixed
 from phi.planting.plot import Mixed, Plot, path_of, telling
 from phi.portable_document import document
 
 _LONG: Final = 400
-_ITEM: Final = "0040A730[{}]"
 
 
 def plant_content(plot: Plot) -> None:
@@ -42,24 +42,40 @@ def _plant_report(plot: Plot) -> None:
         text = mixed(plot, kind, _LONG)
         if text is None:
             continue
-        plot.mix(_next(items, "0040A160"), f"SR text: {kind}", _letter(plot, text))
-        items.append(content("TEXT", comment, TextValue=_letter(plot, text).text))
-    subject = plot.text(person.alphabetic)
-    plot.remove(_next(items, "0040A123"), "SR person name", subject, gone=telling(subject))
-    items.append(content("PNAME", code("121029", "DCM", "Subject Name"), "HAS OBS CONTEXT", PersonName=subject))
-    observer = "^".join(person.performing)
-    plot.remove(_next(items, "0040A123"), "SR person name", observer)
-    items.append(content("PNAME", code("121008", "DCM", "Person Observer Name"), "HAS OBS CONTEXT", PersonName=observer))
-    plot.remove(_next(items, "0040A160"), "SR observation context", person.patient_id, spellings(person.patient_id))
-    items.append(content("TEXT", code("121030", "DCM", "Subject ID"), "HAS OBS CONTEXT", TextValue=person.patient_id))
+        letter = _letter(text)
+        plot.mix(
+            _added(items, content("TEXT", comment, TextValue=letter.text), "0040A160"),
+            f"SR text: {kind}",
+            letter,
+        )
+    subject, observer = plot.text(person.alphabetic), "^".join(person.performing)
+    for concept, name in (
+        (("121029", "Subject Name"), subject),
+        (("121008", "Person Observer Name"), observer),
+    ):
+        item = content("PNAME", code(concept[0], "DCM", concept[1]), "HAS OBS CONTEXT", PersonName=name)
+        plot.remove(_added(items, item, "0040A123"), "SR person name", name)
+    item = content(
+        "TEXT", code("121030", "DCM", "Subject ID"), "HAS OBS CONTEXT", TextValue=person.patient_id
+    )
+    plot.remove(
+        _added(items, item, "0040A160"),
+        "SR observation context",
+        person.patient_id,
+        spellings(person.patient_id),
+    )
     _plant_report_uids(plot, items)
     _plant_report_dates(plot, items)
     meaning = mixed(plot, "given name")
     if meaning is not None:
-        plot.mix(_next(items, "0040A168[0].00080104"), "SR code meaning", meaning)
         finding = content("CODE", code("121071", "DCM", "Finding"))
         finding.ConceptCodeSequence = Sequence([code("X17", "99LOCAL", meaning.text)])
-        items.append(finding)
+        plot.mix(_added(items, finding, "0040A168[0].00080104"), "SR code meaning", meaning)
+    _plant_verifier(plot)
+
+
+def _plant_verifier(plot: Plot) -> None:
+    dataset, person = plot.dataset, plot.person
     verifier = Dataset()
     verifier.VerifyingObserverName = "^".join(person.referring)
     verifier.VerifyingOrganization = plot.text(person.institution)
@@ -70,34 +86,38 @@ def _plant_report(plot: Plot) -> None:
     plot.remove("0040A073[0].0040A027", "SR observer", person.institution)
 
 
-def _letter(plot: Plot, text: Mixed) -> Mixed:
+def _letter(text: Mixed) -> Mixed:
     """Return *text* inside sentences of a report, which stay."""
     around = "Kein Anhalt fuer Frische Blutung. Befund: {} Beurteilung: unveraendert."
     kept = ("anhalt", "blutung", "befund", "beurteilung", "unveraendert", *text.kept)
     return Mixed(around.format(text.text + "."), text.gone, kept)
 
 
-def _next(items: Sequence, inner: str) -> str:
-    return f"{_ITEM.format(len(items))}.{inner}"
+def _added(items: Sequence, item: Dataset, inner: str) -> str:
+    """Append *item* to the content and return the place of *inner* in it."""
+    items.append(item)
+    name = list(named_items("0040A730", items))[-1][0]
+    return f"0040A730[{name}].{inner}"
 
 
 def _plant_report_uids(plot: Plot, items: Sequence) -> None:
     tracking = plot.new_uid()
     paths = []
-    for concept in (code("112040", "DCM", "Tracking Unique Identifier"), code("121233", "DCM", "Source series")):
-        paths.append(_next(items, "0040A124"))
+    for concept in (
+        code("112040", "DCM", "Tracking Unique Identifier"),
+        code("121232", "DCM", "Source series for segmentation"),
+    ):
+        paths.append(_added(items, content("UIDREF", concept, UID=tracking), "0040A124"))
         plot.expect(paths[-1], Act.UID_CHANGED, "SR UIDREF", tracking)
-        items.append(content("UIDREF", concept, UID=tracking))
     plot.expect(paths[0], Act.UID_CONSISTENT, "SR UIDREF", other=f"{plot.name}|{paths[1]}")
     other = next((sibling for sibling in plot.siblings if sibling is not plot), None)
     if other is None:
         return
-    path = _next(items, "00081199[0].00081155")
     image, reference = content("IMAGE", code("121112", "DCM", "Source of Measurement")), Dataset()
     reference.ReferencedSOPClassUID = other.dataset.SOPClassUID
     reference.ReferencedSOPInstanceUID = other.dataset.SOPInstanceUID
     image.ReferencedSOPSequence = Sequence([reference])
-    items.append(image)
+    path = _added(items, image, "00081199[0].00081155")
     plot.uids.add(str(other.dataset.SOPInstanceUID))
     plot.expect(path, Act.UID_CHANGED, "nested UID", str(other.dataset.SOPInstanceUID))
     plot.expect(path, Act.UID_CONSISTENT, "reference", other=f"{other.name}|00080018")
@@ -106,12 +126,11 @@ def _plant_report_uids(plot: Plot, items: Sequence) -> None:
 def _plant_report_dates(plot: Plot, items: Sequence) -> None:
     study = f"{plot.name}|{path_of('StudyDate')}"
     day = f"{plot.day + timedelta(days=plot.rng.choice((0, 2, 9))):%Y%m%d}"
-    path = _next(items, "0040A121")
-    items.append(content("DATE", code("111060", "DCM", "Study Date"), Date=day))
+    path = _added(items, content("DATE", code("111060", "DCM", "Study Date"), Date=day), "0040A121")
     plot.expect(path, Act.DATE_CHANGED, "SR date", day)
     plot.expect(path, Act.DATE_INTERVAL, "interval in a report", day, other=study)
-    path = _next(items, "0040A120")
-    items.append(content("DATETIME", code("111526", "DCM", "DateTime Started"), DateTime=f"{day}111213"))
+    started = content("DATETIME", code("111526", "DCM", "DateTime Started"), DateTime=f"{day}111213")
+    path = _added(items, started, "0040A120")
     plot.expect(path, Act.DATE_CHANGED, "SR date", f"{day}111213")
     plot.expect(path, Act.DATE_INTERVAL, "interval in a report", f"{day}111213", other=study)
 
@@ -163,7 +182,12 @@ def _plant_document(plot: Plot) -> None:
     """Write a letter with the person in its text, information dictionary and XMP packet."""
     person = plot.person
     name = person.alphabetic.replace("^", ", ")
-    lines = ["Befundbericht", f"{name}, geb. {person.born:%d.%m.%Y}", f"ID {person.patient_id}", person.address]
+    lines = [
+        "Befundbericht",
+        f"{name}, geb. {person.born:%d.%m.%Y}",
+        f"ID {person.patient_id}",
+        person.address,
+    ]
     author = " ".join(reversed(person.performing))
     information = {"Title": f"Befund {name}", "Author": f"Dr. {author}"}
     plot.dataset.EncapsulatedDocument = document(lines, information, f"Dr. {author}")

@@ -75,13 +75,22 @@ def _plant_patient(plot: Plot) -> None:
     plot.remove(path_of("AccessionNumber"), "id", plot.accession)
     dataset.PatientSex = person.sex
     plot.expect(path_of("PatientSex"), Act.TEXT_RETAINED, "patient characteristics", person.sex)
-    years = plot.day.year - person.born.year - ((plot.day.month, plot.day.day) < (person.born.month, person.born.day))
+    years = (
+        plot.day.year
+        - person.born.year
+        - ((plot.day.month, plot.day.day) < (person.born.month, person.born.day))
+    )
     dataset.PatientAge = f"{years:03d}Y"
     if years > _CAP:
-        plot.remove(path_of("PatientAge"), "age over 89", dataset.PatientAge, gone=(dataset.PatientAge.lower(),))
+        plot.remove(
+            path_of("PatientAge"), "age over 89", dataset.PatientAge, gone=(dataset.PatientAge.lower(),)
+        )
     else:
         plot.expect(path_of("PatientAge"), Act.TEXT_RETAINED, "patient characteristics", dataset.PatientAge)
-    for keyword, value in (("PatientSize", f"1.{plot.rng.randint(50, 95)}"), ("PatientWeight", f"{plot.rng.randint(45, 120)}")):
+    for keyword, value in (
+        ("PatientSize", f"1.{plot.rng.randint(50, 95)}"),
+        ("PatientWeight", f"{plot.rng.randint(45, 120)}"),
+    ):
         setattr(dataset, keyword, value)
         plot.expect(path_of(keyword), Act.TEXT_RETAINED, "patient characteristics", value)
 
@@ -106,48 +115,61 @@ def _plant_dates(plot: Plot) -> None:
     for sibling in plot.siblings:
         if sibling.number < plot.number and sibling.study != plot.study:
             other = f"{sibling.name}|{path_of('StudyDate')}"
-            plot.expect(path_of("StudyDate"), Act.DATE_INTERVAL, "interval of studies", f"{plot.day:%Y%m%d}", other=other)
+            plot.expect(
+                path_of("StudyDate"),
+                Act.DATE_INTERVAL,
+                "interval of studies",
+                f"{plot.day:%Y%m%d}",
+                other=other,
+            )
             break
 
 
 def _is_dropped(path: str) -> bool:
     """Say whether the table removes a sequence on the way, so that no interval can be asked for."""
-    return any(part in path for part in ("00400275", "04000561", "FFFAFFFA", "0040A078", "0040A073", "0040A370"))
+    return any(
+        part in path for part in ("00400275", "04000561", "FFFAFFFA", "0040A078", "0040A073", "0040A370")
+    )
 
 
 def _renew_uids(plot: Plot, known: dict[str, str]) -> None:
-    """Replace every instance UID of the source by an invented one, the same for the same within the patient."""
+    """Replace every instance UID of the source by an invented one, equal ones of a patient by one."""
     dataset = plot.dataset
-    study = f"study {plot.study}"
-    own = {str(dataset.SOPInstanceUID): f"instance {plot.name}"}
-    if dataset.get("StudyInstanceUID"):
-        own[str(dataset.StudyInstanceUID)] = study
-    elif "StudyInstanceUID" not in dataset:
-        dataset.StudyInstanceUID = ""
+    own = {str(dataset.get("StudyInstanceUID") or ""): f"study {plot.study}"}
+    own[str(dataset.SOPInstanceUID)] = f"instance {plot.name}"
     seen = 0
     for path, element in list(walk(dataset)):
         if element.VR != "UI" or element.keyword.endswith(_NOT_INSTANCES):
             continue
         for number, old in enumerate(_values(element)):
-            if element.keyword == "StudyInstanceUID" and not path.count("."):
-                key = study
-            elif is_own_uid(old):
-                key = own.get(old, f"{plot.source.name} {old}")
-            else:
+            if not is_own_uid(old):
                 continue
+            key = own.get(old, old)
             new = known.get(key) or known.setdefault(key, plot.new_uid())
             plot.uids.add(new)
             _set(element, number, new)
             if seen < _MOST_UIDS:
                 plot.expect(path, Act.UID_CHANGED, "nested UID" if "." in path else "UID", new)
                 seen += 1
-    if not dataset.get("SeriesInstanceUID"):
-        dataset.SeriesInstanceUID = UID(plot.new_uid())
-        plot.expect(path_of("SeriesInstanceUID"), Act.UID_CHANGED, "UID", str(dataset.SeriesInstanceUID))
+    _complete_hierarchy(plot, known)
+
+
+def _complete_hierarchy(plot: Plot, known: dict[str, str]) -> None:
+    """Give the object the UIDs that the source has not, and the file meta information its own."""
+    dataset = plot.dataset
+    keys = {
+        "StudyInstanceUID": f"study {plot.study}",
+        "SeriesInstanceUID": f"series {plot.name}",
+        "SOPInstanceUID": f"instance {plot.name}",
+    }
+    for keyword, key in keys.items():
+        if not is_own_uid(str(dataset.get(keyword) or "")):
+            setattr(dataset, keyword, UID(known.get(key) or known.setdefault(key, plot.new_uid())))
+            plot.uids.add(known[key])
+            plot.expect(path_of(keyword), Act.UID_CHANGED, "UID", known[key])
+        plot.expect(path_of(keyword), Act.TEXT_NOTNULL, "hierarchy", str(dataset.get(keyword)))
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     plot.expect("00020003", Act.UID_CHANGED, "file meta", str(dataset.SOPInstanceUID))
-    for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
-        plot.expect(path_of(keyword), Act.TEXT_NOTNULL, "hierarchy", str(dataset.get(keyword)))
     plot.expect(path_of("SOPClassUID"), Act.UID_KEPT, "class UID", str(dataset.SOPClassUID))
     plot.expect("00020002", Act.UID_KEPT, "class UID", str(dataset.SOPClassUID))
 

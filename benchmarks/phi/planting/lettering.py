@@ -25,7 +25,7 @@ def can_draw(text: str) -> bool:
 
 
 def letters(text: str, height: int) -> Grey:
-    """Return *text* in white (255) on black, *height* pixels high in the type's measure, cut to what is drawn."""
+    """Return *text* in white (255) on black, cut to what is drawn; *height* is the type's measure."""
     typeface = _typeface(height)
     left, top, right, bottom = typeface.getbbox(text)
     image = Image.new("L", (max(1, int(right - left)), max(1, int(bottom - top))))

@@ -31,6 +31,12 @@ def _ascii(text: str) -> str:
     return spelt_out(text).replace(" ", "").replace("'", "").replace("-", "")
 
 
+def _grouped(patient_id: str) -> str:
+    """Return the digits of an id in groups of three, as people write them."""
+    digits = "".join(char for char in patient_id if char.isdigit())
+    return " ".join(digits[at : at + 3] for at in range(0, len(digits), 3))
+
+
 PHRASES: Final[dict[str, Phrase]] = {
     "name": lambda p: p.person.family,
     "name, given": lambda p: f"{p.person.family}, {p.person.given}",
@@ -45,6 +51,9 @@ PHRASES: Final[dict[str, Phrase]] = {
     "Frau/Herr": lambda p: f"{'Frau' if p.person.sex == 'F' else 'Herr'} {p.person.family}",
     "id": lambda p: p.person.patient_id,
     "id in words": lambda p: f"PatID:{p.person.patient_id}",
+    "id grouped": lambda p: _grouped(p.person.patient_id),
+    "name, initial": lambda p: f"{p.person.family}, {p.person.given[0]}.",
+    "UID": lambda p: f"{p.dataset.StudyInstanceUID}",
     "other id": lambda p: p.person.other_id,
     "accession": lambda p: p.accession,
     "birth date de": lambda p: f"geb. {p.person.born:%d.%m.%Y}",
@@ -86,7 +95,7 @@ def mixed(plot: Plot, kind: str, limit: int = LO) -> Mixed | None:
 
 def _gone(plot: Plot, kind: str, own: str) -> tuple[str, ...]:
     person = plot.person
-    if kind in ("CamelCase", "ideographic"):
+    if kind in ("CamelCase", "ideographic", "id grouped"):
         return tuple(sorted({fold(own)}))
     found = set()
     for spelling in spellings(own):
@@ -95,7 +104,7 @@ def _gone(plot: Plot, kind: str, own: str) -> tuple[str, ...]:
             bare = bare.removeprefix("patid:")
             if len(bare) > 1 and bare not in _CONNECTING:
                 found.add(bare)
-    if person.naming.is_word and kind in ("name", "Frau/Herr", "initial"):
+    if person.naming.is_word and kind in ("name", "Frau/Herr", "initial", "name, initial"):
         return tuple(sorted(found)) if kind == "Frau/Herr" else ()
     if kind in ("institution", "street", "phone"):
         return tuple(sorted({fold(own.removeprefix("Tel. "))}))

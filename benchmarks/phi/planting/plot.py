@@ -33,7 +33,7 @@ _TELLING: Final = 4
 
 @dataclass(slots=True)
 class Plot:
-    """A file in the making; ``study`` indexes the person's studies, ``siblings`` are the patient's other files."""
+    """A file in the making; ``study`` indexes the person's studies; ``siblings`` are all of their files."""
 
     name: str
     source: Source

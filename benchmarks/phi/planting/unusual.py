@@ -6,6 +6,7 @@ import numpy as np
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
+from pydicom.uid import UID
 
 from phi.folding import spelt_out
 from phi.key import Act
@@ -84,7 +85,7 @@ def _plant_meta(plot: Plot) -> None:
     plot.remove("00020016", "file meta", "PACSMUSTERHSN")
     plot.remove("00020017", "file meta", "CTMUSTERHSN")
     if plot.rng.random() < 0.5:
-        meta.PrivateInformationCreatorUID = plot.new_uid()
+        meta.PrivateInformationCreatorUID = UID(plot.new_uid())
         meta.PrivateInformation = plain.encode() + b" " * (len(plain) % 2)
         plot.remove("00020102", "file meta", plain)
     if plot.rng.random() < 0.5:
@@ -105,7 +106,13 @@ def _plant_overlay(plot: Plot) -> None:
     data = np.packbits(bits.ravel(), bitorder="little").tobytes()
     data += b"\0" * (len(data) % 2)
     values = ((0x10, "US", rows), (0x11, "US", columns), (0x22, "LO", plain[:64]), (0x40, "CS", "G"))
-    for low, vr, value in (*values, (0x50, "SS", [1, 1]), (0x100, "US", 1), (0x102, "US", 0), (0x1500, "LO", plain[:64])):
+    for low, vr, value in (
+        *values,
+        (0x50, "SS", [1, 1]),
+        (0x100, "US", 1),
+        (0x102, "US", 0),
+        (0x1500, "LO", plain[:64]),
+    ):
         dataset.add(DataElement(0x60000000 + low, vr, value))
     dataset.add(DataElement(0x60003000, "OW", data))
     plot.expect("60003000", Act.BULK_REMOVED, "overlay", data[:64].hex())
@@ -115,7 +122,13 @@ def _plant_overlay(plot: Plot) -> None:
 
 def _plant_curve(plot: Plot) -> None:
     plain = _plain(plot)
-    for low, vr, value in ((0x05, "US", 1), (0x10, "US", 8), (0x20, "CS", "ECG"), (0x22, "LO", plain[:64]), (0x103, "US", 0)):
+    for low, vr, value in (
+        (0x05, "US", 1),
+        (0x10, "US", 8),
+        (0x20, "CS", "ECG"),
+        (0x22, "LO", plain[:64]),
+        (0x103, "US", 0),
+    ):
         plot.dataset.add(DataElement(0x50000000 + low, vr, value))
     plot.dataset.add(DataElement(0x50003000, "OW", plain.encode().ljust(64, b" ")[:64]))
     plot.remove("50000022", "curve", plain)
@@ -154,7 +167,9 @@ def _plant_signature(plot: Plot) -> None:
     plot.dataset.MACParametersSequence = Sequence([mac])
     plot.dataset.DigitalSignaturesSequence = Sequence([signature])
     plot.remove("FFFAFFFA[0].04000115", "digital signature", physician)
-    plot.expect("FFFAFFFA[0].04000100", Act.UID_CHANGED, "digital signature", str(signature.DigitalSignatureUID))
+    plot.expect(
+        "FFFAFFFA[0].04000100", Act.UID_CHANGED, "digital signature", str(signature.DigitalSignatureUID)
+    )
 
 
 def _plant_display(plot: Plot) -> None:

@@ -21,8 +21,9 @@ from phi.key import Act, AnswerKey, Expected, PlantedFile
 from phi.places import element_at, text_of, walk
 
 _DATE: Final = 8
-_SHIFT: Final = 35
 _GROUPS_DROPPED: Final = (0x0033, 0x5000, 0x6000)
+_GROUPS_SHIFT: Final = 35
+_META_DROPPED: Final = (0x00020016, 0x00020017, 0x00020100, 0x00020102)
 _DROPPED: Final = (0x0018FFF0, 0x0020FFF2, 0xFFFCFFFC, 0xFFFAFFFA, 0x4FFE0001, 0x00880200)
 
 
@@ -82,23 +83,19 @@ def _carry_out(dataset: Dataset, rows: list[Expected], planted: Output, file: Pl
         if row.act in (Act.TEXT_REMOVED, Act.MIXED_TEXT):
             _rewrite(dataset, row)
     _hide(dataset, [row for row in rows if row.act is Act.PIXELS_HIDDEN], planted)
-    for group in _GROUPS_DROPPED:
-        for tag in [tag for tag in dataset.keys() if tag.group == group]:
+    for tag in list(dataset.keys()):
+        if tag.group in _GROUPS_DROPPED or tag in _DROPPED:
             del dataset[tag]
-    for number in _DROPPED:
-        if number in dataset:
-            del dataset[number]
+    for tag in list(dataset.file_meta.keys()):
+        if tag in _META_DROPPED:
+            del dataset.file_meta[tag]
     for _, element in walk(dataset):
         if element.VR not in ("SQ", "UI") and _tells(text_of(element), file.needles):
             element.value = b"" if element.VR in ("OB", "OW", "UN") else "REMOVED"
-    meta = dataset.file_meta
-    for keyword in ("SourceApplicationEntityTitle", "SendingApplicationEntityTitle", "PrivateInformationCreatorUID", "PrivateInformation"):
-        if keyword in meta:
-            delattr(meta, keyword)
     _renew(dataset)
     dataset.PatientID = "PSN-" + hashlib.sha256(file.patient.encode()).hexdigest()[:8]
     dataset.PatientName, dataset.PatientBirthDate = dataset.PatientID, ""
-    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
 
 
 def _rewrite(dataset: Dataset, row: Expected) -> None:
@@ -110,7 +107,7 @@ def _rewrite(dataset: Dataset, row: Expected) -> None:
     elif row.category == "age over 89":
         element.value = "090Y"
     elif element.VR in ("OB", "OW", "UN"):
-        element.value = b""
+        element.value = b"\0\0"
     elif element.VR == "SQ":
         element.value = []
     elif element.VR in ("DA", "TM", "DT"):

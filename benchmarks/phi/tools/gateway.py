@@ -50,7 +50,9 @@ class Gateway:
         )
         (work / "stderr.txt").write_text(ended.stdout + ended.stderr, encoding="utf-8")
         if not mapping.exists():
-            raise RuntimeError(f"p2d deid ended with {ended.returncode} and no mapping: {ended.stderr[-2000:]}")
+            raise RuntimeError(
+                f"p2d deid ended with {ended.returncode} and no mapping: {ended.stderr[-2000:]}"
+            )
         return matched(key, out, mapping)
 
 
@@ -70,7 +72,9 @@ def matched(key: AnswerKey, out: Path, mapping: Path) -> dict[str, Path]:
     by_uid, by_number = _released(path for path in sorted(out.rglob("*")) if path.is_file())
     outputs = {}
     for name, planted in key.files.items():
-        path = by_uid.get(pseudonyms.get(planted.sop_instance_uid, ""), by_number.get(planted.instance_number))
+        path = by_uid.get(
+            pseudonyms.get(planted.sop_instance_uid, ""), by_number.get(planted.instance_number)
+        )
         if path is not None:
             outputs[name] = path
     return outputs

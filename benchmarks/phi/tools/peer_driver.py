@@ -1,6 +1,6 @@
 """Runs in the peers' own environment: one tool over a folder, a time limit for each file, no end at an error.
 
-Usage: python peer_driver.py TOOL IN OUT. A file that fails or takes too long is not written. Knows nothing of P2D.
+Usage: python peer_driver.py TOOL IN OUT. A file that fails or takes too long is not written.
 """
 
 import importlib
@@ -30,7 +30,7 @@ def _dicognito() -> _OneFile:
 
 
 def _dicom_anonymizer() -> _OneFile:
-    """The newest table that it ships, 2026c."""
+    """Use the newest table that it ships, 2026c."""
     module = importlib.import_module("dicomanonymizer.simpledicomanonymizer")
 
     def rules() -> Any:
@@ -43,7 +43,7 @@ def _dicom_anonymizer() -> _OneFile:
 
 
 def _deid_header() -> _OneFile:
-    """The recipe that it ships."""
+    """Use the recipe that it ships."""
     header = importlib.import_module("deid.dicom")
 
     def one(path: Path, out: Path) -> None:

@@ -47,7 +47,14 @@ def _environment() -> Path:
     made = _ENVIRONMENT / ".made"
     if not made.exists():
         subprocess.run([sys.executable, "-m", "venv", str(_ENVIRONMENT)], check=True)
-        pip = [str(_ENVIRONMENT / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        pip = [
+            str(_ENVIRONMENT / "bin" / "python"),
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ]
         subprocess.run([*pip, *_PACKAGES], check=True)
         made.touch()
     return _ENVIRONMENT

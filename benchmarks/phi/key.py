@@ -52,7 +52,8 @@ class Expected:
 class PlantedFile:
     """One file that a tool gets: whose it is and what may stand nowhere in the result.
 
-    ``by_policy`` marks objects that a tool may withhold as a rule: documents, screen saves.
+    ``by_policy`` marks objects that a tool may withhold as a rule: documents, screen saves. ``has_text``
+    says that text was drawn into the picture: without a detector such kinds of picture are withheld too.
     """
 
     name: str
@@ -63,6 +64,7 @@ class PlantedFile:
     needles: tuple[str, ...] = ()
     uids: tuple[str, ...] = ()
     by_policy: bool = False
+    has_text: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Final
 
 from phi.judging.judge import Verdict
-from phi.key import Act, AnswerKey
+from phi.key import Act, AnswerKey, PlantedFile
 
 PRIVACY: Final = (
     Act.TEXT_REMOVED,
@@ -68,13 +69,18 @@ def score(tool: str, key: AnswerKey, verdicts: Sequence[Verdict], seconds: float
     ``- released files`` only what was released.
     """
     withheld = {verdict.row.file for verdict in verdicts if verdict.is_withheld}
-    policy = {name for name in withheld if key.files[name].by_policy}
+    policy = {name for name in withheld if is_policy(key.files[name])}
     main = [verdict for verdict in verdicts if verdict.row.file not in policy]
     percents = {name: percent(filter(chosen, main)) for name, chosen in GROUPS.items()}
     percents["All actions"] = percent(main)
     percents["- with files by policy"] = percent(verdicts)
     percents["- released files"] = percent(verdict for verdict in main if not verdict.is_withheld)
     return Score(tool, percents, len(withheld), len(policy), len(key.files), seconds)
+
+
+def is_policy(file: PlantedFile) -> bool:
+    """Say whether withholding *file* is a rule: a document, a screen save, a screen without a detector."""
+    return file.by_policy or (file.has_text and find_spec("rapidocr") is None)
 
 
 def percent(verdicts: Iterable[Verdict]) -> float | None:

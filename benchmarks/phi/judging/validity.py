@@ -20,7 +20,7 @@ _DID_NOT_END: Final = "dciodvfy did not end"
 
 
 def errors(path: Path) -> Counter[str] | None:
-    """Return the error lines of ``dciodvfy -new`` without values; None where it does not end or cannot read."""
+    """Return the error lines of ``dciodvfy -new`` without values; None where it cannot read or end."""
     if read_file_meta_info(path).get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
         return None  # dciodvfy reads the deflated bytes as elements
     try:

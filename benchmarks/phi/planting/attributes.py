@@ -30,7 +30,6 @@ _SOMETIMES: Final[dict[str, Callable[[Plot], str]]] = {
     "PatientTelecomInformation": lambda p: p.person.email,
     "PatientBirthTime": lambda _: "031742",
     "MilitaryRank": lambda _: "Oberstleutnant",
-    "Occupation": lambda p: f"bei {p.person.family}"[:SH],
     "RegionOfResidence": lambda p: p.person.city,
     "CountryOfResidence": lambda _: "Beispielonien",
     "PatientReligiousPreference": lambda _: "altkatholisch",

@@ -151,4 +151,5 @@ def _planted(plot: Plot, before: str) -> PlantedFile:
         needles=needles,
         uids=tuple(sorted(plot.uids)),
         by_policy=plot.source.by_policy,
+        has_text=any(row.box for row in plot.rows),
     )

@@ -71,8 +71,8 @@ PHRASES: Final[dict[str, Phrase]] = {
     "institution": lambda p: p.person.institution,
     "street": lambda p: p.person.street,
     "name and birth": lambda p: f"{p.person.family} {p.person.given} {p.person.born:%d.%m.%Y}",
-    "ideographic": lambda p: p.person.ideographic.replace("^", "") or p.person.family,
-    "phonetic": lambda p: p.person.phonetic.split("^")[0] or p.person.given,
+    "ideographic": lambda p: p.person.ideographic.replace("^", ""),
+    "phonetic": lambda p: p.person.phonetic.split("^")[0],
 }
 _CONNECTING: Final = {"pat", "frau", "herr", "geb", "tel", "kv", "dr", "vom", "patid"}
 

@@ -21,8 +21,8 @@ from phi.key import Act, AnswerKey, Expected, PlantedFile
 from phi.places import element_at, text_of, walk
 
 _DATE: Final = 8
+_SHIFT: Final = 35
 _GROUPS_DROPPED: Final = (0x0033, 0x5000, 0x6000)
-_GROUPS_SHIFT: Final = 35
 _META_DROPPED: Final = (0x00020016, 0x00020017, 0x00020100, 0x00020102)
 _DROPPED: Final = (0x0018FFF0, 0x0020FFF2, 0xFFFCFFFC, 0xFFFAFFFA, 0x4FFE0001, 0x00880200)
 

@@ -128,7 +128,8 @@ def _plant_dates(plot: Plot) -> None:
 def _is_dropped(path: str) -> bool:
     """Say whether the table removes a sequence on the way, so that no interval can be asked for."""
     return any(
-        part in path for part in ("00400275", "04000561", "FFFAFFFA", "0040A078", "0040A073", "0040A370")
+        part in path
+        for part in ("00400275", "00400610", "04000561", "FFFAFFFA", "0040A078", "0040A073", "0040A370")
     )
 
 

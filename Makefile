@@ -46,7 +46,7 @@ test-long: venv ## second tier: tests marked `long`
 	@$(BIN)/pytest -m long || { code=$$?; [ $$code -eq 5 ] && echo "no test is marked long"; }
 
 bench-%: venv ## one benchmark, such as bench-pacs: a table, then one line of JSON
-	@$(BIN)/python benchmarks/$*.py $(ARGS)
+	@PYTHONPATH=benchmarks $(BIN)/python -m $* $(ARGS)
 
 docs: venv ## write docs/reference/cli.md and docs/reference/profiles anew from the program
 	@$(BIN)/python tools/write_cli_reference.py

@@ -3,12 +3,13 @@
 When more becomes known of the patient all of it is made anew: nothing decided in ignorance is used again.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from p2d.deid.leak.check import LeakCheck
 from p2d.deid.profile.action import Action
+from p2d.deid.profile.options import Option
 from p2d.deid.profile.profile import Profile, Rules
 from p2d.deid.profile.statement import own_texts
 from p2d.deid.references import References, covers
@@ -61,7 +62,8 @@ class PatientTools:
         shift_days = 0 if keys.true_dates or profile.keeps_true_dates else keys.shift_days
         cleaner = TextCleaner(known, shift_days)
         own = {str(keys.patient), *keys.accessions.values(), *keys.cases.values(), *own_texts(profile)}
-        self.leak_check = LeakCheck(known, self._uids, own)
+        self._keeps_uids = Option.RETAIN_UIDS in profile.options
+        self.leak_check = LeakCheck(known, self._checked(self._uids), own, shift_days=shift_days)
         self._treatment = Treatment(
             keys.patient, shift_days, self._uids, self._accessions, self._cases, cleaner, profile.age_cap
         )
@@ -75,7 +77,11 @@ class PatientTools:
         self._uids.update(new)
         self._accessions.update(keys.accessions)
         self._cases.update(keys.cases)
-        self.leak_check.learn(new, {*keys.accessions.values(), *keys.cases.values()})
+        self.leak_check.learn(self._checked(new), {*keys.accessions.values(), *keys.cases.values()})
+
+    def _checked(self, uids: Mapping[str, str]) -> Mapping[str, str]:
+        """Return original → released UID as the leak check is to see it."""
+        return {uid: uid for uid in uids} if self._keeps_uids else uids
 
     def rewritten(self, opened: Opened, rules: Rules) -> Rewritten | Reason:
         """Return the header of *opened* treated by *rules*, or why there is none."""

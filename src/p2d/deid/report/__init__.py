@@ -1,1 +1,1 @@
-"""Stub."""
+"""What de-identification did, in counts: for the report that a data protection officer signs."""

@@ -128,7 +128,7 @@ def test_a_whole_header_leaves_without_the_patient() -> None:
     assert header.elements["00081115[0].0020000E"].text == derived_uid(FOREIGN_UID)
     assert header.elements["00081115[0].00080021"].text == "20191020"
     assert header.elements["00081115[0].0008103E"].text == "nativ"
-    assert header.elements["0040A730[0].0040A160"].text == "REMOVED"
+    assert header.elements["0040A730[0].0040A160"].text == ""
     assert not [path for path in header.elements if path.startswith(("0009", "6000", "5000", "04000561"))]
 
 

@@ -2,7 +2,6 @@
 
 import csv
 import os
-import secrets
 import subprocess
 import sys
 import warnings
@@ -36,8 +35,6 @@ class Gateway:
         out, mapping, project_key = work / "out", work / "mapping.csv", work / "project.key"
         table = work / "patients.csv"
         write_patients(table, key)
-        project_key.write_text(secrets.token_hex(32) + "\n", encoding="ascii")
-        project_key.chmod(0o600)
         options = ["--profile", self.profile, "--patients", str(table), "--report", str(work / "report.json")]
         options += ["--key", str(project_key), "--mapping", str(mapping)]
         ended = subprocess.run(

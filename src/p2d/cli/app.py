@@ -26,6 +26,7 @@ _COMMANDS: Final = {
     "images": "Ad hoc: images of a list of pseudonyms as DICOM or JPEG.",
     "explain": "Say what de-identification does to every attribute, or to a file, and why.",
     "identity": "Key file, import of pseudonyms, pseudonymisation of clinical data.",
+    "deid": "De-identify a folder of DICOM files, or search one for patients' values.",
     "audit": "Verify and read audit records.",
 }
 

@@ -103,7 +103,7 @@ def document(
         "run": _run(facts),
         "profiles": [dict(profile) for profile in profiles],
         "objects": _objects(facts, sums),
-        "attributes": [_attribute(path, outcomes) for path, outcomes in tally.attributes],
+        "attributes": [_attribute(path, outcomes) for path, outcomes in tally.rows()],
         "pixels": _pixels(tally),
         "remaining": {
             kind: {"meaning": KINDS[kind], "attributes": names} for kind, names in remaining(tally).items()
@@ -204,13 +204,12 @@ def _attribute(path: str, outcomes: Mapping[Outcome, int]) -> JsonObject:
 
 
 def _pixels(tally: DeidTally) -> JsonObject:
-    pixels = tally.pixels
     return {
-        "screened": pixels.screened,
-        "frames_looked_at": pixels.frames,
-        "masked": pixels.masked,
-        "boxes": pixels.boxes,
-        "recognisable_heads": tally.objects_recognisable,
+        "screened": tally.screened,
+        "frames_looked_at": tally.frames,
+        "masked": tally.masked_objects,
+        "boxes": tally.masks,
+        "recognisable_heads": tally.recognisable_objects,
     }
 
 

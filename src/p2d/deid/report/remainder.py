@@ -47,7 +47,7 @@ KINDS: Final[Mapping[str, str]] = {
 def remaining(tally: DeidTally) -> dict[str, dict[str, int]]:
     """Return by kind the attributes that stayed, with the number of times each did."""
     found: dict[str, dict[str, int]] = {kind: {} for kind in KINDS}
-    for path, outcomes in tally.attributes:
+    for path, outcomes in tally.rows():
         stayed = sum(outcomes.get(outcome, 0) for outcome in _STAYED)
         steps = steps_of(path)
         if not stayed or not steps:

@@ -8,9 +8,9 @@ is free text and could identify.
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from p2d.deid.profile.private import safe_blocks
 from p2d.model.released import Reason
@@ -22,10 +22,12 @@ _MOST_STEPS: Final = 12
 _TAG: Final = re.compile(r"[0-9A-F]{8}")
 _SAFE_STEP: Final = re.compile(r"([0-9A-F]{4})xx[0-9A-F]{2}\[([^\[\]]{1,64})\]")
 _STEP: Final = re.compile(r"[0-9A-F]{4}[0-9A-Fx]{4}(?:\[[^\[\]]{1,64}\])?")
+_OBJECTS: Final = ("objects", "screened", "frames", "masked_objects", "masks", "recognisable_objects")
+Rows = Iterator[tuple[str, Mapping["Outcome", int]]]
 
 
 class Outcome(StrEnum):
-    """What became of an attribute of one object.
+    """What became of one occurrence of an attribute.
 
     REPLACED is a dummy, a pseudonym or a derived UID, SHIFTED a moved date, CLEANED a text without what
     identified, ADDED what de-identification wrote itself.
@@ -48,122 +50,113 @@ def private_step(tag: str, creator: str) -> str:
     return f"{tag[:4]}xxxx"
 
 
-@dataclass(frozen=True, slots=True)
-class PixelCounts:
-    """What the text detector did: objects screened and masked, boxes masked, frames looked at."""
-
-    screened: int = 0
-    masked: int = 0
-    boxes: int = 0
-    frames: int = 0
-
-
+@dataclass(slots=True)
 class DeidTally:
-    """A mutable count of outcomes; not for use by several threads at once."""
+    """Counts that grow while objects are released; those of several patients add up. Not for several threads.
 
-    __slots__ = ("_attributes", "_objects", "_reasons")
+    ``attributes`` is by path and outcome, changed by ``count`` alone. ``objects`` were released. Of the
+    ``screened`` ones the detector saw ``frames`` frames and ``masks`` boxes were masked in ``masked_objects``.
+    ``recognisable_objects`` were released marked as such (0028,0302).
+    """
 
-    def __init__(self) -> None:
-        self._attributes: Counter[tuple[str, Outcome]] = Counter()
-        self._reasons: Counter[Reason] = Counter()
-        self._objects: Counter[str] = Counter()
-
-    def __repr__(self) -> str:
-        return f"DeidTally({self._objects['released']} released, {sum(self._reasons.values())} withheld)"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, DeidTally) and self.as_counts() == other.as_counts()
-
-    __hash__ = None  # type: ignore[assignment]  # it changes
+    attributes: Counter[tuple[str, Outcome]] = field(default_factory=Counter)
+    reasons: Counter[Reason] = field(default_factory=Counter)
+    objects: int = 0
+    screened: int = 0
+    frames: int = 0
+    masked_objects: int = 0
+    masks: int = 0
+    recognisable_objects: int = 0
 
     def count(self, path: str, outcome: Outcome, times: int = 1) -> None:
-        """Count *times* objects in which the attribute at *path* came to *outcome*.
+        """Count *times* occurrences of the attribute at *path*.
 
         Steps of *path* are tags, or what ``private_step`` returns. What is no such step counts as OTHER.
         """
         key = (_counted_path(path), outcome)
-        if key not in self._attributes and len(self._attributes) >= _MOST_PATHS:
+        if key not in self.attributes and len(self.attributes) >= _MOST_PATHS:
             key = (OTHER, outcome)  # a hostile object may nest without end
-        self._attributes[key] += times
+        self.attributes[key] += times
 
-    def released(self, times: int = 1) -> None:
-        """Count objects that were released."""
-        self._objects["released"] += times
+    def withheld(self, reason: Reason) -> None:
+        """Count an object that did not leave."""
+        self.reasons[reason] += 1
 
-    def withheld(self, reason: Reason, times: int = 1) -> None:
-        """Count objects that were withheld for *reason*."""
-        self._reasons[reason] += times
+    def released(self) -> None:
+        """Count an object that left."""
+        self.objects += 1
 
     def masked(self, boxes: int, frames: int) -> None:
-        """Count one object whose pixels were screened: *boxes* masked, *frames* looked at."""
-        self._objects["screened"] += 1
-        self._objects["masked"] += boxes > 0
-        self._objects["boxes"] += boxes
-        self._objects["frames"] += frames
+        """Count an object of which *frames* were looked at and in which *boxes* were masked on all frames."""
+        self.screened += frames > 0
+        self.frames += frames
+        self.masked_objects += boxes > 0
+        self.masks += boxes
 
-    def recognisable(self, times: int = 1) -> None:
-        """Count released objects from which a face could be drawn, as (0028,0302) says."""
-        self._objects["recognisable"] += times
+    def recognisable(self) -> None:
+        """Count an object that left and from which a face could be drawn."""
+        self.recognisable_objects += 1
 
     def merge(self, other: "DeidTally") -> None:
-        """Add what *other* counted."""
-        for (path, outcome), times in other._attributes.items():
+        """Add the counts of *other*."""
+        for (path, outcome), times in other.attributes.items():
             self.count(path, outcome, times)
-        self._reasons.update(other._reasons)
-        self._objects.update(other._objects)
+        self.reasons.update(other.reasons)
+        for name in _OBJECTS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
 
-    @property
-    def attributes(self) -> Iterator[tuple[str, Mapping[Outcome, int]]]:
-        """Each path with its counts by outcome, by path; OTHER comes last."""
+    def rows(self) -> Rows:
+        """Yield each path with its counts by outcome, in the order of tags; OTHER comes last."""
         rows: dict[str, dict[Outcome, int]] = {}
-        for (path, outcome), times in self._attributes.items():
+        for (path, outcome), times in self.attributes.items():
             rows.setdefault(path, {})[outcome] = times
         for path in sorted(rows, key=lambda path: (path == OTHER, path)):
             yield path, rows[path]
 
-    @property
-    def reasons(self) -> Mapping[Reason, int]:
-        """Withheld objects by reason."""
-        return {reason: self._reasons[reason] for reason in sorted(self._reasons) if self._reasons[reason]}
-
-    @property
-    def objects_released(self) -> int:
-        """Objects that were released."""
-        return self._objects["released"]
-
-    @property
-    def objects_recognisable(self) -> int:
-        """Released objects from which a face could be drawn."""
-        return self._objects["recognisable"]
-
-    @property
-    def pixels(self) -> PixelCounts:
-        """What the text detector did."""
-        return PixelCounts(*(self._objects[name] for name in ("screened", "masked", "boxes", "frames")))
-
-    def as_counts(self) -> dict[str, int]:
-        """Return all of it as numbers by name, for JSON and for a ledger that adds them up."""
-        counts = {
-            f"attribute:{outcome}:{path}": times for (path, outcome), times in sorted(self._attributes.items())
+    def as_json(self) -> dict[str, Any]:
+        """Return the counts as JSON-like data that ``from_json`` reads back."""
+        return {
+            "attributes": {path: {str(outcome): n for outcome, n in row.items()} for path, row in self.rows()},
+            "withheld": {reason.name: times for reason, times in sorted(self.reasons.items())},
+            **{name: getattr(self, name) for name in _OBJECTS},
         }
-        counts |= {f"withheld:{reason}": times for reason, times in self.reasons.items()}
-        counts |= {f"object:{name}": times for name, times in sorted(self._objects.items())}
-        return {name: times for name, times in counts.items() if times}
 
     @classmethod
-    def of_counts(cls, counts: Mapping[str, int]) -> Self:
-        """Return the tally that ``as_counts`` gave *counts* of; names of another version are left out."""
+    def from_json(cls, source: Mapping[str, Any]) -> Self:
+        """Return the counts that ``as_json`` gave.
+
+        Raises:
+            KeyError, ValueError: *source* is not of that form.
+
+        """
+        tally = cls(reasons=Counter({Reason[name]: times for name, times in source["withheld"].items()}))
+        for path, outcomes in source["attributes"].items():
+            for outcome, times in outcomes.items():
+                tally.count(path, Outcome(outcome), times)
+        for name in _OBJECTS:
+            setattr(tally, name, int(source[name]))
+        return tally
+
+    def as_counters(self) -> dict[str, int]:
+        """Return the counts as numbers by name, for a ledger that adds them up without knowing them."""
+        counters = {f"attribute {o} {path}": times for (path, o), times in self.attributes.items()}
+        counters |= {f"withheld {reason.name}": times for reason, times in self.reasons.items()}
+        counters |= {name: getattr(self, name) for name in _OBJECTS}
+        return {name: times for name, times in counters.items() if times}
+
+    @classmethod
+    def of_counters(cls, counters: Mapping[str, int]) -> Self:
+        """Return the tally that ``as_counters`` gave *counters* of; names of other versions are left out."""
         tally = cls()
-        for name, times in counts.items():
-            kind, _, rest = name.partition(":")
-            if kind == "attribute":
-                outcome, _, path = rest.partition(":")
-                if outcome in list(Outcome):
-                    tally.count(path, Outcome(outcome), times)
-            elif kind == "withheld" and rest in list(Reason):
-                tally.withheld(Reason(rest), times)
-            elif kind == "object":
-                tally._objects[rest] += times
+        for name, times in counters.items():
+            kind, _, rest = name.partition(" ")
+            outcome, _, path = rest.partition(" ")
+            if kind == "attribute" and outcome in set(Outcome):
+                tally.count(path, Outcome(outcome), times)
+            elif kind == "withheld" and rest in Reason.__members__:
+                tally.reasons[Reason[rest]] += times
+            elif name in _OBJECTS:
+                setattr(tally, name, times)
         return tally
 
 

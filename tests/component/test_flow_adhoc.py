@@ -10,6 +10,7 @@ import pytest
 from p2d.access.policy import ModalityPolicy
 from p2d.access.sessions import Session
 from p2d.flows.gateway.adhoc import AdHoc
+from p2d.flows.gateway.deid_report import ImageRun
 from p2d.model.errors import InvalidRequest, NotFound, P2DError, Refused, Unavailable
 from p2d.model.ids import Pseudonym
 from p2d.model.level import Choice, Kind, Output, Scope
@@ -28,12 +29,16 @@ def stages(tmp_path: Path) -> GatewayStages:
 
 
 def images(stages: GatewayStages, request: Request, session: Session) -> list[ReleasedInstance | Withheld]:
-    return list(AdHoc(stages.gateway).images(replace(request, output=Output.DICOM), session, []))
+    return list(AdHoc(stages.gateway).images(replace(request, output=Output.DICOM), session, ImageRun()))
 
 
 def asked(stages: GatewayStages, request: Request, session: Session) -> object:
     ask = AdHoc(stages.gateway)
-    return ask.images(request, session, []) if request.output.is_image else ask.metadata(request, session)
+    return (
+        ask.images(request, session, ImageRun())
+        if request.output.is_image
+        else ask.metadata(request, session)
+    )
 
 
 @pytest.mark.parametrize("scope", list(Scope))
@@ -54,15 +59,14 @@ def test_metadata_are_of_the_chosen_images_and_in_pseudonyms(
 
 
 def test_images_arrive_released_with_a_ledger_that_adds_up(stages: GatewayStages) -> None:
-    lines: list[object] = []
+    run = ImageRun()
     request = Request((stages.target("P-2"),), output=Output.DICOM)
 
-    found = list(
-        AdHoc(stages.gateway).images(request, stages.session("P-2", images=True), lines)  # type: ignore[arg-type]  # the ledger's lines
-    )
+    found = list(AdHoc(stages.gateway).images(request, stages.session("P-2", images=True), run))
 
     assert len([one for one in found if isinstance(one, ReleasedInstance)]) == 18
-    assert len(lines) == 2
+    assert len(run.lines) == 2
+    assert run.tally.objects == 18
 
 
 def other_patient(stages: GatewayStages) -> Target:
@@ -264,7 +268,7 @@ def test_intent_comes_before_the_archive_is_asked_and_outcome_after(stages: Gate
     session = stages.session("P-1", images=True)
     request = Request((stages.target("P-1"),), output=Output.DICOM)
 
-    stream = AdHoc(stages.gateway).images(request, session, [])
+    stream = AdHoc(stages.gateway).images(request, session, ImageRun())
     before = (stages.pacs.retrieves, [record["kind"] for record in stages.records()])
     first = next(stream)
     amid = [record["kind"] for record in stages.records()]
@@ -280,7 +284,7 @@ def test_intent_comes_before_the_archive_is_asked_and_outcome_after(stages: Gate
 
 def test_a_download_that_is_left_half_way_shows_in_the_audit(stages: GatewayStages) -> None:
     request = Request((stages.target("P-1"),), output=Output.DICOM)
-    stream = AdHoc(stages.gateway).images(request, stages.session("P-1", images=True), [])
+    stream = AdHoc(stages.gateway).images(request, stages.session("P-1", images=True), ImageRun())
 
     next(stream)
     stream.close()  # type: ignore[attr-defined]  # a generator

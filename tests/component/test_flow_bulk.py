@@ -1,5 +1,6 @@
 """Bulk runs over fakes: every image accounted for, every failure a number, nothing loaded twice."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -10,6 +11,7 @@ import pytest
 from p2d.access.caller import Caller
 from p2d.access.roles import Role
 from p2d.flows.gateway.bulk import BulkExtractor
+from p2d.flows.gateway.deid_report import report_of_run
 from p2d.jobs.ledger import Progress
 from p2d.jobs.report import RunReport
 from p2d.model.errors import InvalidRequest, Misconfigured, ProtocolViolation, Refused, Unavailable
@@ -70,6 +72,25 @@ def test_every_approach_loads_what_it_chose_and_adds_up(
     assert {row["scope"] for row in stages.warehouse.rows("instance")} == {str(scope)}
     assert bool(stages.warehouse.rows("header")) == (scope is Scope.EXTENDED)
     assert (stages.pacs.retrieves > 0) == (scope is Scope.EXTENDED)
+
+
+@pytest.mark.parametrize("scope", list(Scope))
+def test_the_report_of_a_run_counts_every_attribute_once(stages: GatewayStages, scope: Scope) -> None:
+    extractor = BulkExtractor(stages.gateway)
+    run_id = extractor.open(request_of(stages, choice=Choice.FIRST, scope=scope), OPERATOR)
+
+    stages.pacs.fails = Unavailable("pacs", "aborted the association")
+    extractor.run(run_id, OPERATOR)
+    stages.pacs.fails = None
+    assert json.loads(report_of_run(stages.gateway, run_id).content)["attributes"] == []
+    again = extractor.open(request_of(stages, choice=Choice.FIRST, scope=scope), OPERATOR)
+    extractor.run(again, OPERATOR)
+
+    body = json.loads(report_of_run(stages.gateway, again).content)
+    names = {row["name"]: row for row in body["attributes"]}
+    assert names["PatientID"]["replaced"] == names["PatientName"]["replaced"] == 8
+    assert body["objects"]["released"] == 8
+    assert [profile["name"] for profile in body["profiles"]] == ["research"]
 
 
 @pytest.mark.parametrize("scope", list(Scope))

@@ -1,6 +1,7 @@
 """What a download holds: images, both lists, and a ledger that equals the files."""
 
 import csv
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -10,13 +11,18 @@ import pytest
 
 from p2d.export.zip import Member
 from p2d.flows.gateway.adhoc import AdHoc
+from p2d.flows.gateway.deid_report import ImageRun, profile_of
 from p2d.flows.gateway.package import members_of
-from p2d.jobs.counts import SeriesCounts
 from p2d.model.errors import Unavailable
 from p2d.model.level import Output
 from p2d.model.request import Request
 from p2d.testing.datasets import three_patients
 from p2d.testing.gateway_stages import GatewayStages, gateway_stages
+
+BESIDE = [
+    *("manifest.csv", "withheld.csv", "deidentification.json", "deidentification.html"),
+    "ledger.json",
+]
 
 
 @pytest.fixture
@@ -25,11 +31,11 @@ def stages(tmp_path: Path) -> GatewayStages:
 
 
 def packed(stages: GatewayStages, output: Output, deny: tuple[str, ...] = ()) -> list[Member]:
-    lines: list[SeriesCounts] = []
+    run = ImageRun()
     request = Request((stages.target("P-2"),), output=output)
     session = stages.session("P-2", images=True, deny=deny)
-    outcomes = AdHoc(stages.gateway).images(request, session, lines)
-    return list(members_of(outcomes, output, stages.gateway.renderer, lines))
+    outcomes = AdHoc(stages.gateway).images(request, session, run)
+    return list(members_of(outcomes, output, stages.gateway.renderer, run, profile_of(stages.gateway)))
 
 
 def table(members: list[Member], name: str) -> list[dict[str, str]]:
@@ -50,7 +56,7 @@ def test_every_image_is_a_file_listed_with_its_digest(
 
     files = [member.name for member in members if member.name.endswith(ending)]
     assert len(files) == 18
-    assert [member.name for member in members[18:]] == ["manifest.csv", "withheld.csv", "ledger.json"]
+    assert [member.name for member in members[18:]] == BESIDE
     assert len(table(members, "manifest.csv")) == 18
     assert table(members, "withheld.csv") == []
     assert ledger(members)["totals"]["released"] == 18
@@ -72,7 +78,7 @@ def test_images_that_cannot_be_drawn_move_from_released_to_withheld(stages: Gate
     members = packed(stages, Output.JPEG)
 
     sums = ledger(members)["totals"]
-    assert [member.name for member in members] == ["manifest.csv", "withheld.csv", "ledger.json"]
+    assert [member.name for member in members] == BESIDE
     assert {row["reason"] for row in table(members, "withheld.csv")} == {"pixels not renderable"}
     assert (sums["received"], sums["released"], sums["withheld"]) == (18, 0, 18)
     assert ledger(members)["not rendered"] == 18
@@ -95,9 +101,25 @@ def test_an_archive_that_fails_ends_the_package_without_its_ledger(stages: Gatew
         packed(stages, Output.DICOM)
 
 
+def test_the_report_counts_the_images_that_leave_and_its_page_names_its_digest(stages: GatewayStages) -> None:
+    members = {member.name: member.content for member in packed(stages, Output.DICOM, deny=("MR",))}
+
+    document = json.loads(members["deidentification.json"])
+    objects = document["objects"]
+    assert (objects["received"], objects["released"], objects["adds_up"]) == (18, 8, True)
+    assert objects["withheld"] == {"modality not allowed": 10}
+    assert document["run"]["asked_by"] == "rita"
+    assert document["run"]["id"] == stages.records()[-1]["query"]
+    assert {row["name"]: row for row in document["attributes"]}["PatientName"]["replaced"] == 8
+    assert (
+        hashlib.sha256(members["deidentification.json"]).hexdigest()
+        in members["deidentification.html"].decode()
+    )
+
+
 def test_names_and_lists_hold_pseudonyms_only(stages: GatewayStages) -> None:
     members = packed(stages, Output.DICOM)
 
-    texts = " ".join(member.name for member in members) + str([m.content for m in members[-3:]])
+    texts = " ".join(member.name for member in members) + str([m.content for m in members[-5:]])
     assert not any(secret in texts for secret in ("P-2", "Example^Bert", "ACC-21", "CASE-21", "1.2.826."))
     assert str(stages.patient("P-2")) in texts

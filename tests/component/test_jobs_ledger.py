@@ -1,5 +1,6 @@
 """The ledger: every patient in one state, every image counted, nothing lost by a crash."""
 
+import sqlite3
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -75,6 +76,44 @@ def test_a_patient_is_done_by_its_receipt_alone(ledger: Ledger, run: str) -> Non
     assert ledger.unconfirmed(run) == []
     assert ledger.pending(run) == ["P2", "P3"]
     assert ledger.report(run).patients.done == 1
+
+
+def test_counters_leave_with_a_forgotten_batch_and_are_never_added_twice(ledger: Ledger, run: str) -> None:
+    ledger.record(run, "b1", "P1", [line("P1")], counted={"a": 3, "b": 1})
+    ledger.forget(run, "b1")
+    assert ledger.counted(run) == ({}, {})
+
+    ledger.record(run, "b2", "P1", [line("P1")], counted={"a": 3})
+    ledger.record(run, "b2", "P2", [line("P2")], counted={"a": 4, "c": 1})
+    ledger.record(run, "b2", "P1", [line("P1")], counted={"a": 5})
+    unconfirmed, _ = ledger.counted(run)
+    ledger.loaded(run, "b2")
+    ledger.loaded(run, "b2")
+
+    assert unconfirmed == ledger.counted(run)[0] == {"a": 9, "c": 1}
+
+
+def test_counters_of_done_patients_survive_the_failure_of_others(ledger: Ledger, run: str) -> None:
+    ledger.record(run, "b1", "P1", [line("P1")], counted={"a": 3})
+    ledger.loaded(run, "b1")
+    ledger.record(run, "b2", "P2", [line("P2")], counted={"a": 4})
+    ledger.fail(run, "P2", "Unavailable", attempts_allowed=3)
+
+    assert ledger.counted(run)[0] == {"a": 3}
+
+
+def test_a_ledger_of_an_earlier_version_gets_the_tables_that_came_since(tmp_path: Path) -> None:
+    path = tmp_path / "l.sqlite"
+    Ledger(path).close()
+    with sqlite3.connect(path) as db:
+        db.executescript("DROP TABLE counter; DROP TABLE described; PRAGMA user_version = 0;")
+    db.close()
+
+    ledger = Ledger(path)
+    run = ledger.open_run("bulk", {}, ["P1"], "olaf")
+    ledger.describe(run, "profile x", "{}")
+
+    assert ledger.counted(run) == ({}, {"profile x": "{}"})
 
 
 def test_a_forgotten_batch_leaves_no_line_and_no_note(ledger: Ledger, run: str) -> None:

@@ -168,6 +168,8 @@ class Releaser:
         if isinstance(file, Reason):
             return self._withheld(answer, file)
         self._counted(whole)
+        if decision.recognisable:
+            self._tally.recognisable()
         return file
 
     def _opened(self, instance: IdentifiedInstance | Opened | Unreadable) -> Opened | Unreadable:

@@ -17,7 +17,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from p2d.jobs import reading
+from p2d.jobs import counters, lines, reading
 from p2d.jobs.counts import SeriesCounts
 from p2d.jobs.report import FINISHED, Progress, RunReport
 from p2d.jobs.store import Store
@@ -25,6 +25,7 @@ from p2d.model.errors import InvalidRequest, NotFound, Unavailable
 
 __all__ = ["Ledger", "Progress", "RunReport"]
 
+_NOTHING: Final[Mapping[str, int]] = {}
 _TO_DO: Final = ("pending", "extracted")
 _LONGEST_REASON: Final = 300
 _OF_PATIENT: Final = "patient = ?2"
@@ -111,19 +112,21 @@ class Ledger:
         patient: str,
         counts: Sequence[SeriesCounts],
         notes: Sequence[str] = (),
+        counted: Mapping[str, int] = _NOTHING,
     ) -> None:
-        """Replace the patient's lines and notes and mark it extracted, waiting for the batch's receipt.
+        """Replace the patient's lines, notes and counters and mark it extracted, waiting for a receipt.
 
         Raises:
             NotFound: no such run or patient.
             InvalidRequest: the patient is finished, or a line is another patient's, doubled or negative.
 
         """
-        _check_lines(patient, counts)
+        lines.check(patient, counts)
         with self._changing(run_id, patient) as db:
             _require(db, run_id, patient, ("pending", "extracted", "parked"))
             _clear(db, run_id, _OF_PATIENT, patient)
-            _write_lines(db, run_id, counts)
+            lines.write(db, run_id, counts)
+            counters.write(db, run_id, patient, counted)
             db.executemany(
                 "INSERT INTO note (run_id, patient, text) VALUES (?, ?, ?)",
                 ((run_id, patient, text) for text in notes),
@@ -150,6 +153,7 @@ class Ledger:
         """
         with self._changing(run_id) as db:
             _require_batch(db, run_id, batch_id)
+            counters.settle(db, run_id, batch_id)
             db.execute(
                 "UPDATE patient SET state = 'done' WHERE run_id = ? AND batch_id = ? AND state = 'extracted'",
                 (run_id, batch_id),
@@ -225,6 +229,22 @@ class Ledger:
         """Add a remark to the run's report; it holds no identifier."""
         with self._changing(run_id) as db:
             db.execute("INSERT INTO note (run_id, text) VALUES (?, ?)", (run_id, text))
+
+    def describe(self, run_id: str, name: str, text: str) -> None:
+        """Keep *text*, which holds no identifier, under *name* beside the run."""
+        with self._changing(run_id) as db:
+            counters.describe(db, run_id, name, text)
+
+    def counted(self, run_id: str) -> tuple[dict[str, int], dict[str, str]]:
+        """Return the run's counters by name, and what was kept beside it by name.
+
+        Raises:
+            NotFound: no such run.
+
+        """
+        with self._store.reading() as db:
+            reading.run_row(db, run_id)
+            return counters.totals(db, run_id), counters.descriptions(db, run_id)
 
     def request_stop(self, run_id: str) -> None:
         """Ask whoever works the run to stop after the patient at hand."""
@@ -328,27 +348,6 @@ class Ledger:
             )
 
 
-def _check_lines(patient: str, counts: Sequence[SeriesCounts]) -> None:
-    if any(line.patient != patient for line in counts):
-        raise InvalidRequest("counts", "hold a line of another patient")
-    if len({(line.study, line.series) for line in counts}) != len(counts):
-        raise InvalidRequest("counts", "hold a series twice")
-    numbers = (
-        number
-        for line in counts
-        for number in (
-            line.expected,
-            line.received,
-            line.released,
-            line.duplicate,
-            line.refused,
-            *line.withheld.values(),
-        )
-    )
-    if any(number < 0 for number in numbers):
-        raise InvalidRequest("counts", "hold a negative number")
-
-
 def _require(db: sqlite3.Connection, run_id: str, patient: str, states: tuple[str, ...]) -> None:
     state = reading.state_of(db, run_id, patient)
     if state not in states:
@@ -365,23 +364,5 @@ def _require_batch(db: sqlite3.Connection, run_id: str, batch_id: str) -> None:
 
 
 def _clear(db: sqlite3.Connection, run_id: str, condition: str, argument: str) -> None:
-    for table in ("line", "note"):
+    for table in ("line", "note", "counter"):
         db.execute(f"DELETE FROM {table} WHERE run_id = ?1 AND {condition}", (run_id, argument))  # noqa: S608 - both parts are literals of this module
-
-
-def _write_lines(db: sqlite3.Connection, run_id: str, counts: Sequence[SeriesCounts]) -> None:
-    db.executemany(
-        "INSERT INTO line VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            (run_id, c.patient, c.study, c.series, c.expected, c.received, c.released, c.duplicate, c.refused)
-            for c in counts
-        ),
-    )
-    db.executemany(
-        "INSERT INTO withheld VALUES (?, ?, ?, ?, ?, ?)",
-        (
-            (run_id, c.patient, c.study, c.series, str(reason), images)
-            for c in counts
-            for reason, images in c.withheld.items()
-        ),
-    )

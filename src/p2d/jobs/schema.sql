@@ -71,6 +71,23 @@ CREATE TABLE IF NOT EXISTS note (
 ) STRICT;
 CREATE INDEX IF NOT EXISTS note_run ON note (run_id, patient);
 
+-- Numbers by name: a patient's until its batch has a receipt, then the run's own under the patient ''.
+CREATE TABLE IF NOT EXISTS counter (
+    run_id TEXT NOT NULL REFERENCES run,
+    patient TEXT NOT NULL,
+    name TEXT NOT NULL,
+    times INTEGER NOT NULL CHECK (times >= 0),
+    PRIMARY KEY (run_id, patient, name)
+) STRICT, WITHOUT ROWID;
+
+-- What was in force while the run worked, by name: JSON.
+CREATE TABLE IF NOT EXISTS described (
+    run_id TEXT NOT NULL REFERENCES run,
+    name TEXT NOT NULL,
+    text TEXT NOT NULL,
+    PRIMARY KEY (run_id, name)
+) STRICT, WITHOUT ROWID;
+
 CREATE TRIGGER IF NOT EXISTS patient_added AFTER INSERT ON patient BEGIN
     UPDATE run SET patients_total = patients_total + 1 WHERE run_id = NEW.run_id;
 END;

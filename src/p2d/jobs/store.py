@@ -11,6 +11,8 @@ from typing import Final
 from p2d.model.errors import Misconfigured, Unavailable
 
 _BUSY_SECONDS: Final = 30.0
+_VERSION: Final = 2
+"""Of the schema; a file of an earlier one gets the tables that came since."""
 _SETUP: Final = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON")
 
 
@@ -33,8 +35,10 @@ class Store:
             )
             for statement in _SETUP:
                 self._connection.execute(statement)
-            if not self._connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone():
-                self._connection.executescript(f"BEGIN IMMEDIATE;{schema}COMMIT;")
+            if self._connection.execute("PRAGMA user_version").fetchone()[0] < _VERSION:
+                self._connection.executescript(
+                    f"BEGIN IMMEDIATE;{schema}PRAGMA user_version = {_VERSION};COMMIT;"
+                )
         except (OSError, sqlite3.Error) as error:
             raise Misconfigured(
                 "ledger",

@@ -1,7 +1,7 @@
 """The report of a run as a JSON document: what was done to which attribute, and what was withheld.
 
-Its form is described in ``docs/reference/deid-report.md`` and carries a version. It holds counts, tags, words of
-the standard and of P2D, the run's id and who asked for it; never a value of an object.
+Its form is described in ``docs/reference/deid-report.md`` and carries a version. It holds counts, tags, words
+of the standard and of P2D, the run's id and who asked for it; never a value of an object.
 """
 
 import hashlib
@@ -95,7 +95,7 @@ def document(
     sums: Sums,
     review: ReviewSums | None = None,
 ) -> Document:
-    """Return the report; *profiles* are what ``described`` said when the run worked, several if it changed."""
+    """Return the report; *profiles* are what ``described`` said when the run worked."""
     body: JsonObject = {
         "format": FORMAT,
         "version": VERSION,
@@ -138,7 +138,7 @@ def described(profile: Profile, *, true_dates: bool) -> JsonObject:
 
 
 def dates_of(profile: Profile, *, true_dates: bool) -> str:
-    """Return in a word what happens to dates: ``true``, ``shifted by days``, ``shifted by weeks``, ``removed``."""
+    """Return what happens to dates: ``true``, ``shifted by days``, ``shifted by weeks`` or ``removed``."""
     if true_dates or Option.FULL_DATES in profile.options:
         return "true"
     if Option.MODIFIED_DATES not in profile.options:
@@ -156,14 +156,14 @@ def software() -> str:
 
 
 def attribute_name(path: str) -> str:
-    """Return *path* in keywords: ``ReferencedImageSequence.ReferencedSOPInstanceUID``."""
-    return " › ".join(_step_name(step) for step in steps_of(path)) or "further attributes"
+    """Return *path* in keywords: ``ReferencedImageSequence / ReferencedSOPInstanceUID``."""
+    return " / ".join(_step_name(step) for step in steps_of(path)) or "further attributes"
 
 
 def _step_name(step: str) -> str:
     group, creator = step[:4], step.partition("[")[2].rstrip("]")
     if creator:
-        return f"private ({group},xx{step[6:8]}) {creator}"
+        return f"private, group {group}, {creator}"
     if int(group[3], 16) % 2:
         return f"private, group {group}"
     return keyword_of(step) or f"unknown ({group},{step[4:]})"

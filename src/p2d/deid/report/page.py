@@ -18,13 +18,14 @@ _DATES: Final[Mapping[str, str]] = {
         "records and count as a quasi-identifier."
     ),
     "shifted by days": (
-        "Every date of a patient was moved by the same number of whole days, derived from a key that never leaves "
-        "identity management. Intervals between dates of a patient hold, times of day stay, the day of the week "
-        "does not."
+        "Every date of a patient was moved by the same number of whole days, derived from a key that is kept "
+        "apart from the data. Intervals between dates of a patient hold and times of day stay; days of the "
+        "week do not."
     ),
     "shifted by weeks": (
-        "Every date of a patient was moved by the same number of whole weeks, derived from a key that never "
-        "leaves identity management. Intervals and days of the week hold, times of day stay."
+        "Every date of a patient was moved by the same number of whole weeks, derived from a key that is "
+        "kept apart from the data. Intervals between dates of a patient, days of the week and times of day "
+        "hold."
     ),
     "removed": "Dates were treated as Table E.1-1 says: removed, emptied or replaced by a dummy.",
 }
@@ -36,7 +37,7 @@ def page(document: Document) -> str:
     attributes: Sequence[Mapping[str, Any]] = body["attributes"]
     totals = {outcome: sum(row.get(outcome, 0) for row in attributes) for outcome in _OUTCOMES}
     shown = [outcome for outcome in _OUTCOMES if totals[outcome]]
-    return _template().render(
+    html: str = _template().render(
         **body,
         digest=document.digest,
         outcomes=shown,
@@ -46,10 +47,13 @@ def page(document: Document) -> str:
         date_statements=list(dict.fromkeys(_DATES[profile["dates"]] for profile in body["profiles"])),
         reviewed=body.get("review"),
     )
+    return html
 
 
 @lru_cache(maxsize=1)
 def _template() -> Any:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters["thousands"] = lambda number: f"{number:,}".replace(",", "\u202f")
     return environment.from_string(files("p2d.deid.report").joinpath(_TEMPLATE).read_text(encoding="utf-8"))

@@ -23,7 +23,15 @@ _PATIENT: Final = frozenset(
 _DEVICE: Final = frozenset(
     {
         *("Manufacturer", "ManufacturerModelName", "DeviceSerialNumber", "StationName", "SoftwareVersions"),
-        *("DetectorID", "GantryID", "DeviceUID", "PlateID", "CassetteID", "DeviceID", "DateOfLastCalibration"),
+        *(
+            "DetectorID",
+            "GantryID",
+            "DeviceUID",
+            "PlateID",
+            "CassetteID",
+            "DeviceID",
+            "DateOfLastCalibration",
+        ),
     }
 )
 _INSTITUTION: Final = frozenset(
@@ -35,12 +43,12 @@ _INSTITUTION: Final = frozenset(
 _TEXTS: Final = frozenset({"SH", "LO", "ST", "LT", "UC", "UT"})
 _DATES: Final = frozenset({"DA", "DT", "TM"})
 KINDS: Final[Mapping[str, str]] = {
-    "patient": "characteristics of the patient",
-    "dates": "dates and times of day",
-    "device": "device",
-    "institution": "institution",
-    "texts": "texts, without this patient's known values",
-    "private": "private elements of Table E.3.10-1 or the project's list",
+    "patient": "Characteristics of the patient",
+    "dates": "Dates and times of day",
+    "device": "Device",
+    "institution": "Institution",
+    "texts": "Texts, without this patient's known values",
+    "private": "Private elements of Table E.3.10-1 or the project's list",
 }
 
 
@@ -52,7 +60,8 @@ def remaining(tally: DeidTally) -> dict[str, dict[str, int]]:
         steps = steps_of(path)
         if not stayed or not steps:
             continue
-        name = keyword_of(steps[-1]) or steps[-1]
+        creator = steps[-1].partition("[")[2].rstrip("]")
+        name = keyword_of(steps[-1]) or creator or f"group {steps[-1][:4]}"
         kind = _kind(steps[-1], name)
         if kind:
             found[kind][name] = found[kind].get(name, 0) + stayed

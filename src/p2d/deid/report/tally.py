@@ -1,8 +1,8 @@
 """Counts of what became of attributes and objects; never a value, never a name that could hold one.
 
-An attribute is counted by its tags without item numbers (``00081140.00081155``). A private one is counted by its
-private creator where PS3.15 Table E.3.10-1 lists that creator, else by its group: a creator that nobody listed
-is free text and could identify.
+An attribute is counted by its tags without item numbers (``00081140.00081155``). A private one is counted by
+its private creator where PS3.15 Table E.3.10-1 lists that creator, else by its group: a creator that nobody
+listed is free text and could identify.
 """
 
 import re
@@ -20,8 +20,8 @@ OTHER: Final = "other"
 _MOST_PATHS: Final = 20_000
 _MOST_STEPS: Final = 12
 _TAG: Final = re.compile(r"[0-9A-F]{8}")
-_SAFE_STEP: Final = re.compile(r"([0-9A-F]{4})xx[0-9A-F]{2}\[([^\[\]]{1,64})\]")
-_STEP: Final = re.compile(r"[0-9A-F]{4}[0-9A-Fx]{4}(?:\[[^\[\]]{1,64}\])?")
+_SAFE_STEP: Final = re.compile(r"([0-9A-F]{4})xxxx\[([^\[\]]{1,64})\]")
+_STEP: Final = re.compile(r"[0-9A-F]{4}(?:[0-9A-F]{4}|xxxx)(?:\[[^\[\]]{1,64}\])?")
 _OBJECTS: Final = ("objects", "screened", "frames", "masked_objects", "masks", "recognisable_objects")
 Rows = Iterator[tuple[str, Mapping["Outcome", int]]]
 
@@ -29,8 +29,8 @@ Rows = Iterator[tuple[str, Mapping["Outcome", int]]]
 class Outcome(StrEnum):
     """What became of one occurrence of an attribute.
 
-    REPLACED is a dummy, a pseudonym or a derived UID, SHIFTED a moved date, CLEANED a text without what
-    identified, ADDED what de-identification wrote itself.
+    EMPTIED is one left without a value, REPLACED one with a dummy, a pseudonym or a derived UID, SHIFTED a
+    moved date, CLEANED a text without what identified, ADDED what de-identification wrote itself.
     """
 
     REMOVED = "removed"
@@ -43,10 +43,10 @@ class Outcome(StrEnum):
 
 
 def private_step(tag: str, creator: str) -> str:
-    """Return how the private *tag* of *creator* is counted: ``0019xx0C[SIEMENS MR HEADER]`` or ``0019xxxx``."""
+    """Return how a private *tag* of *creator* is counted: ``0019xxxx[SIEMENS MR HEADER]`` or ``0019xxxx``."""
     name = creator.strip(" \0")
     if (int(tag[:4], 16), name) in safe_blocks():
-        return f"{tag[:4]}xx{tag[6:]}[{name}]"
+        return f"{tag[:4]}xxxx[{name}]"
     return f"{tag[:4]}xxxx"
 
 
@@ -54,8 +54,8 @@ def private_step(tag: str, creator: str) -> str:
 class DeidTally:
     """Counts that grow while objects are released; those of several patients add up. Not for several threads.
 
-    ``attributes`` is by path and outcome, changed by ``count`` alone. ``objects`` were released. Of the
-    ``screened`` ones the detector saw ``frames`` frames and ``masks`` boxes were masked in ``masked_objects``.
+    ``attributes`` is by path and outcome, changed by ``count`` alone. ``objects`` were released. The detector
+    saw ``frames`` frames of the ``screened`` ones; ``masks`` boxes were masked in ``masked_objects``.
     ``recognisable_objects`` were released marked as such (0028,0302).
     """
 
@@ -116,7 +116,9 @@ class DeidTally:
     def as_json(self) -> dict[str, Any]:
         """Return the counts as JSON-like data that ``from_json`` reads back."""
         return {
-            "attributes": {path: {str(outcome): n for outcome, n in row.items()} for path, row in self.rows()},
+            "attributes": {
+                path: {str(outcome): n for outcome, n in row.items()} for path, row in self.rows()
+            },
             "withheld": {reason.name: times for reason, times in sorted(self.reasons.items())},
             **{name: getattr(self, name) for name in _OBJECTS},
         }

@@ -10,7 +10,7 @@ from typing import Final
 
 from p2d.deid.profile.action import BULK_VRS, Action
 from p2d.deid.profile.profile import Rules
-from p2d.deid.report.tally import DeidTally, Outcome
+from p2d.deid.report.tally import DeidTally, Outcome, private_step
 from p2d.deid.rewrite.decoder import Creators, Encoding, Item, is_creator, opened_items
 from p2d.deid.rewrite.values import Treatment, dummy_of, outcome_of, treat
 from p2d.dicom.encode import element as encoded_element
@@ -89,7 +89,8 @@ class Rewriter:
         self, source: Source, encoding: Encoding, rules: Rules, span: Span, place: "_Place", parts: _Parts
     ) -> bytes:
         tag = f"{span[0]:08X}"
-        path, kind = place.path + tag, place.kind + tag
+        path = place.path + tag
+        kind = place.kind + (private_step(tag, place.creator) if span[0] >> 16 & 1 else tag)
         vr = encoding.vr_of(span, place.creator)
         action = rules.action(tag, vr, place.creator)
         if action is Action.REMOVE or (action is Action.CHARACTER_SET and place.path):

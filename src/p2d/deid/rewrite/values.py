@@ -162,10 +162,10 @@ def outcome_of(action: Action, old: Values, new: Values | None) -> Outcome:
     """Return what to count for an element that *action* turned from *old* into *new*."""
     if new is None:
         return Outcome.REMOVED
+    if not any(value != "" for value in new):
+        return Outcome.EMPTIED
     if new == old:
         return Outcome.KEPT
-    if not new:
-        return Outcome.EMPTIED
     if action in _REPLACING:
         return Outcome.REPLACED
     return _OUTCOMES.get(action, Outcome.CLEANED)

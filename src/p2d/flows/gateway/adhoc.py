@@ -13,6 +13,7 @@ from p2d.access.policy import ModalityPolicy
 from p2d.access.sessions import Session
 from p2d.audit.log import Entry
 from p2d.audit.refusals import marked, refusals_recorded
+from p2d.flows.gateway.deid_report import ImageRun
 from p2d.flows.gateway.forms import check_attributes, check_forms
 from p2d.flows.gateway.gateway import Gateway
 from p2d.flows.gateway.locate import PatientWork, locate
@@ -65,9 +66,9 @@ class AdHoc:
         return answer
 
     def images(
-        self, request: Request, session: Session, lines: list[SeriesCounts]
+        self, request: Request, session: Session, run: ImageRun
     ) -> Iterator[ReleasedInstance | Withheld]:
-        """Yield the images of *request* as they arrive; *lines* receives the ledger at the end.
+        """Yield the images of *request* as they arrive; *run* receives ledger and counts as patients end.
 
         Checks, and the resolution of the identifiers, happen before this returns; the archive is asked for
         images while the result is consumed.
@@ -87,7 +88,8 @@ class AdHoc:
         except BaseException as error:
             entry.close(error)
             raise
-        return self._stream(request, works, policy, entry, lines)
+        run.query, run.user = entry.query, session.user
+        return self._stream(request, works, policy, entry, run)
 
     def _stream(
         self,
@@ -95,12 +97,12 @@ class AdHoc:
         works: Sequence[PatientWork],
         policy: ModalityPolicy,
         entry: Entry,
-        lines: list[SeriesCounts],
+        run: ImageRun,
     ) -> Iterator[ReleasedInstance | Withheld]:
         try:
             with marked():
-                yield from self._outcomes(request, works, policy, lines)
-            entry.outcome(**totals(lines))
+                yield from self._outcomes(request, works, policy, run)
+            entry.outcome(**totals(run.lines))
         except BaseException as error:
             entry.close(error)
             raise
@@ -111,7 +113,7 @@ class AdHoc:
         request: Request,
         works: Sequence[PatientWork],
         policy: ModalityPolicy,
-        lines: list[SeriesCounts],
+        run: ImageRun,
     ) -> Iterator[ReleasedInstance | Withheld]:
         for work in works:
             prepared = prepare(self.gateway, work, request)
@@ -125,7 +127,8 @@ class AdHoc:
                     prepared.tally.count(study, series, withheld)
                     yield withheld
             yield from release_images(self.gateway, replace(prepared, picks=allowed), policy.permits)
-            lines.extend(prepared.tally.lines())
+            run.lines.extend(prepared.tally.lines())
+            run.tally.merge(prepared.deid)
 
     def studies(self, patient: Pseudonym, session: Session) -> list[ReleasedHeader]:
         """Return one released header a series of *patient*: what a viewer lists.
@@ -148,7 +151,7 @@ class AdHoc:
         """
         target = Target(Kind.SERIES, series, study)
         request = Request((target,), choice=Choice.MIDDLE, output=Output.JPEG)
-        outcomes = list(self.images(request, session, []))
+        outcomes = list(self.images(request, session, ImageRun()))
         if not outcomes:
             raise unknown("series")
         return outcomes[0]

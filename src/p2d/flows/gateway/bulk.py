@@ -18,6 +18,7 @@ from p2d.access.caller import Caller
 from p2d.access.check import check_bulk, check_true_frames
 from p2d.audit.log import Entry
 from p2d.audit.refusals import refusals_recorded
+from p2d.flows.gateway.deid_report import describe_run
 from p2d.flows.gateway.forms import check_attributes, check_forms
 from p2d.flows.gateway.gateway import Gateway
 from p2d.flows.gateway.locate import PatientWork, locate
@@ -86,6 +87,7 @@ class BulkExtractor:
             self.gateway.audit.query(action="bulk", user=caller.user, session="", subject=subject) as entry,
         ):
             try:
+                describe_run(self.gateway, run_id)
                 self._confirm(run_id)
                 self._work(run_id, request, watch)
             except BaseException:
@@ -168,7 +170,14 @@ class BulkExtractor:
         ledger = self.gateway.ledger
         batch = _batch_of(self.gateway.pacs.name, run_id, request, [headers for _, headers in extracted])
         for work, headers in extracted:
-            ledger.record(run_id, batch.batch_id, str(work.patient), headers.lines, headers.notes)
+            ledger.record(
+                run_id,
+                batch.batch_id,
+                str(work.patient),
+                headers.lines,
+                headers.notes,
+                headers.deid.as_counters(),
+            )
         try:
             receipt = self.gateway.warehouse.load(batch)
         except P2DError as error:

@@ -1,28 +1,30 @@
 """Released images as members of a download: images, manifest, what was withheld and why, the ledger."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from p2d.export.jpeg import Renderer, to_jpeg
 from p2d.export.manifest import MANIFEST, WITHHELD, Line, encode, file_line, withheld_line
 from p2d.export.names import file_name
 from p2d.export.zip import Member
 from p2d.flows.gateway.adhoc import totals
+from p2d.flows.gateway.deid_report import ImageRun, image_sums, report_members
 from p2d.jobs.counts import SeriesCounts
 from p2d.model.level import Output
-from p2d.model.released import ReleasedInstance, Withheld
+from p2d.model.released import Reason, ReleasedInstance, Withheld
 
 
 def members_of(
     outcomes: Iterable[ReleasedInstance | Withheld],
     output: Output,
     renderer: Renderer,
-    lines: Sequence[SeriesCounts],
+    run: ImageRun,
+    profile: Mapping[str, object],
 ) -> Iterator[Member]:
-    """Yield one member an image, then ``manifest.csv``, ``withheld.csv`` and ``ledger.json``.
+    """Yield one member an image, then both lists, the report and ``ledger.json``.
 
-    *lines* is read after the last outcome. Images that cannot be rendered move from released to withheld in
-    the ledger's sums, so that these equal the files.
+    *run* is read after the last outcome; *profile* is what the report says of the profile. Images that cannot
+    be rendered move from released to withheld in the ledger's sums, so that these equal the files.
     """
     manifest: list[Line] = []
     withheld: list[Line] = []
@@ -46,7 +48,8 @@ def members_of(
             yield member
     yield Member("manifest.csv", encode(MANIFEST, manifest))
     yield Member("withheld.csv", encode(WITHHELD, withheld))
-    yield Member("ledger.json", _ledger(lines, unrendered))
+    yield from report_members(run, profile, image_sums(run.lines, {str(Reason.RENDERING): unrendered}))
+    yield Member("ledger.json", _ledger(run.lines, unrendered))
 
 
 def _ledger(lines: Sequence[SeriesCounts], unrendered: int) -> bytes:

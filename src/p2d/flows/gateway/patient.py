@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 
 from p2d.deid.references import References, references_in_header
 from p2d.deid.release import Releaser
+from p2d.deid.report.tally import DeidTally
 from p2d.deid.rewrite.content import Opened, Unreadable
 from p2d.flows.gateway.gateway import Gateway
 from p2d.flows.gateway.keys import extended, keys_for
@@ -63,13 +64,17 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """One patient's listing with the keys to release it; lives for one batch."""
+    """One patient's listing with the keys to release it; lives for one batch.
+
+    ``tally`` counts images for the ledger, ``deid`` what became of their attributes.
+    """
 
     work: PatientWork = field(repr=False)
     picks: Sequence[IdentifiedHeader] = field(repr=False)
     keys: PatientKeys = field(repr=False)
     references: References = field(repr=False)
     tally: Tally
+    deid: DeidTally = field(default_factory=DeidTally, repr=False)
 
     def pseudonyms_of(self, header: IdentifiedHeader) -> tuple[str, str]:
         """Return the study and series pseudonym of *header*."""
@@ -114,6 +119,7 @@ def release_basic(gateway: Gateway, prepared: Prepared) -> list[ReleasedHeader]:
         prepared.tally.count(*prepared.pseudonyms_of(header), outcome)
         if isinstance(outcome, ReleasedHeader):
             released.append(outcome)
+    prepared.deid.merge(releaser.tally)
     return released
 
 
@@ -156,6 +162,7 @@ def _retrieved(
             outcome = release(releaser, one)
             prepared.tally.count(*prepared.pseudonyms_of(one.instance.header), outcome)
             yield outcome
+    prepared.deid.merge(releaser.tally)
     if counts.refused or counts.duplicates:
         prepared.tally.notes.append(
             f"patient {prepared.tally.patient}: {counts.refused} objects refused that were not asked for, "
@@ -171,12 +178,16 @@ def _batched(items: Iterable[IdentifiedInstance], size: int) -> Iterator[tuple[I
 
 @dataclass(frozen=True, slots=True)
 class PatientHeaders:
-    """What metadata queries and bulk runs take from one patient."""
+    """What metadata queries and bulk runs take from one patient.
+
+    ``deid`` counts attributes of whole headers in extended scope, else those of the archive's answers.
+    """
 
     basic: list[ReleasedHeader]
     extended: list[ReleasedHeader]
     lines: list[SeriesCounts]
     notes: list[str]
+    deid: DeidTally = field(default_factory=DeidTally, repr=False)
 
 
 def extract_headers(gateway: Gateway, work: PatientWork, request: Request) -> PatientHeaders:
@@ -189,7 +200,7 @@ def extract_headers(gateway: Gateway, work: PatientWork, request: Request) -> Pa
     prepared = prepare(gateway, work, request)
     if request.scope is Scope.BASIC:
         basic = release_basic(gateway, prepared)
-        return PatientHeaders(basic, [], prepared.tally.lines(), prepared.tally.notes)
+        return PatientHeaders(basic, [], prepared.tally.lines(), prepared.tally.notes, prepared.deid)
     whole = [
         outcome for outcome in release_extended(gateway, prepared) if isinstance(outcome, ReleasedHeader)
     ]
@@ -201,4 +212,4 @@ def extract_headers(gateway: Gateway, work: PatientWork, request: Request) -> Pa
         for outcome in (releaser.header(header) for header in prepared.picks)
         if isinstance(outcome, ReleasedHeader) and outcome.instance in arrived
     ]
-    return PatientHeaders(basic, whole, lines, prepared.tally.notes)
+    return PatientHeaders(basic, whole, lines, prepared.tally.notes, prepared.deid)

@@ -17,6 +17,7 @@ from p2d.model.request import Request
 
 LEDGER: Final = "ledger.json"
 PACKED: Final = "images.zip"
+_BESIDE: Final = ("deidentification.json", "deidentification.html", LEDGER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Downloaded:
 def download(
     client: GatewayClient, session: SessionKey, request: Request, folder: Path, *, keep_zip: bool = False
 ) -> Downloaded:
-    """Write the images of *request*, both lists and the ledger to *folder*; with *keep_zip* as one ZIP.
+    """Write the images of *request*, lists, report and ledger to *folder*; with *keep_zip* as one ZIP.
 
     Raises:
         InvalidRequest: the folder holds other files under the same names.
@@ -50,23 +51,25 @@ def download(
         with client.images(session, request) as blocks, packed.open("wb") as target:
             for block in blocks:
                 target.write(block)
-        result, ledger = _ledger(packed)
+        result, beside = _beside(packed)
         if keep_zip:
             packed.replace(folder / PACKED)
         else:
             with ImageDirectory(folder) as images:
                 images.unpack(packed)
                 images.finish()
-        (Path(work) / LEDGER).write_bytes(ledger)
-        (Path(work) / LEDGER).replace(folder / LEDGER)
+        for name, content in beside.items():
+            (Path(work) / name).write_bytes(content)
+            (Path(work) / name).replace(folder / name)
     return result
 
 
-def _ledger(packed: Path) -> tuple[Downloaded, bytes]:
+def _beside(packed: Path) -> tuple[Downloaded, dict[str, bytes]]:
+    """Return the sums of a download and the files beside its images, the ledger last."""
     try:
         with zipfile.ZipFile(packed) as archive:
-            content = archive.read(LEDGER)
-        sums = json.loads(content)["totals"]
-        return Downloaded(int(sums["released"]), int(sums["withheld"]), int(sums["missing"])), content
+            beside = {name: archive.read(name) for name in _BESIDE}
+        sums = json.loads(beside[LEDGER])["totals"]
+        return Downloaded(int(sums["released"]), int(sums["withheld"]), int(sums["missing"])), beside
     except (zipfile.BadZipFile, KeyError, ValueError):
         raise ProtocolViolation("gateway", "the download ended before it was whole", "try again") from None

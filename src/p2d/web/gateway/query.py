@@ -8,8 +8,8 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from p2d.export.zip import Member, stream_zip
 from p2d.flows.gateway.adhoc import AdHoc
+from p2d.flows.gateway.deid_report import ImageRun, profile_of
 from p2d.flows.gateway.package import members_of
-from p2d.jobs.counts import SeriesCounts
 from p2d.model.errors import InvalidRequest
 from p2d.model.request import Request as ImagingRequest
 from p2d.web.gateway.guard import Web, web_of
@@ -115,10 +115,10 @@ def _answer(request: Request, body: Mapping[str, object]) -> Response:
 
 def _images(web: Web, query: ImagingRequest, request: Request) -> Response:
     session = web.guard.session(request)
-    lines: list[SeriesCounts] = []
-    outcomes = AdHoc(web.gateway).images(query, session, lines)
+    run = ImageRun()
+    outcomes = AdHoc(web.gateway).images(query, session, run)
 
-    members = members_of(outcomes, query.output, web.gateway.renderer, lines)
+    members = members_of(outcomes, query.output, web.gateway.renderer, run, profile_of(web.gateway))
     headers = {"Content-Disposition": 'attachment; filename="p2d-images.zip"'}
     return StreamingResponse(stream_zip(_begun(members)), media_type="application/zip", headers=headers)
 

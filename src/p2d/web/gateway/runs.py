@@ -1,8 +1,12 @@
 """Bulk runs over REST: start, watch, stop, resume; operators only."""
 
-from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse
+from typing import Literal
 
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+
+from p2d.deid.report.page import page
+from p2d.flows.gateway.deid_report import report_of_run
 from p2d.web.gateway.guard import web_of
 
 router = APIRouter(tags=["bulk runs"])
@@ -35,6 +39,23 @@ def read_run(request: Request, run_id: str) -> JSONResponse:
             "report": web.gateway.ledger.report(run_id).as_json(),
         }
     )
+
+
+@router.get(
+    "/runs/{run_id}/deidentification",
+    summary="What de-identification did, as JSON or as a page to sign",
+    response_model=None,
+)
+def read_deidentification(
+    request: Request, run_id: str, output: Literal["json", "html"] = "json"
+) -> Response:
+    """Return the de-identification report of a run as its ledger stands."""
+    web = web_of(request)
+    web.guard.operator(request)
+    made = report_of_run(web.gateway, run_id)
+    if output == "html":
+        return Response(page(made), media_type="text/html; charset=utf-8")
+    return Response(made.content, media_type="application/json")
 
 
 @router.post("/runs/{run_id}/stop", status_code=202, summary="Stop after the current patient")

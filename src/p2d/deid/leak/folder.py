@@ -105,8 +105,9 @@ class FolderCheck:
         for part in parts_of(content):
             place = keyword_path_of(part.place) if part.vr else part.place
             if part.tag in PIXEL_TAGS and "." not in part.place:
-                findings.add(place, self._kinds_in_pixels(part.value))
-                findings.add(f"{place}, {COMMENTS}", self._kinds_in_comments(part.value))
+                beside = self._kinds_in_comments(part.value)
+                findings.add(f"{place}, {COMMENTS}", beside)
+                findings.add(place, self._kinds_in_pixels(part.value) - beside)
                 continue
             kinds = self._kinds_in_values(part)
             if part.vr in _BULK or not part.vr:

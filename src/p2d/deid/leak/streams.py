@@ -38,6 +38,7 @@ class Budget:
         self._left = size
         self._streams = _MAX_STREAMS
         self.depth = 0
+        self.rest = b""  # what followed the stream that was inflated last, or its broken part
 
     def spend(self, size: int, *, streams: int = 0) -> None:
         """Take *size* bytes and as many *streams* from what is left.
@@ -67,8 +68,9 @@ class Budget:
                 self.spend(len(part))
                 parts.append(part)
                 rest = inflater.unconsumed_tail
+            self.rest = inflater.unused_data
         except zlib.error:
-            pass
+            self.rest = rest
         self.spend(0, streams=1)
         return b"".join(parts)
 

@@ -28,7 +28,7 @@ KNOWN = KnownValues(
 OWN = ("P87654321XY7", "REMOVED")
 FORMS = (
     "Müßigbrodt", "MUESSIGBRODT", "muessigbrodt", "Mussigbrodt", "Lehmkuehler", "LEHMKÜHLER",
-    "Müßigbrodt-Lehmkühler", "Lehmku\u0308hler", "\uff2d\uff35\uff33\uff33ssigbrodt", "Änne", "Aenne",
+    "Müßigbrodt-Lehmkühler", "Lehmku\u0308hler", "\uff2d\uff35\uff33\uff33igbrodt", "Änne", "Aenne",
     "ÄNNE", "Maria", "Lehmküh-\nler", "LehmkühlerMaria", "mlehmkuehler", "lehmkuehlerm",
     "L e h m k u e h l e r", "M_LEHMKUEHLER", "Ute", "Kopf, Ute", "山田太郎", "太郎", "ヤマダ", "ﾔﾏﾀﾞ",
     "Łącki",

@@ -63,11 +63,13 @@ class Budget:
         parts: list[bytes] = []
         rest = content
         try:
-            while rest and not inflater.eof:
+            while not inflater.eof:
                 part = inflater.decompress(rest, 1 << 16)
+                rest = inflater.unconsumed_tail
+                if not part and not rest:
+                    break  # cut short
                 self.spend(len(part))
                 parts.append(part)
-                rest = inflater.unconsumed_tail
             self.rest = inflater.unused_data
         except zlib.error:
             self.rest = rest

@@ -219,3 +219,10 @@ def test_any_known_values_and_any_text_come_to_an_answer(anything: str) -> None:
 @given(binary(max_size=4096))
 def test_random_bytes_are_no_leak(anything: bytes) -> None:
     assert not leak_check().in_bytes(anything)
+
+
+def test_a_name_written_into_native_pixels_is_found_where_they_are_searched() -> None:
+    noise = bytes(range(256)) * 20_000
+
+    assert leak_check().in_pixels(memoryview(noise + b"LEHMKUEHLER" + noise))
+    assert not leak_check().in_pixels(noise)

@@ -46,10 +46,11 @@ test-long: venv ## second tier: tests marked `long`
 	@$(BIN)/pytest -m long || { code=$$?; [ $$code -eq 5 ] && echo "no test is marked long"; }
 
 bench-%: venv ## one benchmark, such as bench-pacs: a table, then one line of JSON
-	@$(BIN)/python benchmarks/$*.py $(ARGS)
+	@PYTHONPATH=benchmarks $(BIN)/python -m $* $(ARGS)
 
-docs: venv ## write docs/reference/cli.md anew from --help
+docs: venv ## write docs/reference/cli.md and docs/reference/profiles anew from the program
 	@$(BIN)/python tools/write_cli_reference.py
+	@$(BIN)/python tools/write_profile_pages.py
 
 clean: ## remove the environment, caches and reports
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that P2D's system tests start: Orthanc with DICOMweb, DCMTK, PostgreSQL, Chromium.
+# Installs the Debian packages that P2D's system tests start: Orthanc with DICOMweb, DCMTK, dicom3tools (dciodvfy),
+# PostgreSQL, Chromium.
 # Does nothing where all are present. The tests start their own servers on free loopback ports; services that
 # the packages bring are neither used nor started.
 set -euo pipefail
@@ -17,6 +18,7 @@ need() { # need PACKAGE FILE...: the package is missing unless one of the files 
 need orthanc /usr/sbin/Orthanc
 need orthanc-dicomweb /usr/share/orthanc/plugins/libOrthancDicomWeb.so
 need dcmtk /usr/bin/dcmqrscp
+need dicom3tools /usr/bin/dciodvfy
 need postgresql /usr/lib/postgresql/*/bin/postgres
 need chromium /usr/bin/chromium
 python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)

@@ -14,15 +14,24 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import RLELossless
 
-from p2d.deid.references import References, references_in_header, references_in_instance
+from p2d.deid.references import References, references_in_header
 from p2d.deid.release import Releaser, release_header
+from p2d.deid.scrub.cleaner import TextCleaner
 from p2d.dicom.dictionary import tag_of
 from p2d.dicom.uids import IMPLEMENTATION_CLASS_UID
 from p2d.model.identified import IdentifiedInstance, KnownValues, PatientId, PatientKeys
 from p2d.model.ids import Pseudonym
 from p2d.model.released import Reason, ReleasedHeader, ReleasedInstance, Withheld
 from p2d.testing.datasets import ct
-from p2d.testing.releasing import IMPLICIT, PATIENT, answer_of, derived_uid, instance_of, keys_for
+from p2d.testing.releasing import (
+    IMPLICIT,
+    PATIENT,
+    answer_of,
+    derived_uid,
+    instance_of,
+    keys_for,
+    references_in_instance,
+)
 
 US_IMAGE = "1.2.840.10008.5.1.4.1.1.6.1"
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
@@ -119,18 +128,21 @@ def test_a_whole_header_leaves_without_the_patient() -> None:
     assert header.elements["00081115[0].0020000E"].text == derived_uid(FOREIGN_UID)
     assert header.elements["00081115[0].00080021"].text == "20191020"
     assert header.elements["00081115[0].0008103E"].text == "nativ"
-    assert not [
-        path for path in header.elements if path.startswith(("0009", "6000", "5000", "0040A730", "04000561"))
-    ]
+    assert header.elements["0040A730[0].0040A160"].text == ""
+    assert not [path for path in header.elements if path.startswith(("0009", "6000", "5000", "04000561"))]
 
 
 def test_a_whole_header_says_what_was_done() -> None:
     header = released_header(instance_of(patient_ct()))
 
-    codes = [header.elements[f"00120064[{i}].00080100"].text for i in range(4)]
+    codes = [
+        e.text
+        for path, e in header.elements.items()
+        if path.startswith("00120064[") and path.endswith("0100")
+    ]
     assert text(header, "PatientIdentityRemoved") == "YES"
     assert text(header, "LongitudinalTemporalInformationModified") == "MODIFIED"
-    assert codes == ["113100", "113105", "113107", "113108"]
+    assert codes == ["113100", "113103", "113104", "113105", "113107", "113108", "113111"]
 
 
 def test_true_dates_stay_where_the_site_keeps_them() -> None:
@@ -156,8 +168,8 @@ def test_an_image_leaves_as_a_new_file_with_its_own_pixels(syntax: str) -> None:
     assert read.file_meta.ImplementationClassUID == IMPLEMENTATION_CLASS_UID
     assert read.file_meta.MediaStorageSOPInstanceUID == read.SOPInstanceUID == image.header.instance
     assert read.file_meta.TransferSyntaxUID == syntax
-    assert (read.PatientID, read.SpecificCharacterSet) == (PATIENT, "ISO_IR 192")
-    assert read.DeidentificationMethodCodeSequence[3].CodeValue == "113108"
+    assert read.PatientID == PATIENT
+    assert "113108" in [item.CodeValue for item in read.DeidentificationMethodCodeSequence]
     assert not [canary for canary in CANARIES if canary.lower().encode() in image.content.lower()]
     assert FOREIGN_UID.encode() not in image.content
 
@@ -189,11 +201,10 @@ def test_numbers_keep_their_writing() -> None:
         (ct(Modality="US"), Reason.BURNED_IN),
         (ct(SOPClassUID=SECONDARY_CAPTURE), Reason.BURNED_IN),
         (ct(SOPClassUID="1.2.3.4"), Reason.SOP_CLASS),
-        (ct(SOPClassUID="1.2.840.10008.5.1.4.1.1.104.1"), Reason.SOP_CLASS),
-        (ct(SOPClassUID="1.2.840.10008.5.1.4.1.1.88.11"), Reason.SOP_CLASS),
+        (ct(SOPClassUID="1.2.840.10008.5.1.4.1.1.104.1"), Reason.DOCUMENT),
         (ct(BurnedInAnnotation="YES"), Reason.BURNED_IN),
         (ct(BurnedInAnnotation="MAYBE"), Reason.BURNED_IN),
-        (ct(ImageType=["DERIVED", "SECONDARY", "SCREEN SAVE"]), Reason.BURNED_IN),
+        (ct(ImageType=["DERIVED", "SECONDARY", "SCREEN SAVE"]), Reason.SCREEN_SAVE),
         (with_overlay(bit=12), Reason.BURNED_IN),
         (with_overlay(bit=0), None),
         (ct(PixelData=None), Reason.NO_PIXELS),
@@ -296,7 +307,7 @@ def test_undecodable_content_is_withheld() -> None:
     broken = IdentifiedInstance(
         good.header, b"(\x00\x10\x00US\x03\x00abc", good.transfer_syntax_uid, ""
     )  # 3 bytes for a 2-byte number
-    bad_text = good.content.replace(b"CT head", b"CT h\xffad")
+    bad_text = good.content[:].replace(b"CT head", b"CT h\xffad")
     bad_charset = IdentifiedInstance(good.header, bad_text, good.transfer_syntax_uid, good.sop_class_uid)
 
     for instance, reason in ((broken, Reason.UNDECODABLE), (bad_charset, Reason.CHARACTER_SET)):
@@ -315,14 +326,11 @@ def test_no_bytes_raise(content: bytes) -> None:
     assert isinstance(releaser.image(instance), Withheld)
 
 
-def test_a_value_that_the_cleaner_lets_pass_is_caught_at_the_end() -> None:
-    class Careless:
-        def clean(self, value: str) -> str:
-            return value
-
+def test_a_value_that_the_cleaner_lets_pass_is_caught_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     instance = instance_of(patient_ct())
+    monkeypatch.setattr(TextCleaner, "clean", lambda _, text: text)
 
-    withheld = release_header(instance.header, keys_for(instance), cleaner=Careless())  # type: ignore[arg-type] # the point
+    withheld = release_header(instance.header, keys_for(instance))
 
     assert isinstance(withheld, Withheld)
     assert withheld.reason is Reason.LEAK

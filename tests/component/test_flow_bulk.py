@@ -52,7 +52,7 @@ class DamagedPacs(MemoryPacs):
         counts: RetrieveCounts | None = None,
     ) -> Iterator[IdentifiedInstance]:
         for number, one in enumerate(super().retrieve(patient_id, instances, counts)):
-            damaged = one.content.replace(b"CT head", b"CT h\xe4d ")
+            damaged = one.content[:].replace(b"CT head", b"CT h\xe4d ")
             yield replace(one, content=damaged) if number == 0 else one
 
 

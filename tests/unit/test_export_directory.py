@@ -25,7 +25,7 @@ PATIENT = Pseudonym("P4X7")
 def released(number: int, content: bytes = b"image") -> ReleasedInstance:
     elements = {"00080060": Element("00080060", "CS", ("CT",))}
     header = ReleasedHeader(Level.INSTANCE, PATIENT, "2.25.1", "2.25.2", f"2.25.{number}", elements)
-    return ReleasedInstance(header, content, "1.2.840.10008.1.2.1")
+    return ReleasedInstance(header, (content,), "1.2.840.10008.1.2.1")
 
 
 def withheld(number: int) -> Withheld:

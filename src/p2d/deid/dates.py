@@ -14,7 +14,7 @@ _DATE_TIME: Final = re.compile(
 )
 _TIME: Final = re.compile(r"(?:[01]\d|2[0-3])(?::?[0-5]\d(?::?(?:[0-5]\d|60)(?:\.\d{1,6})?)?)?")
 _AGE: Final = re.compile(r"(\d{3})([DWMY])")
-_OLDEST: Final = {"D": 32872, "W": 4696, "M": 1080, "Y": 90}
+_IN_A_YEAR: Final = {"D": 365.25, "W": 52.18, "M": 12, "Y": 1}
 _FIRST_YEAR: Final = 1000
 
 
@@ -49,9 +49,9 @@ def valid_time(text: str) -> str | None:
     return text if _TIME.fullmatch(text) else None
 
 
-def capped_age(text: str) -> str | None:
-    """Return AS *text*, ages of 90 years and more as ``090Y``; None where it is malformed."""
+def capped_age(text: str, cap: int) -> str | None:
+    """Return AS *text*, ages of *cap* years and more as that many years; None where it is malformed."""
     match = _AGE.fullmatch(text)
     if match is None:
         return None
-    return "090Y" if int(match[1]) >= _OLDEST[match[2]] else text
+    return f"{cap:03d}Y" if int(match[1]) >= cap * _IN_A_YEAR[match[2]] else text

@@ -4,10 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Final, Self
 
-from p2d.deid.content import Unreadable, header_of
 from p2d.deid.uids import is_registered, looks_like_uid
 from p2d.model.header import Element
-from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, KnownValues
+from p2d.model.identified import IdentifiedHeader, KnownValues
 
 _ACCESSION: Final = "00080050"
 _ADMISSION: Final = "00380010"
@@ -83,16 +82,9 @@ def references_in_header(header: IdentifiedHeader) -> References:
     return References.of(header.elements.values())
 
 
-def references_in_instance(instance: IdentifiedInstance) -> References:
-    """Return what a retrieved instance and the archive's answer for it refer to.
-
-    An instance that cannot be read refers only to what the archive answered; it will be withheld.
-    """
-    answered = references_in_header(instance.header)
-    opened = header_of(instance)
-    if isinstance(opened, Unreadable):
-        return answered
-    return answered.merge(References.of(opened.values()))
+def covers(known: KnownValues, told: KnownValues) -> bool:
+    """Whether *known* holds all values of *told*."""
+    return all(getattr(told, f.name) <= getattr(known, f.name) for f in fields(KnownValues))
 
 
 def merge_known(*several: KnownValues) -> KnownValues:

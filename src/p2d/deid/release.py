@@ -4,20 +4,23 @@ Fails closed: what cannot be read, mapped or proved clean is withheld with its r
 on account of what the data hold.
 """
 
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
 
-from p2d.deid.actions import Treatment, treat
-from p2d.deid.content import Opened, Unreadable, header_of, open_content
-from p2d.deid.files import Unwritable, finished_file
-from p2d.deid.images import refusal
-from p2d.deid.leak.check import LeakCheck
-from p2d.deid.profile.action import Action
-from p2d.deid.profile.rules import action_of
+from p2d.deid.leak.codestream import comments
+from p2d.deid.patient_tools import PatientTools, Rewritten
+from p2d.deid.pixels.decision import Decision, Verdict, decide, is_radiography, is_sampled
+from p2d.deid.pixels.gate import Screened
+from p2d.deid.pixels.layouts import DeviceKey
+from p2d.deid.profile.profile import RESEARCH, Profile
+from p2d.deid.profile.statement import statement
 from p2d.deid.references import References, merge_known
-from p2d.deid.scrub.cleaner import TextCleaner
-from p2d.deid.statement import own_texts, statement
-from p2d.deid.uids import Underived
-from p2d.model.header import Element, Elements, Value, text_of
+from p2d.deid.report.tally import DeidTally
+from p2d.deid.rewrite.assembly import file_head, joined, pieces_of, view_of
+from p2d.deid.rewrite.content import DEFLATED, EXPLICIT, Opened, Unreadable, open_content
+from p2d.deid.rewrite.decoder import Decoders
+from p2d.dicom.uids import is_encapsulated, is_transfer_syntax, registered_name
+from p2d.model.header import Element, Elements, text_of
 from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, KnownValues, PatientKeys
 from p2d.model.level import Level
 from p2d.model.released import Reason, ReleasedHeader, ReleasedInstance, Withheld
@@ -25,175 +28,265 @@ from p2d.model.released import Reason, ReleasedHeader, ReleasedInstance, Withhel
 _STUDY: Final = "0020000D"
 _SERIES: Final = "0020000E"
 _INSTANCE: Final = "00080018"
+_SOP_CLASS: Final = "00080016"
 _PATIENT: Final = "00100020"
 _ACCESSION: Final = "00080050"
+_MODALITY: Final = "00080060"
+_UNICODE: Final = "ISO_IR 192"
 _NEEDED: Final = {
     Level.PATIENT: (),
     Level.STUDY: (_STUDY,),
     Level.SERIES: (_STUDY, _SERIES),
     Level.INSTANCE: (_STUDY, _SERIES, _INSTANCE),
 }
-_MAX_ACTIONS: Final = 50_000
-_MAX_MEMO: Final = 20_000
-_MAX_TOOLS: Final = 64
+_RECOGNISABLE: Final = "00280302"
+_MAX_SCREENED: Final = 1 << 29
+SAMPLED_SHARE: Final = 0.02
+"""Share of radiographs that the text detector looks at although no rule makes them suspect."""
 
 
-class _Tools:
-    """What goes with one set of known values; remembers elements, as most repeat within a patient."""
+class Screen(Protocol):
+    """Looks for text in the pixels of a file whose header is de-identified, and masks it."""
 
-    def __init__(self, treatment: Treatment, leak_check: LeakCheck) -> None:
-        self.leak_check = leak_check
-        self._treatment = treatment
-        self._memo: dict[tuple[str, str, tuple[Value, ...]], Element | None] = {}
+    @property
+    def is_available(self) -> bool:
+        """Whether there is a detector."""
+        ...
 
-    def treated(self, action: Action, element: Element) -> Element | None:
-        """Return the released element, or None where it goes; *action* is the one for its path and VR."""
-        key = (element.path, element.vr, element.values)
-        if key in self._memo:
-            return self._memo[key]
-        values = treat(action, element.vr, element.values, self._treatment)
-        treated = None if values is None else Element(element.path, element.vr, values)
-        if len(self._memo) < _MAX_MEMO:
-            self._memo[key] = treated
-        return treated
+    def screen(self, file: bytes, decision: Decision, device: DeviceKey) -> Screened | Reason:
+        """Return the file with what was found masked, or why it must not leave."""
+        ...
 
 
 class Releaser:
-    """Releases one patient's headers and images; holds the cleaner and what was decided before.
+    """Releases one patient's headers and images; remembers what was decided before.
 
-    Not for use by several threads at once. Lives as long as the patient's batch.
+    Not for use by several threads at once. Lives as long as the patient's batch. Without *screen* images
+    whose pixels may show text are withheld.
     """
 
-    def __init__(self, keys: PatientKeys, *, cleaner: TextCleaner | None = None) -> None:
+    def __init__(
+        self,
+        keys: PatientKeys,
+        profile: Profile = RESEARCH,
+        *,
+        screen: Screen | None = None,
+        tally: DeidTally | None = None,
+    ) -> None:
+        self._profile = profile
+        self._screen = screen
+        self._tally = tally if tally is not None else DeidTally()
+        self._decoders = Decoders()
         self._keys = keys
-        self._shift = 0 if keys.true_dates else keys.shift_days
-        own_id = KnownValues(ids=frozenset({keys.patient_id.value}), accessions=frozenset(keys.accessions))
-        self._known = merge_known(keys.known, own_id, KnownValues(ids=frozenset(keys.cases)))
-        self._own = frozenset(
-            {str(keys.patient), *keys.accessions.values(), *keys.cases.values(), *own_texts()}
-        )
-        self._tools: dict[KnownValues, _Tools] = {}
-        if cleaner is not None:
-            self._tools[self._known] = self._made_tools(self._known, cleaner)
-        self._actions: dict[tuple[str, str], Action] = {}
+        self.references = References(known=_own_known(keys))
+        self._tools = self._made_tools()
+
+    def __repr__(self) -> str:
+        return f"Releaser({self._keys.patient})"
+
+    @property
+    def tally(self) -> DeidTally:
+        """What was removed, replaced, cleaned and kept so far, and what was withheld."""
+        self._tools.counted(self._tally)
+        return self._tally
+
+    def open(self, instance: IdentifiedInstance) -> Opened | Unreadable:
+        """Read *instance* and add what it refers to to ``references``; its pixel data are not touched.
+
+        What cannot be read will be withheld.
+        """
+        opened = open_content(instance, self._decoders)
+        if fresh := self._decoders.taken():
+            self.references = self.references.merge(References.of(fresh))
+        return opened
+
+    def learn(self, keys: PatientKeys) -> None:
+        """Take *keys*, which cover ``references``, in the place of those from before.
+
+        Decisions stay where nothing more is known of the patient than before.
+        """
+        self._keys = keys
+        self.references = self.references.merge(References(known=_own_known(keys)))
+        if self.references.known == self._tools.known:
+            self._tools.rekey(keys)
+        else:
+            self._renew()
+
+    def _renew(self) -> None:
+        self._tools.counted(self._tally)
+        self._tools = self._made_tools()
+
+    def _made_tools(self) -> PatientTools:
+        return PatientTools(self._profile, self._keys, self.references.known)
 
     def header(self, header: IdentifiedHeader) -> ReleasedHeader | Withheld:
         """Release one C-FIND answer: its elements with UIDs derived, dates moved and texts cleaned."""
-        if header.patient_id.strip() != self._keys.patient_id.value.strip():
+        if not self._is_of_patient(header.patient_id):
             return self._withheld(header, Reason.PATIENT_MISMATCH)
-        elements = self._elements(header.elements, header.elements)
+        elements = self._tools.answered(header.elements.values())
+        if isinstance(elements, References):  # it names somebody that was not known of
+            self.references = self.references.merge(elements)
+            self._renew()
+            return self.header(header)
         if isinstance(elements, Reason):
             return self._withheld(header, elements)
         return self._released(header, elements, ())
 
-    def extended(self, instance: IdentifiedInstance) -> ReleasedHeader | Withheld:
+    def extended(self, instance: IdentifiedInstance | Opened | Unreadable) -> ReleasedHeader | Withheld:
         """Release the whole header of a retrieved instance, whatever its SOP class.
 
-        Values of ContentSequence, EncapsulatedDocument, waveforms, overlays and pixel data are left out. The
-        archive's answer decides hierarchy and patient; a disagreement of the data set shows in ``flags``.
+        Binary values and pixel data are left out. The archive's answer decides hierarchy and patient; a
+        disagreement of the data set shows in ``flags``.
         """
-        content = header_of(instance)
-        if isinstance(content, Unreadable):
-            return self._withheld(instance.header, content.reason)
-        return self._whole(instance.header, content)
+        opened = self._opened(instance)
+        if isinstance(opened, Unreadable):
+            return self._withheld(opened.instance.header, opened.reason)
+        whole = self._whole(opened)
+        return whole if isinstance(whole, Withheld) else self._counted(whole)[0]
 
-    def _whole(self, answer: IdentifiedHeader, content: Elements) -> ReleasedHeader | Withheld:
-        if answer.patient_id.strip() != self._keys.patient_id.value.strip():
-            return self._withheld(answer, Reason.PATIENT_MISMATCH)
-        elements = self._elements(content, answer.elements)
-        if isinstance(elements, Reason):
-            return self._withheld(answer, elements)
-        patient = Element(_PATIENT, "LO", (str(self._keys.patient),))
-        elements = {**elements, _PATIENT: patient, **statement(true_dates=self._keys.true_dates)}
-        return self._released(answer, elements, _disagreements(answer.elements, content))
+    def image(self, instance: IdentifiedInstance | Opened | Unreadable) -> ReleasedInstance | Withheld:
+        """Release a retrieved instance as a DICOM file, its pixel data untouched or masked.
 
-    def image(self, instance: IdentifiedInstance) -> ReleasedInstance | Withheld:
-        """Release a retrieved instance as a DICOM file, its pixel data untouched.
-
-        Objects whose pixels may show text, that are no images, or that name another patient or none are
-        withheld.
+        Objects whose pixels may show text and are not screened, objects that name another patient or none, and
+        those of no known SOP class are withheld.
         """
-        answer = instance.header
-        if instance.is_cut:
-            return self._withheld(answer, Reason.NO_PIXELS)
-        opened = open_content(instance, with_pixels=True)
+        opened = self._opened(instance)
+        answer = opened.instance.header
         if isinstance(opened, Unreadable):
             return self._withheld(answer, opened.reason)
-        modality = text_of(answer.elements, "00080060")
-        reason = refusal(opened.elements, instance.sop_class_uid, modality)
-        if reason is not None:
-            return self._withheld(answer, reason)
-        if text_of(opened.elements, _PATIENT).strip() != self._keys.patient_id.value.strip():
+        if opened.instance.is_cut:
+            return self._withheld(answer, Reason.NO_PIXELS)
+        if not self._is_of_patient(text_of(opened.elements, _PATIENT)):
             return self._withheld(answer, Reason.PATIENT_MISMATCH)
-        header = self._whole(answer, opened.elements)
-        return header if isinstance(header, Withheld) else self._file(instance, opened, header)
+        decision = self._decision(opened)
+        if decision.verdict is Verdict.WITHHOLD:
+            return self._withheld(answer, decision.reason or Reason.BURNED_IN)
+        whole = self._whole(opened)
+        if isinstance(whole, Withheld):
+            return whole
+        file = self._file(opened, whole, decision)
+        if isinstance(file, Reason):
+            return self._withheld(answer, file)
+        self._counted(whole)
+        return file
 
-    def _file(
-        self, instance: IdentifiedInstance, opened: Opened, header: ReleasedHeader
-    ) -> ReleasedInstance | Withheld:
-        known = self._known_of(opened.elements, instance.header.elements)
-        try:
-            file = finished_file(opened, header, instance.transfer_syntax_uid)
-        except Unwritable:
-            return self._withheld(instance.header, Reason.UNDECODABLE)
-        if self._tools_for(known).leak_check.in_bytes(file.around_pixels):
-            return self._withheld(instance.header, Reason.LEAK)
-        return ReleasedInstance(header, file.content, file.transfer_syntax_uid)
+    def _opened(self, instance: IdentifiedInstance | Opened | Unreadable) -> Opened | Unreadable:
+        if not isinstance(instance, IdentifiedInstance):
+            return instance
+        opened = self.open(instance)
+        if self.references.known != self._tools.known:
+            self._renew()
+        return opened
 
-    def _elements(self, elements: Elements, answered: Elements) -> dict[str, Element] | Reason:
-        """Return the released elements, or why there are none."""
-        tools = self._tools_for(self._known_of(elements, answered))
-        released: dict[str, Element] = {}
-        gone = "none"  # the sequence that was removed last; its items follow it
-        try:
-            for path, element in elements.items():
-                if path.startswith(gone):
-                    continue
-                action = self._action(path, element.vr)
-                if action is Action.REMOVE or action is Action.BULK:
-                    gone = f"{path}[" if element.vr == "SQ" else gone
-                    continue
-                treated = tools.treated(action, element)
-                if treated is not None:
-                    released[path] = treated
-        except Underived:
-            return Reason.UNDERIVED
-        return Reason.LEAK if tools.leak_check.in_elements(released.values()) else released
-
-    def _action(self, path: str, vr: str) -> Action:
-        action = self._actions.get((path, vr))
-        if action is None:
-            action = _action_at(path, vr)
-            if len(self._actions) < _MAX_ACTIONS:
-                self._actions[path, vr] = action
-        return action
-
-    def _known_of(self, elements: Elements, answered: Elements) -> KnownValues:
-        """Return what is known, widened by what these elements themselves say about people."""
-        own = References.of(elements.values()).known
-        if answered is not elements:
-            own = merge_known(own, References.of(answered.values()).known)
-        known = self._known
-        is_covered = (
-            own.names <= known.names
-            and own.ids <= known.ids
-            and own.accessions <= known.accessions
-            and own.birth_dates <= known.birth_dates
+    def _decision(self, opened: Opened) -> Decision:
+        modality = text_of(opened.instance.header.elements, _MODALITY)
+        sop_class_uid = opened.instance.sop_class_uid
+        own_class = text_of(opened.elements, _SOP_CLASS)
+        own_modality = text_of(opened.elements, _MODALITY)
+        if self._profile.withholds(sop_class_uid or own_class, modality or own_modality):
+            return Decision(Verdict.WITHHOLD, Reason.POLICY)
+        if self._profile.withholds(own_class, own_modality):
+            return Decision(Verdict.WITHHOLD, Reason.POLICY)
+        decision = decide(
+            opened.elements,
+            sop_class_uid,
+            modality,
+            has_pixels=opened.pixels is not None,
+            head=self._profile.head,
+            sample=self._is_sampled(opened, modality),
         )
-        return known if is_covered else merge_known(known, own)
+        if (
+            decision.verdict is Verdict.PASS
+            and opened.pixels is None
+            and _is_image(sop_class_uid or own_class)
+        ):
+            return Decision(Verdict.WITHHOLD, Reason.NO_PIXELS)
+        if decision.verdict is not Verdict.SCREEN or (self._screen is not None and self._screen.is_available):
+            return decision
+        if decision.alarm:
+            return replace(decision, verdict=Verdict.PASS)
+        missing = Reason.BURNED_IN if self._screen is None else Reason.DETECTOR_MISSING
+        return Decision(Verdict.WITHHOLD, decision.reason or missing)
 
-    def _tools_for(self, known: KnownValues) -> "_Tools":
-        tools = self._tools.get(known)
-        if tools is None:
-            if len(self._tools) >= _MAX_TOOLS:
-                self._tools.clear()
-            tools = self._tools[known] = self._made_tools(known, TextCleaner(known, self._shift))
-        return tools
+    def _is_sampled(self, opened: Opened, modality: str) -> bool:
+        """Whether the detector looks at an object that no rule makes suspect."""
+        if self._profile.screen != "sample":
+            return self._profile.screen == "all"
+        uid = self._derived(opened.elements, _INSTANCE)
+        return is_radiography(modality) and is_sampled(uid, SAMPLED_SHARE)
 
-    def _made_tools(self, known: KnownValues, cleaner: TextCleaner) -> "_Tools":
-        keys = self._keys
-        treatment = Treatment(keys.patient, self._shift, keys.uids, keys.accessions, keys.cases, cleaner)
-        return _Tools(treatment, LeakCheck(known, keys.uids, self._own))
+    def _whole(self, opened: Opened) -> "_Whole | Withheld":
+        answer = opened.instance.header
+        if not self._is_of_patient(answer.patient_id):
+            return self._withheld(answer, Reason.PATIENT_MISMATCH)
+        rules = self._profile.rules(text_of(opened.elements, _SOP_CLASS))
+        rewritten = self._tools.rewritten(opened, rules)
+        if isinstance(rewritten, Reason):
+            return self._withheld(answer, rewritten)
+        elements = rewritten.elements
+        elements[_PATIENT] = Element(_PATIENT, "LO", (str(self._keys.patient),))
+        elements.update(statement(self._profile, true_dates=self._keys.true_dates, masked=False))
+        header = self._released(answer, elements, _disagreements(answer.elements, opened.elements))
+        return header if isinstance(header, Withheld) else _Whole(header, rewritten)
+
+    def _counted(self, whole: "_Whole") -> tuple[ReleasedHeader]:
+        for treated in whole.rewritten.used:
+            treated.times += 1
+        self._tally.released()
+        return (whole.header,)
+
+    def _file(self, opened: Opened, whole: "_Whole", decision: Decision) -> ReleasedInstance | Reason:
+        syntax_uid = opened.instance.transfer_syntax_uid
+        if not is_transfer_syntax(syntax_uid):
+            return Reason.UNDECODABLE
+        try:
+            parts = self._parts(opened, whole, decision, EXPLICIT if syntax_uid == DEFLATED else syntax_uid)
+        except (ValueError, UnicodeError):
+            return Reason.UNDECODABLE
+        if opened.pixels is not None and is_encapsulated(syntax_uid):
+            beside = comments(parts[1])
+            if beside and self._tools.leak_check.in_bytes(beside):
+                return Reason.LEAK
+        released = ReleasedInstance(whole.header, parts, EXPLICIT if syntax_uid == DEFLATED else syntax_uid)
+        return self._screened(opened, released, decision) if decision.verdict is Verdict.SCREEN else released
+
+    def _screened(
+        self, opened: Opened, released: ReleasedInstance, decision: Decision
+    ) -> ReleasedInstance | Reason:
+        assert self._screen is not None  # noqa: S101 - _decision withholds without one
+        if released.size > _MAX_SCREENED:
+            return Reason.TOO_LARGE
+        screened = self._screen.screen(released.content, decision, DeviceKey.of(opened.elements))
+        if isinstance(screened, Reason):
+            return screened
+        self._tally.masked(len(screened.boxes), len(screened.looked_at))
+        if not screened.is_masked:
+            return released
+        return ReleasedInstance(released.header, (screened.content,), screened.transfer_syntax_uid)
+
+    def _parts(
+        self, opened: Opened, whole: "_Whole", decision: Decision, syntax_uid: str
+    ) -> tuple[bytes | memoryview, ...]:
+        header, rewritten = whole.header, whole.rewritten
+        written = list(statement(self._profile, true_dates=self._keys.true_dates, masked=False).values())
+        if decision.recognisable:
+            written.append(Element(_RECOGNISABLE, "CS", ("YES",)))
+        written += [
+            Element(path, "UI", (uid,))
+            for path, uid in ((_STUDY, header.study), (_SERIES, header.series), (_INSTANCE, header.instance))
+        ]
+        written.append(header.elements[_PATIENT])
+        if rewritten.codec != opened.encoding.codecs[0]:
+            written.append(Element("00080005", "CS", (_UNICODE,)))
+        additions = pieces_of(written, rewritten.codec, opened.encoding.syntax)
+        head = file_head(text_of(header.elements, _SOP_CLASS), header.instance, syntax_uid)
+        before, behind = joined(rewritten.pieces, additions, opened.pixels)
+        if opened.pixels is None:
+            return (head + before + behind,)
+        return tuple(part for part in (head + before, view_of(opened.source, opened.pixels), behind) if part)
+
+    def _is_of_patient(self, patient_id: str) -> bool:
+        return patient_id.strip() == self._keys.patient_id.value.strip()
 
     def _derived(self, elements: Elements, path: str) -> str:
         return self._keys.uids.get(text_of(elements, path), "")
@@ -214,6 +307,7 @@ class Releaser:
         )
 
     def _withheld(self, answer: IdentifiedHeader, reason: Reason) -> Withheld:
+        self._tally.withheld(reason)
         return Withheld(
             patient=self._keys.patient,
             study=self._derived(answer.elements, _STUDY),
@@ -223,20 +317,31 @@ class Releaser:
         )
 
 
-def release_header(
-    header: IdentifiedHeader, keys: PatientKeys, *, cleaner: TextCleaner | None = None
-) -> ReleasedHeader | Withheld:
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """The header of an instance, as rows and as pieces of a file."""
+
+    header: ReleasedHeader
+    rewritten: Rewritten
+
+
+def release_header(header: IdentifiedHeader, keys: PatientKeys) -> ReleasedHeader | Withheld:
     """Release one C-FIND answer; for many answers of a patient keep a ``Releaser``."""
-    return Releaser(keys, cleaner=cleaner).header(header)
+    return Releaser(keys).header(header)
 
 
-def _action_at(path: str, vr: str) -> Action:
-    """Return the action at *path*: what is inside a sequence that goes, goes with it (PS3.15 E.1.1)."""
-    *ancestors, leaf = path.split(".")
-    if any(action_of(step[:8], "SQ") is not Action.ITEMS for step in ancestors):
-        return Action.REMOVE
-    action = action_of(leaf[:8], vr)
-    return Action.REMOVE if ancestors and action is Action.CHARACTER_SET else action
+def _is_image(sop_class_uid: str) -> bool:
+    """Whether objects of this class are nothing without pixel data."""
+    return registered_name(sop_class_uid).endswith(
+        ("Image Storage", "Image Storage - For Presentation", "Image Storage - For Processing")
+    )
+
+
+def _own_known(keys: PatientKeys) -> KnownValues:
+    own = KnownValues(
+        ids=frozenset({keys.patient_id.value, *keys.cases}), accessions=frozenset(keys.accessions)
+    )
+    return merge_known(keys.known, own)
 
 
 def _disagreements(answered: Elements, content: Elements) -> tuple[str, ...]:

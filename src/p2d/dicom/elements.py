@@ -168,8 +168,9 @@ def _vr(element: DataElement | RawDataElement, dataset: Dataset) -> str:
     return vr
 
 
-@lru_cache(maxsize=1024)
-def _may_be_signed(tag: int) -> bool:
+@lru_cache(maxsize=8192)
+def may_be_signed(tag: int) -> bool:
+    """Whether PS3.6 gives *tag* the VR US or SS, as PixelRepresentation (0028,0103) has it."""
     try:
         return dictionary_VR(tag) == "US or SS"
     except KeyError:
@@ -177,7 +178,7 @@ def _may_be_signed(tag: int) -> bool:
 
 
 def _is_signed(tag: int, dataset: Dataset) -> bool:
-    if not _may_be_signed(tag):
+    if not may_be_signed(tag):
         return False
     sign = dataset.get_item(_PIXEL_REPRESENTATION)
     if isinstance(sign, RawDataElement):

@@ -16,6 +16,9 @@ IMPLEMENTATION_VERSION_NAME: Final = "P2D"
 
 MAX_UID_LENGTH: Final = 64
 
+_NATIVE: Final = frozenset(
+    {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"}
+)
 _FORM: Final = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))*")
 
 
@@ -42,3 +45,8 @@ def is_sop_class(uid: str) -> bool:
 def is_transfer_syntax(uid: str) -> bool:
     """Whether PS3.6 Annex A registers *uid* as a transfer syntax."""
     return uid in UID_dictionary and UID_dictionary[uid][1] == "Transfer Syntax"
+
+
+def is_encapsulated(uid: str) -> bool:
+    """Whether pixel data are fragments under transfer syntax *uid* (PS3.5 A.4); unknown ones count as such."""
+    return not is_transfer_syntax(uid) or uid not in _NATIVE

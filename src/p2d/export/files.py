@@ -4,6 +4,8 @@ Functions take descriptors of open directories, so that a folder swapped for a l
 """
 
 import contextlib
+import io
+import mmap
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -15,6 +17,7 @@ from p2d.model.errors import InvalidRequest, Unavailable
 OPEN_ROOT: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 ELSEWHERE: Final = "export to an empty directory, or to the one of the same export"
 _OPEN_FOLDER: Final = OPEN_ROOT | os.O_NOFOLLOW
+_PIECE: Final = 1 << 22
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -80,6 +83,40 @@ def write_new(folder: int, leaf: str, content: bytes) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(part, dir_fd=folder)
         raise
+
+
+def write_parts(folder: int, leaf: str, parts: Sequence[bytes | memoryview]) -> None:
+    """Write *parts* one behind the other as *leaf*, over an earlier one if that is a regular file.
+
+    The file is there whole or not at all. Views of mapped files are written piece by piece and let go of, so
+    that a file larger than memory passes through. It is not forced to the disk: whoever records it as done
+    does that for the folder.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISREG(os.stat(leaf, dir_fd=folder, follow_symlinks=False).st_mode):
+            raise FileExistsError
+    part = f".{leaf}.part"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(part, dir_fd=folder)
+    try:
+        with open(os.open(part, _CREATE, 0o600, dir_fd=folder), "wb", buffering=0) as file:  # noqa: PTH123 - opens a descriptor
+            for piece in parts:
+                _write_all(file, memoryview(piece))
+        os.rename(part, leaf, src_dir_fd=folder, dst_dir_fd=folder)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(part, dir_fd=folder)
+        raise
+
+
+def _write_all(file: io.FileIO, view: memoryview) -> None:
+    """Write *view*, of which the operating system takes as much at a time as it likes."""
+    source = view.obj if isinstance(view.obj, mmap.mmap) else None
+    position = 0
+    while position < len(view):
+        position += file.write(view[position : position + _PIECE]) or 0
+        if source is not None and len(view) > _PIECE:
+            source.madvise(mmap.MADV_DONTNEED)
 
 
 def replace_file(folder: int, leaf: str, content: bytes) -> None:

@@ -15,6 +15,7 @@ import secrets
 import stat
 import unicodedata
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -27,7 +28,6 @@ from p2d.identity.port import Domain, Invalid, NotFound
 from p2d.model.errors import InvalidRequest, Misconfigured
 from p2d.model.ids import Pseudonym, check_character, has_valid_check, is_derived_uid
 
-_FORMAT: Final = "p2d-identity-key/1"
 _MASTER_BYTES: Final = 32
 _MINIMUM_DISTINCT: Final = 16
 _CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -40,7 +40,19 @@ _LONGEST_SOURCE: Final = 1024
 _UUID_BITS: Final = 128
 
 
-def create_key_file(path: Path, version: int = 1) -> None:
+class KeySpace(StrEnum):
+    """Whose key it is: the same value means nothing in another space."""
+
+    IDENTITY = "identity"
+    PROJECT = "project"
+
+    @property
+    def form(self) -> str:
+        """The ``format`` of its key files."""
+        return f"p2d-{self}-key/1"
+
+
+def create_key_file(path: Path, version: int = 1, space: KeySpace = KeySpace.IDENTITY) -> None:
     """Write a new random master key to *path*, readable by its owner only (0400).
 
     Raises:
@@ -49,7 +61,7 @@ def create_key_file(path: Path, version: int = 1) -> None:
     """
     content = json.dumps(
         {
-            "format": _FORMAT,
+            "format": space.form,
             "version": version,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "key": base64.b64encode(secrets.token_bytes(_MASTER_BYTES)).decode("ascii"),
@@ -73,19 +85,23 @@ def create_key_file(path: Path, version: int = 1) -> None:
         os.fsync(stream.fileno())
 
 
-def read_key_file(path: Path) -> "Keys":
-    """Return the keys derived from the key file at *path*.
+def read_key_file(path: Path, space: KeySpace = KeySpace.IDENTITY) -> "Keys":
+    """Return the keys of *space* derived from the key file at *path*.
 
     Raises:
         Misconfigured: absent, open to others, torn, of another format, or not random.
 
     """
-    field = "identity.key_file"
+    field = "identity.key_file" if space is KeySpace.IDENTITY else "--key"
     try:
         mode = path.stat().st_mode
         text = path.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError):
-        remedy = "create it once with: p2d identity init --settings FILE"
+        remedy = (
+            "create it once with: p2d identity init --settings FILE"
+            if space is KeySpace.IDENTITY
+            else "name a file that this user may read; one that is absent is made"
+        )
         raise Misconfigured(field, f"{path} is not readable", remedy) from None
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise Misconfigured(field, f"{path} is open to others", f"chmod 0400 {path}")
@@ -93,14 +109,16 @@ def read_key_file(path: Path) -> "Keys":
         source = json.loads(text)
         master = base64.b64decode(source["key"], validate=True)
         version = source["version"]
-        is_ours = source["format"] == _FORMAT and type(version) is int and version >= 1
+        is_ours = source["format"] == space.form and type(version) is int and version >= 1
     except (ValueError, KeyError, TypeError, binascii.Error):
         is_ours, master, version = False, b"", 0
     if not is_ours or len(master) != _MASTER_BYTES:
-        raise Misconfigured(field, f"{path} is not a P2D key file, or torn", "restore it from its backup")
+        raise Misconfigured(
+            field, f"{path} is not a P2D {space} key file, or torn", "restore it from its backup"
+        )
     if len(set(master)) < _MINIMUM_DISTINCT:
         raise Misconfigured(field, f"the key in {path} is not random", "create one with: p2d identity init")
-    return Keys(master, version)
+    return Keys(master, version, space)
 
 
 def normal_identifier(text: str) -> str | None:
@@ -163,9 +181,9 @@ class Keys:
 
     __slots__ = ("_lookup", "_pseudonym", "_shift", "_siv", "_uid", "fingerprint", "version")
 
-    def __init__(self, master: bytes, version: int) -> None:
+    def __init__(self, master: bytes, version: int, space: KeySpace = KeySpace.IDENTITY) -> None:
         def subkey(purpose: str, length: int = 32) -> bytes:
-            info = f"p2d identity v{version} {purpose}".encode()
+            info = f"p2d {space} v{version} {purpose}".encode()
             return HKDF(algorithm=SHA256(), length=length, salt=None, info=info).derive(master)
 
         self.version = version
@@ -200,10 +218,13 @@ class Keys:
         number = number & ~(0x3 << 62) | 2 << 62  # variant 10 (RFC 9562 4.1)
         return f"2.25.{number}"
 
-    def shift_days(self, patient: str, max_shift_days: int) -> int:
-        """Return the shift of *patient* (a pseudonym) in whole days: -1 to -*max_shift_days*, never 0."""
+    def shift_days(self, patient: str, max_shift_days: int, unit_days: int = 1) -> int:
+        """Return the shift of *patient* (a pseudonym) in whole days: -1 to -*max_shift_days*, never 0.
+
+        With *unit_days* 7 it is a number of whole weeks, which keeps the day of the week.
+        """
         digest = hmac.digest(self._shift, patient.encode(), "sha256")
-        return -(1 + int.from_bytes(digest[:16], "big") % max_shift_days)
+        return -unit_days * (1 + int.from_bytes(digest[:16], "big") % max(max_shift_days // unit_days, 1))
 
     def table_pseudonym(self, domain: Domain, normal: str, counter: int = 0) -> Pseudonym:
         """Return the pseudonym of the *normal* form of an identifier; *counter* grows after a collision."""

@@ -6,6 +6,7 @@ None of these types shows a value in its ``repr``, so that none reaches a log or
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from mmap import mmap
 
 from p2d.model.header import Elements, text_of
 from p2d.model.ids import Pseudonym
@@ -79,14 +80,16 @@ class IdentifiedInstance:
     """One retrieved instance: its data set as it came over the wire, without file meta information.
 
     ``header`` is the archive's own answer for this instance; it decides hierarchy and patient where the
-    data set disagrees. ``is_cut`` says that pixel data were dropped on receipt.
+    data set disagrees. ``is_cut`` says that pixel data were dropped on receipt. ``content`` may be a file
+    mapped into memory, in which the data set begins at ``offset``.
     """
 
     header: IdentifiedHeader
-    content: bytes = field(repr=False)
+    content: bytes | mmap = field(repr=False)
     transfer_syntax_uid: str
     sop_class_uid: str
     is_cut: bool = False
+    offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)

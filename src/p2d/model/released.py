@@ -21,6 +21,16 @@ class Reason(StrEnum):
     UNDERIVED = "a UID or accession number without pseudonym"
     NO_PIXELS = "no displayable pixels"
     RENDERING = "pixels not renderable"
+    TOO_LARGE = "larger than the limit of what is screened"
+    DETECTOR_MISSING = "text detector not installed"
+    TRANSFER_SYNTAX = "pixels not decodable here"
+    DOCUMENT = "encapsulated document"
+    SCREEN_SAVE = "picture of a screen or page"
+    NOT_DICOM = "not a DICOM file"
+    UNREADABLE = "file not readable"
+    NO_PATIENT = "neither PatientID nor StudyInstanceUID"
+    POLICY = "SOP class or modality withheld by the project"
+    HEAD = "recognisable head excluded by the project"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +52,25 @@ class ReleasedHeader:
 
 @dataclass(frozen=True, slots=True)
 class ReleasedInstance:
-    """A de-identified instance as a whole DICOM file (PS3.10): preamble, file meta, data set."""
+    """A de-identified instance as a whole DICOM file (PS3.10): preamble, file meta, data set.
+
+    ``parts`` make up the file in their order; pixel data may be a view of a file mapped into memory.
+    """
 
     header: ReleasedHeader
-    content: bytes = field(repr=False)
+    parts: tuple[bytes | memoryview, ...] = field(repr=False)
     transfer_syntax_uid: str
+
+    @property
+    def content(self) -> bytes:
+        """The whole file in memory."""
+        first, *others = self.parts
+        return first if isinstance(first, bytes) and not others else b"".join(self.parts)
+
+    @property
+    def size(self) -> int:
+        """Length of the file in bytes."""
+        return sum(len(part) for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,21 +4,13 @@ Children are started when first needed, used again, and replaced when they die, 
 1,000 images. They receive de-identified files only, and their environment holds no settings.
 """
 
-import contextlib
-import os
 import queue
-import subprocess
-import sys
-import threading
 from types import TracebackType
-from typing import IO, Final, Self
+from typing import Self
 
+from p2d.pixels.child import Child, LimitMet
 from p2d.pixels.render import NotRenderable
-from p2d.pixels.worker import ANSWER, REQUEST
-
-_MAX_ANSWER: Final = 256 << 20
-_IMAGES_PER_CHILD: Final = 1000
-_KEPT: Final = ("PATH", "PYTHONPATH", "LANG", "LD_LIBRARY_PATH")
+from p2d.pixels.worker import REQUEST
 
 
 class Sandbox:
@@ -36,8 +28,16 @@ class Sandbox:
         cpu_seconds: int = 20,
         deadline_seconds: float = 30.0,
     ) -> None:
-        self._idle: queue.LifoQueue[_Child] = queue.LifoQueue()
-        self._children = [_Child(memory_bytes, cpu_seconds, deadline_seconds) for _ in range(children)]
+        self._idle: queue.LifoQueue[Child] = queue.LifoQueue()
+        self._children = [
+            Child(
+                "p2d.pixels.worker",
+                memory_bytes=memory_bytes,
+                cpu_seconds=cpu_seconds,
+                deadline_seconds=deadline_seconds,
+            )
+            for _ in range(children)
+        ]
         for child in self._children:
             self._idle.put(child)
 
@@ -53,9 +53,16 @@ class Sandbox:
         request = REQUEST.pack(frame, min(max(quality, 1), 95), min(max(width or 0, 0), 65_535), len(content))
         child = self._idle.get()
         try:
-            return child.draw(request, content)
+            status, payload = child.ask(request, content)
+        except LimitMet as error:
+            raise NotRenderable("drawing met a limit of memory or time") from error
         finally:
             self._idle.put(child)
+        if status or not payload.startswith(b"\xff\xd8"):
+            raise NotRenderable(
+                payload.decode(errors="replace")[:100] if status == 1 else "no image came back"
+            )
+        return payload
 
     def close(self) -> None:
         """End all children."""
@@ -69,76 +76,3 @@ class Sandbox:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-class _Child:
-    """One process; used by one thread at a time."""
-
-    def __init__(self, memory_bytes: int, cpu_seconds: int, deadline_seconds: float) -> None:
-        self._arguments = [str(memory_bytes), str(cpu_seconds)]
-        self._deadline = deadline_seconds
-        self._process: subprocess.Popen[bytes] | None = None
-        self._drawn = 0
-
-    def draw(self, request: bytes, content: bytes) -> bytes:
-        process = self._running()
-        late = threading.Timer(self._deadline, process.kill)
-        late.start()
-        try:
-            status, payload = _exchange(process, request, content)
-        except (OSError, EOFError) as error:
-            self.end()
-            raise NotRenderable("drawing met a limit of memory or time") from error
-        finally:
-            late.cancel()
-        self._drawn += 1
-        if self._drawn >= _IMAGES_PER_CHILD:
-            self.end()
-        if status or not payload.startswith(b"\xff\xd8"):
-            raise NotRenderable(
-                payload.decode(errors="replace")[:100] if status == 1 else "no image came back"
-            )
-        return payload
-
-    def end(self) -> None:
-        process, self._process, self._drawn = self._process, None, 0
-        if process is None:
-            return
-        process.kill()
-        for pipe in (process.stdin, process.stdout):
-            if pipe:
-                with contextlib.suppress(OSError):
-                    pipe.close()
-        process.wait()
-
-    def _running(self) -> subprocess.Popen[bytes]:
-        if self._process is None or self._process.poll() is not None:
-            self.end()
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "p2d.pixels.worker", *self._arguments],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                # One thread: every further one of OpenBLAS claims address space.
-                env={k: v for k, v in os.environ.items() if k in _KEPT} | {"OPENBLAS_NUM_THREADS": "1"},
-            )
-        return self._process
-
-
-def _exchange(process: subprocess.Popen[bytes], request: bytes, content: bytes) -> tuple[int, bytes]:
-    if process.stdin is None or process.stdout is None:
-        raise EOFError
-    process.stdin.write(request)
-    process.stdin.write(content)
-    process.stdin.flush()
-    status, length = ANSWER.unpack(_exactly(process.stdout, ANSWER.size))
-    if length > _MAX_ANSWER:
-        raise EOFError
-    return status, _exactly(process.stdout, length)
-
-
-def _exactly(pipe: IO[bytes], size: int) -> bytes:
-    received = pipe.read(size)
-    if len(received) < size:
-        raise EOFError
-    return received

@@ -4,27 +4,22 @@ Request: frame, quality, width (0 = as it is; three unsigned 32-bit numbers), le
 Answer: 0 drawn or 1 not (8 bits), length (64 bits), JPEG or reason in UTF-8. Numbers are big-endian.
 """
 
-import resource
 import struct
 import sys
 from typing import BinaryIO, Final
 
+from p2d.pixels.child import allow_processor, send, take_limits
 from p2d.pixels.render import NotRenderable, render_jpeg
 
 REQUEST: Final = struct.Struct("!IIIQ")
-ANSWER: Final = struct.Struct("!BQ")
 
 
 def serve(requests: BinaryIO, answers: BinaryIO, cpu_seconds: int) -> None:
     """Answer *requests* until they end; each may take *cpu_seconds* of processor time."""
     while head := requests.read(REQUEST.size):
         frame, quality, width, length = REQUEST.unpack(head)
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        spent = int(used.ru_utime + used.ru_stime) + 1
-        resource.setrlimit(resource.RLIMIT_CPU, (spent + cpu_seconds, resource.RLIM_INFINITY))
-        status, payload = _answer(requests.read(length), frame, quality, width)
-        answers.write(ANSWER.pack(status, len(payload)) + payload)
-        answers.flush()
+        allow_processor(cpu_seconds)
+        send(answers, *_answer(requests.read(length), frame, quality, width))
 
 
 def _answer(content: bytes, frame: int, quality: int, width: int) -> tuple[int, bytes]:
@@ -34,12 +29,6 @@ def _answer(content: bytes, frame: int, quality: int, width: int) -> tuple[int, 
         return 1, str(error).encode()
 
 
-def _take_limits(memory_bytes: int) -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    for kind in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE):
-        resource.setrlimit(kind, (0, 0))
-
-
 if __name__ == "__main__":
-    _take_limits(int(sys.argv[1]))
+    take_limits(int(sys.argv[1]))
     serve(sys.stdin.buffer, sys.stdout.buffer, int(sys.argv[2]))

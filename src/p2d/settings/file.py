@@ -45,6 +45,16 @@ def read_settings(path: Path, kind: type[S]) -> S:
         raise Misconfigured(str(path), "does not exist", "name the settings file with --settings") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise Misconfigured(str(path), f"is not readable as TOML: {error}", "correct the file") from None
+    return validated(source, path, kind)
+
+
+def validated(source: object, path: Path, kind: type[S]) -> S:
+    """Return *source*, read from the file at *path*, as *kind*; relative paths are relative to its folder.
+
+    Raises:
+        Misconfigured: a key is unknown, missing or out of range.
+
+    """
     try:
         return kind.model_validate(source, context={"folder": path.resolve().parent})
     except ValidationError as error:

@@ -7,7 +7,9 @@ from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
-from p2d.deid.references import References, references_in_instance
+from p2d.deid.references import References
+from p2d.deid.rewrite.content import open_content
+from p2d.deid.rewrite.decoder import Decoders
 from p2d.dicom.dictionary import tag_of
 from p2d.dicom.elements import elements_of
 from p2d.model.header import Element
@@ -69,6 +71,13 @@ def keys_for(
         known=references.known,
         true_dates=true_dates,
     )
+
+
+def references_in_instance(instance: IdentifiedInstance) -> References:
+    """Return what a retrieved instance and the archive's answer for it refer to."""
+    decoders = Decoders()
+    open_content(instance, decoders)
+    return References.of([*instance.header.elements.values(), *decoders.taken()])
 
 
 def derived_uid(uid: str) -> str:

@@ -1,1 +1,1 @@
-"""Tables of de-identification: PS3.15 Table E.1-1 and the vocabulary, each with where it comes from."""
+"""Tables of de-identification, each with where it comes from: PS3.15 and PS3.3 as data, bulk, vocabulary."""

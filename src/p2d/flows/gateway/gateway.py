@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from p2d.access.policy import ModalityPolicy
 from p2d.access.sessions import SessionStore
 from p2d.audit.log import AuditLog
+from p2d.deid.profile.profile import RESEARCH, Profile
+from p2d.deid.release import Screen
 from p2d.export.jpeg import Renderer
 from p2d.identity.port import Identity
 from p2d.jobs.ledger import Ledger
@@ -20,7 +22,8 @@ class Gateway:
 
     ``calendar`` TRUE means that this site's warehouse keeps true dates; ``allow_true_frames`` that a request
     may state its time frame in true dates. ``patient_form`` is the form of a foreign
-    IDM's patient pseudonyms.
+    IDM's patient pseudonyms. ``profile`` says how to de-identify; without ``screen`` images whose pixels may
+    show text are withheld.
     """
 
     pacs: Pacs
@@ -37,6 +40,8 @@ class Gateway:
     attempts: int = 3
     retry_seconds: float = 2.0
     patient_form: re.Pattern[str] | None = None
+    profile: Profile = RESEARCH
+    screen: Screen | None = None
 
     def close(self) -> None:
         """Release the archive's associations: their threads would keep the process alive."""

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Final, TypeVar
 
-from p2d.deid.references import References, references_in_header, references_in_instance
+from p2d.deid.references import References, references_in_header
 from p2d.deid.release import Releaser
+from p2d.deid.rewrite.content import Opened, Unreadable
 from p2d.flows.gateway.gateway import Gateway
 from p2d.flows.gateway.keys import extended, keys_for
 from p2d.flows.gateway.listing import SeriesListing, list_series
@@ -104,9 +105,9 @@ def _expect(tally: Tally, keys: PatientKeys, listing: SeriesListing, choice: Cho
         )
 
 
-def release_basic(prepared: Prepared) -> list[ReleasedHeader]:
+def release_basic(gateway: Gateway, prepared: Prepared) -> list[ReleasedHeader]:
     """Release the archive's answers for the picked instances; what is withheld is counted."""
-    releaser = Releaser(prepared.keys)
+    releaser = Releaser(prepared.keys, gateway.profile)
     released: list[ReleasedHeader] = []
     for header in prepared.picks:
         outcome = releaser.header(header)
@@ -118,7 +119,7 @@ def release_basic(prepared: Prepared) -> list[ReleasedHeader]:
 
 def release_extended(gateway: Gateway, prepared: Prepared) -> Iterator[ReleasedHeader | Withheld]:
     """Retrieve the picked instances and release their whole headers, one by one."""
-    return _retrieved(gateway, prepared, lambda releaser, instance: releaser.extended(instance))
+    return _retrieved(gateway, prepared, lambda releaser, opened: releaser.extended(opened))
 
 
 def release_images(
@@ -129,8 +130,8 @@ def release_images(
     ``permits`` is asked with the Modality of each received object, which can differ from what was listed.
     """
 
-    def release(releaser: Releaser, instance: IdentifiedInstance) -> ReleasedInstance | Withheld:
-        outcome = releaser.image(instance)
+    def release(releaser: Releaser, opened: Opened | Unreadable) -> ReleasedInstance | Withheld:
+        outcome = releaser.image(opened)
         if isinstance(outcome, Withheld) or permits(text_of(outcome.header.elements, _MODALITY)):
             return outcome
         header = outcome.header
@@ -142,18 +143,18 @@ def release_images(
 def _retrieved(
     gateway: Gateway,
     prepared: Prepared,
-    release: Callable[[Releaser, IdentifiedInstance], _RELEASED | Withheld],
+    release: Callable[[Releaser, Opened | Unreadable], _RELEASED | Withheld],
 ) -> Iterator[_RELEASED | Withheld]:
-    references, keys = prepared.references, prepared.keys
+    keys, releaser = prepared.keys, Releaser(prepared.keys, gateway.profile, screen=gateway.screen)
     counts = RetrieveCounts()
     arriving = gateway.pacs.retrieve(prepared.work.patient_id, prepared.picks, counts)
     for some in _batched(arriving, INSTANCES_AT_ONCE):
-        references = references.merge(*(references_in_instance(item) for item in some))
-        keys = extended(gateway, keys, references)
-        releaser = Releaser(keys)
-        for instance in some:
-            outcome = release(releaser, instance)
-            prepared.tally.count(*prepared.pseudonyms_of(instance.header), outcome)
+        opened = [releaser.open(instance) for instance in some]
+        keys = extended(gateway, keys, releaser.references)
+        releaser.learn(keys)
+        for one in opened:
+            outcome = release(releaser, one)
+            prepared.tally.count(*prepared.pseudonyms_of(one.instance.header), outcome)
             yield outcome
     if counts.refused or counts.duplicates:
         prepared.tally.notes.append(
@@ -187,14 +188,14 @@ def extract_headers(gateway: Gateway, work: PatientWork, request: Request) -> Pa
     """
     prepared = prepare(gateway, work, request)
     if request.scope is Scope.BASIC:
-        basic = release_basic(prepared)
+        basic = release_basic(gateway, prepared)
         return PatientHeaders(basic, [], prepared.tally.lines(), prepared.tally.notes)
     whole = [
         outcome for outcome in release_extended(gateway, prepared) if isinstance(outcome, ReleasedHeader)
     ]
     lines = prepared.tally.lines()
     arrived = {header.instance for header in whole}
-    releaser = Releaser(prepared.keys)
+    releaser = Releaser(prepared.keys, gateway.profile)
     basic = [
         outcome
         for outcome in (releaser.header(header) for header in prepared.picks)

@@ -1,0 +1,1 @@
+"""Plant invented people into clean objects: files for the tools, and the answer key."""

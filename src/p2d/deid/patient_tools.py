@@ -1,0 +1,215 @@
+"""What goes with one state of knowledge about a patient: cleaner, leak check, and decisions already taken.
+
+When more becomes known of the patient all of it is made anew: nothing decided in ignorance is used again.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from p2d.deid.leak.check import LeakCheck
+from p2d.deid.profile.action import Action
+from p2d.deid.profile.options import Option
+from p2d.deid.profile.profile import Profile, Rules
+from p2d.deid.profile.statement import own_texts
+from p2d.deid.references import References, covers
+from p2d.deid.report.tally import DeidTally, Outcome
+from p2d.deid.rewrite.content import Opened
+from p2d.deid.rewrite.decoder import Creators, Encoding, is_creator
+from p2d.deid.rewrite.rewriter import Rewriter, Treated, codec_for, private_kept
+from p2d.deid.rewrite.values import Treatment, outcome_of, treat
+from p2d.deid.scrub.cleaner import TextCleaner
+from p2d.deid.uids import Underived
+from p2d.dicom.charset import UndecodableText
+from p2d.dicom.encode import Unencodable
+from p2d.dicom.walk import BEGIN, after
+from p2d.model.header import Element, Value
+from p2d.model.identified import KnownValues, PatientKeys
+from p2d.model.released import Reason
+
+_MAX_MEMO: Final = 50_000
+_MAX_REWRITERS: Final = 64
+_UTF_8: Final = "utf-8"
+
+
+@dataclass(slots=True)
+class Rewritten:
+    """A header as it leaves: pieces for a file, elements for rows; ``codec`` is that of its text."""
+
+    pieces: list[tuple[int, bytes]] = field(repr=False)
+    elements: dict[str, Element] = field(repr=False)
+    codec: str
+    used: list[Treated] = field(repr=False)
+
+
+@dataclass(slots=True)
+class _Answered:
+    element: Element | None
+    kind: str
+    outcome: Outcome
+    times: int = 0
+
+
+class PatientTools:
+    """Treats elements of one patient, each distinct one once; everything it returns was searched for leaks."""
+
+    def __init__(self, profile: Profile, keys: PatientKeys, known: KnownValues) -> None:
+        self.known = known
+        self._profile = profile
+        self._uids = dict(keys.uids)
+        self._accessions = dict(keys.accessions)
+        self._cases = dict(keys.cases)
+        shift_days = 0 if keys.true_dates or profile.keeps_true_dates else keys.shift_days
+        cleaner = TextCleaner(known, shift_days)
+        own = {str(keys.patient), *keys.accessions.values(), *keys.cases.values(), *own_texts(profile)}
+        self._keeps_uids = Option.RETAIN_UIDS in profile.options
+        self.leak_check = LeakCheck(known, self._checked(self._uids), own, shift_days=shift_days)
+        self._treatment = Treatment(
+            keys.patient, shift_days, self._uids, self._accessions, self._cases, cleaner, profile.age_cap
+        )
+        self._rewriters: dict[tuple[Rules, Encoding, str], Rewriter] = {}
+        self._answers: dict[tuple[str, str, tuple[Value, ...]], _Answered] = {}
+        self._answer_actions: dict[tuple[str, str], Action] = {}
+
+    def rekey(self, keys: PatientKeys) -> None:
+        """Take UIDs and pseudonyms that were derived since; what was decided stays."""
+        new = {uid: keys.uids[uid] for uid in keys.uids.keys() - self._uids.keys()}
+        self._uids.update(new)
+        self._accessions.update(keys.accessions)
+        self._cases.update(keys.cases)
+        self.leak_check.learn(self._checked(new), {*keys.accessions.values(), *keys.cases.values()})
+
+    def _checked(self, uids: Mapping[str, str]) -> Mapping[str, str]:
+        """Return original → released UID as the leak check is to see it."""
+        return {uid: uid for uid in uids} if self._keeps_uids else uids
+
+    def rewritten(self, opened: Opened, rules: Rules) -> Rewritten | Reason:
+        """Return the header of *opened* treated by *rules*, or why there is none."""
+        try:
+            try:
+                return self._rewritten(opened, rules, codec_for(opened.encoding))
+            except Unencodable:
+                return self._rewritten(opened, rules, _UTF_8)
+        except Underived:
+            return Reason.UNDERIVED
+        except UndecodableText:
+            return Reason.CHARACTER_SET
+        except Exception:  # noqa: BLE001 - hostile bytes raise anything, RecursionError and MemoryError included
+            return Reason.UNDECODABLE
+
+    def _rewritten(self, opened: Opened, rules: Rules, codec: str) -> Rewritten | Reason:
+        rewriter = self._rewriter(rules, opened.encoding, codec)
+        source, creators = opened.source, Creators()
+        done = Rewritten([], {}, codec, [])
+        fresh: list[tuple[bytes, Treated]] = []
+        for span in opened.header:
+            tag = span[0]
+            key = source[span[BEGIN] : after(span)]
+            creator = ""
+            if tag >> 16 & 1:
+                creator = opened.text(span) if is_creator(tag) else creators.of(tag)
+                key += creator.encode()
+            treated = rewriter.known(key)
+            if treated is None:
+                treated = rewriter.treated(source, span, creator)
+                fresh.append((key, treated))
+            if is_creator(tag):
+                creators.note(tag, creator)
+            done.used.append(treated)
+            if treated.encoded:
+                done.pieces.append((tag, treated.encoded))
+            for element in treated.elements:
+                done.elements[element.path] = element
+        if self._leaks([treated for _, treated in fresh]):
+            return Reason.LEAK
+        for key, treated in fresh:
+            rewriter.remember(key, treated)
+        done.pieces = list(private_kept(done.pieces))
+        return done
+
+    def _leaks(self, fresh: Sequence[Treated]) -> bool:
+        if not fresh:
+            return False
+        if self.leak_check.in_elements([element for treated in fresh for element in treated.elements]):
+            return True
+        return self.leak_check.in_bytes(b"\n".join(treated.encoded for treated in fresh))
+
+    def _rewriter(self, rules: Rules, encoding: Encoding, codec: str) -> Rewriter:
+        key = (rules, encoding, codec)
+        rewriter = self._rewriters.get(key)
+        if rewriter is None:
+            rewriter = self._rewriters[key] = Rewriter(rules, encoding, codec, self._treatment)
+        return rewriter
+
+    def answered(self, elements: Iterable[Element]) -> dict[str, Element] | Reason | References:
+        """Return the released *elements* of a C-FIND answer, or why there are none.
+
+        Where they tell of the patient what was not known, that is returned and nothing is decided.
+        """
+        released: dict[str, Element] = {}
+        fresh: list[tuple[tuple[str, str, tuple[Value, ...]], _Answered]] = []
+        used: list[_Answered] = []
+        try:
+            for element in elements:
+                key = (element.path, element.vr, element.values)
+                answer = self._answers.get(key)
+                if answer is None:
+                    answer = self._treated_answer(element)
+                    fresh.append((key, answer))
+                used.append(answer)
+                if answer.element is not None:
+                    released[element.path] = answer.element
+        except Underived:
+            return Reason.UNDERIVED
+        if fresh:
+            told = References.of(Element(*key) for key, _ in fresh)
+            if not covers(self.known, told.known):
+                return told
+        if fresh and self.leak_check.in_elements(a.element for _, a in fresh if a.element is not None):
+            return Reason.LEAK
+        if len(self._answers) < _MAX_MEMO:
+            self._answers.update(fresh)
+        for answer in used:
+            answer.times += 1
+        return released
+
+    def _treated_answer(self, element: Element) -> _Answered:
+        action = self._answer_action(element.path, element.vr)
+        kind = _kind(element.path)
+        if action in {Action.REMOVE, Action.BULK}:
+            return _Answered(None, kind, Outcome.REMOVED)
+        values = treat(action, element.vr, element.values, self._treatment)
+        outcome = outcome_of(action, element.values, values)
+        return _Answered(None if values is None else Element(element.path, element.vr, values), kind, outcome)
+
+    def _answer_action(self, path: str, vr: str) -> Action:
+        """Return the action at *path*: what is inside a sequence that goes, goes with it (PS3.15 E.1.1)."""
+        action = self._answer_actions.get((path, vr))
+        if action is None:
+            rules = self._profile.rules()
+            *ancestors, leaf = path.split(".")
+            action = Action.KEEP
+            for step in ancestors:
+                if rules.action(step[:8], "SQ") in {Action.REMOVE, Action.EMPTY}:
+                    action = Action.REMOVE
+                rules = rules.inside(step[:8])
+            if action is not Action.REMOVE:
+                action = rules.action(leaf[:8], vr)
+                if ancestors and action is Action.CHARACTER_SET:
+                    action = Action.REMOVE
+            if len(self._answer_actions) < _MAX_MEMO:
+                self._answer_actions[path, vr] = action
+        return action
+
+    def counted(self, tally: DeidTally) -> None:
+        """Move the counts of what was released so far into *tally*."""
+        for rewriter in self._rewriters.values():
+            rewriter.counted(tally)
+        for answer in self._answers.values():
+            if answer.times:
+                tally.count(answer.kind, answer.outcome, answer.times)
+                answer.times = 0
+
+
+def _kind(path: str) -> str:
+    return ".".join(step[:8] for step in path.split("."))

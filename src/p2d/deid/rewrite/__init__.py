@@ -1,0 +1,1 @@
+"""A data set from its bytes to released bytes and elements, without building it in between."""

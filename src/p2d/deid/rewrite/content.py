@@ -1,0 +1,110 @@
+"""Open the bytes of a retrieved data set: the answer is its elements' places or a reason, never an exception."""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from mmap import mmap
+from typing import Final
+
+from p2d.deid.rewrite.decoder import Decoders, Encoding, declared
+from p2d.dicom.charset import DEFAULT, UndecodableText
+from p2d.dicom.walk import (
+    EXPLICIT_BIG,
+    EXPLICIT_LITTLE,
+    IMPLICIT_LITTLE,
+    Source,
+    Span,
+    Syntax,
+    ordered,
+    spans,
+)
+from p2d.model.header import Elements
+from p2d.model.identified import IdentifiedInstance
+from p2d.model.released import Reason
+
+MAX_INFLATED_BYTES: Final = 1 << 28
+DEFLATED: Final = "1.2.840.10008.1.2.1.99"
+IMPLICIT: Final = "1.2.840.10008.1.2"
+EXPLICIT: Final = "1.2.840.10008.1.2.1"
+BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
+_SYNTAXES: Final = {IMPLICIT: IMPLICIT_LITTLE, BIG_ENDIAN: EXPLICIT_BIG}
+_PIXELS: Final = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
+_PIXEL_REPRESENTATION: Final = 0x00280103
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An instance that cannot be opened, and why."""
+
+    instance: IdentifiedInstance
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A data set of which it is known where each element stands.
+
+    ``header`` are the elements other than pixel data by ascending tag, ``pixels`` is the pixel data element.
+    ``elements`` are the values of what is not private. ``source`` is the inflated data set where the transfer syntax is deflated.
+    """
+
+    instance: IdentifiedInstance
+    source: Source = field(repr=False)
+    encoding: Encoding
+    elements: Elements = field(repr=False)
+    header: Sequence[Span] = field(repr=False)
+    pixels: Span | None = field(repr=False)
+
+    def text(self, span: Span) -> str:
+        """Return the text of the private creator element *span*."""
+        return self.encoding.text(self.source, span)
+
+
+def open_content(instance: IdentifiedInstance, decoders: Decoders) -> Opened | Unreadable:
+    """Find the elements of *instance*'s data set; its pixel data are not touched."""
+    try:
+        return _opened(instance, decoders)
+    except UndecodableText:
+        return Unreadable(instance, Reason.CHARACTER_SET)
+    except Exception:  # noqa: BLE001 - hostile bytes raise anything, RecursionError and MemoryError included
+        return Unreadable(instance, Reason.UNDECODABLE)
+
+
+def syntax_of(transfer_syntax_uid: str) -> Syntax:
+    """Return how a data set of *transfer_syntax_uid* is encoded once it is inflated."""
+    return _SYNTAXES.get(transfer_syntax_uid, EXPLICIT_LITTLE)
+
+
+def _opened(instance: IdentifiedInstance, decoders: Decoders) -> Opened:
+    uid = instance.transfer_syntax_uid
+    source, begin = instance.content, instance.offset
+    if uid == DEFLATED:
+        source, begin = _inflated(source[begin:]), 0
+    syntax = syntax_of(uid)
+    found = ordered(spans(source, syntax, begin))
+    if not found:
+        raise ValueError("no element")  # noqa: TRY301 - becomes the reason
+    pixels = [span for span in found if span[0] in _PIXELS]
+    if len(pixels) > 1:
+        raise ValueError("pixel data in two forms")  # noqa: TRY301 - as above
+    header = [span for span in found if span[0] not in _PIXELS] if pixels else found
+    encoding = Encoding(syntax, declared(source, header, DEFAULT), _is_signed(source, header))
+    elements = decoders.elements(encoding, source, header)
+    return Opened(instance, source, encoding, elements, header, pixels[0] if pixels else None)
+
+
+def _is_signed(source: Source, header: Sequence[Span]) -> bool:
+    """Whether PixelRepresentation (0028,0103) is 1, two's complement."""
+    return any(any(source[span[3] : span[4]]) for span in header if span[0] == _PIXEL_REPRESENTATION)
+
+
+def _inflated(content: bytes | mmap) -> bytes:
+    """Return the data set of a deflated transfer syntax (PS3.5 A.5), at most MAX_INFLATED_BYTES of it.
+
+    Bytes after the deflated stream other than its padding are an error: nobody would look at them.
+    """
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    plain = inflater.decompress(content, MAX_INFLATED_BYTES)
+    if inflater.unconsumed_tail or not inflater.eof or inflater.unused_data.strip(b"\0"):
+        raise ValueError("not one deflated stream, or too large")
+    return plain

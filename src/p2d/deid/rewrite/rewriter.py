@@ -1,0 +1,214 @@
+"""Each element of a data set as it leaves: bytes for files and values for headers from one decision.
+
+Decisions are remembered by an element's own bytes: within a patient most elements repeat, and a repeated one
+costs a look-up. A remembered decision holds for one patient, one set of rules and one encoding.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from p2d.deid.profile.action import BULK_VRS, Action
+from p2d.deid.profile.profile import Rules
+from p2d.deid.report.tally import DeidTally, Outcome
+from p2d.deid.rewrite.decoder import Creators, Encoding, Item, is_creator, opened_items
+from p2d.deid.rewrite.values import Treatment, dummy_of, outcome_of, treat
+from p2d.dicom.encode import element as encoded_element
+from p2d.dicom.encode import encoded, sequence
+from p2d.dicom.walk import BEGIN, Source, Span, Syntax, after
+from p2d.model.header import Element, Value
+
+_MAX_MEMO: Final = 50_000
+_MAX_RAW: Final = 4096
+_ESCAPE: Final = 0x1B
+_VALUE_TYPE: Final = 0x0040A040
+_NAME: Final = 0x0040A043
+_CODE: Final = 0x00080100
+_SCHEME: Final = 0x00080102
+
+
+@dataclass(slots=True)
+class Treated:
+    """What one element became: bytes, values, and what to count each time it occurs."""
+
+    encoded: bytes = field(repr=False)
+    elements: tuple[Element, ...] = field(repr=False)
+    outcomes: tuple[tuple[str, Outcome], ...] = ()
+    times: int = 0
+
+
+@dataclass(slots=True)
+class _Parts:
+    """Bytes, elements and counts while an element with its items is put together."""
+
+    elements: list[Element] = field(default_factory=list)
+    outcomes: list[tuple[str, Outcome]] = field(default_factory=list)
+
+
+class Rewriter:
+    """Treats the elements of data sets in one encoding under one set of rules, writing text as *codec*."""
+
+    def __init__(self, rules: Rules, encoding: Encoding, codec: str, treatment: Treatment) -> None:
+        self._rules = rules
+        self._encoding = encoding
+        self._codec = codec
+        self._output = encoding.syntax
+        self._treatment = treatment
+        self._memo: dict[bytes, Treated] = {}
+
+    def known(self, raw: bytes) -> Treated | None:
+        """Return what was decided for an element of the same bytes, or None."""
+        return self._memo.get(raw)
+
+    def remember(self, raw: bytes, treated: Treated) -> None:
+        """Keep a decision that was checked; only for elements that are not private."""
+        if len(raw) <= _MAX_RAW and len(self._memo) < _MAX_MEMO:
+            self._memo[raw] = treated
+
+    def counted(self, tally: DeidTally) -> None:
+        """Move the counts of all remembered decisions into *tally*."""
+        for treated in self._memo.values():
+            if treated.times:
+                for path, outcome in treated.outcomes:
+                    tally.count(path, outcome, treated.times)
+                treated.times = 0
+
+    def treated(self, source: Source, span: Span, creator: str = "") -> Treated:
+        """Decide on the element *span*.
+
+        Raises:
+            Underived: a UID or accession number without pseudonym.
+            UndecodableText, UndecodableHeader, Malformed, Unencodable: not to be read or written.
+
+        """
+        parts = _Parts()
+        content = self._element(source, self._encoding, self._rules, span, _Place("", "", creator), parts)
+        return Treated(content, tuple(parts.elements), tuple(parts.outcomes))
+
+    def _element(  # noqa: PLR0913, PLR0917 - an element, where it stands and what is decided by
+        self, source: Source, encoding: Encoding, rules: Rules, span: Span, place: "_Place", parts: _Parts
+    ) -> bytes:
+        tag = f"{span[0]:08X}"
+        path, kind = place.path + tag, place.kind + tag
+        vr = encoding.vr_of(span, place.creator)
+        action = rules.action(tag, vr, place.creator)
+        if action is Action.REMOVE or (action is Action.CHARACTER_SET and place.path):
+            parts.outcomes.append((kind, Outcome.REMOVED))
+            return b""
+        if vr == "SQ":
+            return self._sequence(source, encoding, rules, span, _Place(path, kind, ""), action, parts)
+        if vr in BULK_VRS and action is not Action.BULK and action is not Action.KEEP:
+            parts.outcomes.append((kind, Outcome.REMOVED))
+            return b""
+        if action is Action.BULK or vr in BULK_VRS:
+            parts.outcomes.append((kind, Outcome.KEPT))
+            return self._copied(source, encoding, span, vr)
+        values = encoding.values(source, span, vr, path)
+        new = treat(action, vr, values, self._treatment)
+        if not new and values and rules.is_required(tag):
+            new = dummy_of(vr) or new  # type 1 in its IOD: must not become empty
+        parts.outcomes.append((kind, outcome_of(action, values, new)))
+        if new is None:
+            return b""
+        parts.elements.append(Element(path, vr, new))
+        return self._written(source, encoding, span, vr, values, new)
+
+    def _written(  # noqa: PLR0913, PLR0917 - as above
+        self,
+        source: Source,
+        encoding: Encoding,
+        span: Span,
+        vr: str,
+        old: tuple[Value, ...],
+        new: tuple[Value, ...],
+    ) -> bytes:
+        if new == old:
+            raw = source[span[3] : span[4]]
+            if encoding.codecs == (self._codec,) or (raw.isascii() and _ESCAPE not in raw):
+                return self._copied(source, encoding, span, vr)
+        return encoded_element(span[0], vr, encoded(vr, new, self._codec, self._output), self._output)
+
+    def _copied(self, source: Source, encoding: Encoding, span: Span, vr: str) -> bytes:
+        """Return the element byte for byte; under a new header where its own has another form."""
+        if encoding.syntax == self._output and span[1] == vr and not span[5]:
+            return source[span[BEGIN] : after(span)]
+        return encoded_element(span[0], vr, source[span[3] : span[4]], self._output)
+
+    def _sequence(  # noqa: PLR0913, PLR0917 - as above
+        self,
+        source: Source,
+        encoding: Encoding,
+        rules: Rules,
+        span: Span,
+        place: "_Place",
+        action: Action,
+        parts: _Parts,
+    ) -> bytes:
+        parts.elements.append(Element(place.path, "SQ", ()))
+        if action is Action.EMPTY:
+            parts.outcomes.append((place.kind, Outcome.EMPTIED))
+            return sequence(span[0], (), self._output)
+        parts.outcomes.append((place.kind, Outcome.KEPT))
+        inside = rules.inside(f"{span[0]:08X}")
+        written: list[bytes] = []
+        for item in opened_items(source, encoding, span):
+            verdict = _verdict(source, item, rules) if action is Action.CONTENT else Action.KEEP
+            if verdict is Action.REMOVE:
+                parts.outcomes.append((f"{place.kind}.0040A043", Outcome.REMOVED))
+                continue
+            at = _Place(f"{place.path}[{len(written)}].", f"{place.kind}.", "")
+            judged = inside.dummies() if verdict is Action.DUMMY else inside
+            written.append(self._item(source, item, judged, at, parts))
+        return sequence(span[0], written, self._output)
+
+    def _item(self, source: Source, item: Item, rules: Rules, place: "_Place", parts: _Parts) -> bytes:
+        creators, written = Creators(), list[bytes]()
+        reserved: dict[int, bytes] = {}
+        for span in item.spans:
+            tag = span[0]
+            at = _Place(place.path, place.kind, creators.of(tag))
+            if is_creator(tag):
+                creators.note(tag, item.encoding.text(source, span))
+                reserved[tag >> 16 << 8 | tag & 0xFF] = self._copied(source, item.encoding, span, "LO")
+                continue
+            content = self._element(source, item.encoding, rules, span, at, parts)
+            if content and tag >> 16 & 1:
+                written.append(reserved.pop(tag >> 8, b""))
+            written.append(content)
+        return b"".join(written)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where an element stands: path with item numbers, path without them, private creator."""
+
+    path: str
+    kind: str
+    creator: str
+
+
+def _verdict(source: Source, item: Item, rules: Rules) -> Action:
+    """Return what PS3.15 Table E.3.4-1 says of a content item, by its concept name (0040,A043)."""
+    found = {span[0]: span for span in item.spans}
+    if _NAME not in found:
+        return Action.KEEP
+    kind = item.encoding.text(source, found[_VALUE_TYPE]) if _VALUE_TYPE in found else ""
+    for concept in opened_items(source, item.encoding, found[_NAME]):
+        named = {span[0]: span for span in concept.spans}
+        if _CODE in named and _SCHEME in named:
+            scheme = concept.encoding.text(source, named[_SCHEME])
+            return rules.content(scheme, concept.encoding.text(source, named[_CODE]), kind)
+    return Action.KEEP
+
+
+def codec_for(encoding: Encoding) -> str:
+    """Return the codec to write text in: the declared one, or UTF-8 where code extensions are in use."""
+    return encoding.codecs[0] if len(encoding.codecs) == 1 and "2022" not in encoding.codecs[0] else "utf-8"
+
+
+def private_kept(pieces: Sequence[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+    """Yield *pieces* without the private creators of blocks of which nothing is kept."""
+    used = {tag >> 8 for tag, content in pieces if tag >> 16 & 1 and content and not is_creator(tag)}
+    for tag, content in pieces:
+        if not is_creator(tag) or tag >> 16 << 8 | tag & 0xFF in used:
+            yield tag, content

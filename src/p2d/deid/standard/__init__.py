@@ -1,0 +1,1 @@
+"""What the DICOM standard says for de-identification, as data with accessors; it decides nothing itself."""

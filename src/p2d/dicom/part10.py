@@ -1,0 +1,73 @@
+"""Find the data set in a DICOM file (PS3.10 7.1): after preamble, prefix and file meta information."""
+
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+from p2d.dicom.walk import Source
+
+_PREFIX_END: Final = 132
+_LONG: Final = frozenset({b"OB", b"OW", b"OF", b"SQ", b"UN", b"UT"})
+_EXPLICIT: Final = "1.2.840.10008.1.2.1"
+_IMPLICIT: Final = "1.2.840.10008.1.2"
+_MAX_META: Final = 1 << 20
+_FIRST_GROUPS: Final = frozenset({0x0008, 0x0010})
+
+
+class NotDicom(ValueError):  # noqa: N818 - says what it is, no fault of the program
+    """Bytes that do not begin like a DICOM file or data set; holds no value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part10:
+    """Where the data set begins and how it is encoded; ``sop_class_uid`` as the file meta information says."""
+
+    offset: int
+    transfer_syntax_uid: str
+    sop_class_uid: str
+
+
+def open_part10(source: Source) -> Part10:
+    """Return where the data set of the DICOM file *source* begins.
+
+    A file without preamble is read as a bare data set in explicit or implicit VR little endian, whichever its
+    first element fits.
+
+    Raises:
+        NotDicom: it begins like neither.
+
+    """
+    if source[128:_PREFIX_END] != b"DICM":
+        return _bare(source)
+    meta: dict[int, bytes] = {}
+    position = _PREFIX_END
+    while source[position : position + 2] == b"\x02\x00" and position < _MAX_META:
+        head = source[position : position + 12]
+        is_long = head[4:6] in _LONG
+        if len(head) < (12 if is_long else 8):
+            raise NotDicom("file meta information ends within an element")
+        element = int.from_bytes(head[2:4], "little")
+        size = int.from_bytes(head[8:12] if is_long else head[6:8], "little")
+        begin = position + (12 if is_long else 8)
+        if begin + size > len(source):
+            raise NotDicom("file meta information is longer than the file")
+        meta[element] = source[begin : begin + min(size, 256)]
+        position = begin + size
+    syntax = _uid(meta.get(0x10, b""))
+    return Part10(position, syntax or _guessed(source, position), _uid(meta.get(0x02, b"")))
+
+
+def _bare(source: Source) -> Part10:
+    head = source[:8]
+    if len(head) < 8 or struct.unpack_from("<H", head)[0] not in _FIRST_GROUPS:  # noqa: PLR2004 - an element's header
+        raise NotDicom("begins like no DICOM file")
+    return Part10(0, _guessed(source, 0), "")
+
+
+def _guessed(source: Source, position: int) -> str:
+    vr = source[position + 4 : position + 6]
+    return _EXPLICIT if vr.isalpha() and vr.isupper() else _IMPLICIT
+
+
+def _uid(value: bytes) -> str:
+    return value.rstrip(b"\0 ").decode("ascii", "replace")

@@ -1,0 +1,1 @@
+"""De-identify a folder of DICOM files without archive or server, by the gateway's own code."""

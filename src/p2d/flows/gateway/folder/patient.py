@@ -1,0 +1,111 @@
+"""One patient of a folder: read all files for what they tell of the patient, then release each."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from p2d.deid.profile.profile import Profile
+from p2d.deid.references import References
+from p2d.deid.release import Releaser, Screen
+from p2d.deid.report.tally import DeidTally
+from p2d.deid.rewrite.content import Opened, Unreadable
+from p2d.export.files import folder_below, trouble, write_parts
+from p2d.export.names import file_name
+from p2d.flows.gateway.folder.journal import FileOutcome, PatientDone
+from p2d.flows.gateway.folder.project import Project
+from p2d.flows.gateway.folder.scan import Input, Unusable, instance_of
+from p2d.model.identified import IdentifiedInstance, KnownValues, PatientKeys
+from p2d.model.level import Output
+from p2d.model.released import Withheld
+
+_KEPT_OPEN = 128
+"""Files of one patient that stay mapped between the two looks; further ones are opened twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class FolderWork:
+    """What releasing needs besides the files; shared by all patients."""
+
+    project: Project
+    profile: Profile
+    known: Mapping[str, KnownValues] = field(repr=False)
+    screen: Screen | None
+    root: int
+    """Descriptor of the output folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class PatientFiles:
+    """The files of one patient; ``patient`` is the PatientID, or a study where there is none."""
+
+    patient: str = field(repr=False)
+    files: Sequence[Input] = field(repr=False)
+
+    @property
+    def patient_id(self) -> str:
+        """PatientID (0010,0020) of the files; empty where a study stands for the patient."""
+        return "" if self.patient.startswith("study:") else self.patient
+
+    def trace(self, project: Project) -> str:
+        """Return what changes when a file is added, removed or written anew."""
+        parts = [f"{item.name}\0{item.size}\0{item.modified}" for item in self.files]
+        return project.trace("\n".join([self.patient, *parts]))
+
+
+class PatientRelease:
+    """Releases the files of one patient into the output folder."""
+
+    def __init__(self, work: FolderWork, patient: PatientFiles) -> None:
+        self._work = work
+        self._patient = patient
+        self._tally = DeidTally()
+        self._opened: dict[int, Opened | Unreadable | Unusable] = {}
+        self._releaser = Releaser(
+            self._keys(References()), work.profile, screen=work.screen, tally=self._tally
+        )
+
+    def _keys(self, references: References) -> PatientKeys:
+        patient = self._patient
+        known = self._work.known.get(patient.patient_id, KnownValues())
+        return self._work.project.keys_for(patient.patient, patient.patient_id, references, known)
+
+    def read(self) -> PatientKeys:
+        """Read the headers of all files and return the keys for all that they refer to."""
+        for item in self._patient.files:
+            opened = self._open(item)
+            if len(self._opened) < _KEPT_OPEN:
+                self._opened[item.number] = opened
+        keys = self._keys(self._releaser.references)
+        self._releaser.learn(keys)
+        return keys
+
+    def _open(self, item: Input) -> Opened | Unreadable | Unusable:
+        instance = instance_of(item)
+        return self._releaser.open(instance) if isinstance(instance, IdentifiedInstance) else instance
+
+    def outcomes(self) -> Iterator[FileOutcome]:
+        """Release every file and yield what became of it, once it is on the disk; ``read`` comes first.
+
+        Raises:
+            InvalidRequest, Unavailable: the output folder cannot be written.
+
+        """
+        for item in self._patient.files:
+            opened = self._opened.pop(item.number, None) or self._open(item)
+            if isinstance(opened, Unusable):
+                self._tally.withheld(opened.reason)
+                yield FileOutcome(item.number, reason=opened.reason)
+                continue
+            released = self._releaser.image(opened)
+            if isinstance(released, Withheld):
+                yield FileOutcome(item.number, reason=released.reason)
+                continue
+            name = file_name(released.header, Output.DICOM)
+            *folders, leaf = name.split("/")
+            with trouble(), folder_below(self._work.root, folders) as folder:
+                write_parts(folder, leaf, released.parts)
+            yield FileOutcome(item.number, output=name)
+
+    def done(self, files: Sequence[FileOutcome]) -> PatientDone:
+        """Return the line for the journal."""
+        pseudonym = str(self._work.project.pseudonym(self._patient.patient))
+        return PatientDone(pseudonym, self._patient.trace(self._work.project), files, self._releaser.tally)

@@ -1,0 +1,145 @@
+"""What lies in a folder: its files in a fixed order, opened without reading their pixels, by patient."""
+
+import mmap
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from p2d.deid.rewrite.content import DEFLATED, syntax_of
+from p2d.dicom.part10 import NotDicom, open_part10
+from p2d.dicom.walk import Malformed, Source, first_spans
+from p2d.model.errors import InvalidRequest
+from p2d.model.header import Element
+from p2d.model.identified import IdentifiedHeader, IdentifiedInstance
+from p2d.model.level import Level
+from p2d.model.released import Reason
+
+_PATIENT_ID: Final = 0x00100020
+_STUDY: Final = 0x0020000D
+_SERIES: Final = 0x0020000E
+_INSTANCE: Final = 0x00080018
+_MODALITY: Final = 0x00080060
+_ACCESSION: Final = 0x00080050
+_ANSWERED: Final = {
+    _INSTANCE: "UI",
+    _ACCESSION: "SH",
+    _MODALITY: "CS",
+    _PATIENT_ID: "LO",
+    _STUDY: "UI",
+    _SERIES: "UI",
+}
+_LARGEST_MEMORY: Final = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One file of the folder: its place in the order of all and its path, which no output ever shows."""
+
+    number: int
+    path: Path = field(repr=False)
+    name: str = field(repr=False)
+    size: int
+    modified: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """A file that is no DICOM object or cannot be read."""
+
+    number: int
+    reason: Reason
+
+
+def inputs_of(folder: Path) -> list[Input]:
+    """Return the regular files below *folder* by name; links are not followed.
+
+    Raises:
+        InvalidRequest: *folder* is none, or cannot be listed.
+
+    """
+    if not folder.is_dir():
+        raise InvalidRequest("IN", "is not a folder", "name the folder with the DICOM files")
+    found = sorted(_files(folder), key=lambda pair: pair[0])
+    return [
+        Input(number, path, name, status.st_size, status.st_mtime_ns)
+        for number, (name, path) in enumerate(found, 1)
+        for status in (path.stat(),)
+    ]
+
+
+def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+    def fail(_: OSError) -> None:
+        raise InvalidRequest(
+            "IN", "holds a folder that cannot be listed", "give this user the right to read it"
+        )
+
+    for root, folders, names in os.walk(folder, onerror=fail):
+        folders.sort()
+        for name in names:
+            path = Path(root, name)
+            if path.is_file() and not path.is_symlink():
+                yield os.fsencode(path.relative_to(folder)).decode("utf-8", "replace"), path
+
+
+def instance_of(item: Input) -> IdentifiedInstance | Unusable:
+    """Return the object in the file *item* as an archive would give it; its own header stands for the answer."""
+    try:
+        source = _mapped(item.path)
+        opened = open_part10(source)
+        header = _answer(source, opened.offset, opened.transfer_syntax_uid)
+    except NotDicom:
+        return Unusable(item.number, Reason.NOT_DICOM)
+    except OSError:
+        return Unusable(item.number, Reason.UNREADABLE)
+    except (Malformed, ValueError):
+        return Unusable(item.number, Reason.UNDECODABLE)
+    return IdentifiedInstance(
+        header=header,
+        content=source,
+        transfer_syntax_uid=opened.transfer_syntax_uid,
+        sop_class_uid=opened.sop_class_uid,
+        offset=opened.offset,
+    )
+
+
+def _mapped(path: Path) -> Source:
+    """Return the bytes of *path*: small files as they are, others mapped, so that pixels are not read."""
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size <= _LARGEST_MEMORY:
+            return file.read()
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _answer(source: Source, offset: int, transfer_syntax_uid: str) -> IdentifiedHeader:
+    if transfer_syntax_uid == DEFLATED:
+        return IdentifiedHeader(Level.INSTANCE, {})
+    found: dict[str, Element] = {}
+    syntax = syntax_of(transfer_syntax_uid)
+    for tag, _, _, value, end, _ in first_spans(source, syntax, offset, _SERIES):
+        if vr := _ANSWERED.get(tag):
+            text = source[value:end].decode("latin-1").strip(" \0")
+            path = f"{tag:08X}"
+            found[path] = Element(path, vr, (text,) if text else ())
+    return IdentifiedHeader(Level.INSTANCE, found)
+
+
+def by_patient(items: Sequence[Input]) -> tuple[dict[str, list[Input]], list[Unusable]]:
+    """Return the files of each patient, by PatientID or, where that is empty, by ``study:`` and its UID."""
+    groups: dict[str, list[Input]] = {}
+    unusable: list[Unusable] = []
+    for item in items:
+        instance = instance_of(item)
+        if isinstance(instance, Unusable):
+            unusable.append(instance)
+            continue
+        header = instance.header
+        study = header.study_instance_uid
+        key = header.patient_id.strip() or (f"study:{study}" if study else "")
+        if key:
+            groups.setdefault(key, []).append(item)
+        else:
+            unusable.append(Unusable(item.number, Reason.NO_PATIENT))
+    return groups, unusable

@@ -226,3 +226,24 @@ def test_a_name_written_into_native_pixels_is_found_where_they_are_searched() ->
 
     assert leak_check().in_pixels(memoryview(noise + b"LEHMKUEHLER" + noise))
     assert not leak_check().in_pixels(noise)
+
+
+def test_class_uids_that_ps3_6_does_not_know_are_no_leak_unless_they_hold_a_value() -> None:
+    def in_class(uid: str) -> bool:
+        return leak_check().in_elements([Element("00080110[0].0008010C", "UI", (uid,))])
+
+    assert not in_class("1.2.276.0.7230010.3.0.0.1")
+    assert in_class(UID)
+    assert in_class("1.2.87654321.1")
+
+
+def item(content: bytes) -> bytes:
+    return struct.pack("<II", 0xE000FFFE, len(content)) + content
+
+
+def test_too_much_beside_the_pixels_counts_as_a_leak() -> None:
+    small = item(b"") + item(b"\xff\xd8\xff\xfe\x00\x06Anna\xff\xda\x00\x02\xff\xd9")
+    large = item(b"") + b"".join(item(bytes([number]) * (1 << 20)) for number in range(1, 18))
+
+    assert not leak_check().beside_pixels(small)
+    assert leak_check().beside_pixels(memoryview(large))

@@ -1,8 +1,10 @@
 import gzip
 import io
+import mmap
 import struct
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -245,3 +247,17 @@ def test_deep_nesting_comes_to_an_end() -> None:
     deep = b"\x40\x00\x30\xa7SQ\0\0\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff" * 5_000 + b"Lehmkuehler "
 
     assert ONE.check_file(bytes(128) + b"DICM" + deep, "x")
+
+
+def test_a_file_mapped_into_memory_can_be_closed_afterwards(tmp_path: Path) -> None:
+    path = tmp_path / "x.dcm"
+    for content in (
+        file_of(dataset()),
+        with_pixels(COM, encapsulated=True),
+        file_of(private("OB", zlib.compress(bytes(1 << 27)))),
+    ):
+        path.write_bytes(content)
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+            view = memoryview(mapped)
+            ONE.check_file(view, "x")
+            view.release()

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Final, Self
 
-from p2d.deid.uids import is_registered, looks_like_uid
+from p2d.deid.uids import is_class_uid, is_registered, looks_like_uid
 from p2d.model.header import Element
 from p2d.model.identified import IdentifiedHeader, KnownValues
 
@@ -51,7 +51,7 @@ class References:
             vr, values = element.vr, element.values
             if not values:
                 continue
-            if vr == "UI":
+            if vr == "UI" and not is_class_uid(element.path[-8:]):
                 uids.update(v for v in values if isinstance(v, str) and v and looks_like_uid(v))
             elif vr == "PN":
                 names.update(str(value) for value in values if value)

@@ -7,7 +7,6 @@ on account of what the data hold.
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from p2d.deid.leak.codestream import comments
 from p2d.deid.patient_tools import PatientTools, Rewritten
 from p2d.deid.pixels.decision import Decision, Verdict, decide, is_radiography, is_sampled
 from p2d.deid.pixels.gate import Screened
@@ -243,10 +242,9 @@ class Releaser:
             parts = self._parts(opened, whole, decision, EXPLICIT if syntax_uid == DEFLATED else syntax_uid)
         except (ValueError, UnicodeError):
             return Reason.UNDECODABLE
-        if opened.pixels is not None and is_encapsulated(syntax_uid):
-            beside = comments(parts[1])
-            if beside and self._tools.leak_check.in_bytes(beside):
-                return Reason.LEAK
+        encapsulated = opened.pixels is not None and is_encapsulated(syntax_uid)
+        if encapsulated and self._tools.leak_check.beside_pixels(parts[1]):
+            return Reason.LEAK
         released = ReleasedInstance(whole.header, parts, EXPLICIT if syntax_uid == DEFLATED else syntax_uid)
         return self._screened(opened, released, decision) if decision.verdict is Verdict.SCREEN else released
 

@@ -152,7 +152,7 @@ class Releaser:
     ) -> ReleasedInstance | Withheld:
         """Release a retrieved instance as a DICOM file, its pixel data untouched or masked.
 
-        Objects whose pixels may show text and are not screened, that name another patient or none, or that are
+        Objects whose pixels may show text and are not screened, that name another patient or none, or are
         of no known SOP class are withheld.
         """
         opened = self._opened(instance)

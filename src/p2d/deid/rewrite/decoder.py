@@ -57,7 +57,7 @@ class Encoding:
     is_signed: bool = False
 
     def vr_of(self, span: Span, creator: str = "") -> str:
-        """Return the VR to read *span* as; PixelRepresentation chooses US or SS where the bytes do not say."""
+        """Return the VR to read *span* as; PixelRepresentation chooses US or SS where bytes do not."""
         vr = vr_at(span[0], span[1], creator)
         return "SS" if vr == "US" and self.is_signed and self._is_guessed(span) else vr
 

@@ -40,7 +40,7 @@ class Project:
     def keys_for(
         self, patient: str, patient_id: str, references: References, known: KnownValues
     ) -> PatientKeys:
-        """Return the keys of one patient for all that *references* name; *known* is what the hospital knows."""
+        """Return the keys of one patient for all that *references* name; *known* comes from the hospital."""
         pseudonym = self.pseudonym(patient)
         return PatientKeys(
             patient=pseudonym,

@@ -55,7 +55,7 @@ def test_real_files_are_released_without_their_names_or_withheld(corpus: Path) -
         images[image.reason.name if isinstance(image, Withheld) else "released"] += 1
         if isinstance(header, ReleasedHeader):
             shown = {e.text for e in header.elements.values()}
-            leaking += [path.name for uid in keys.uids if uid in shown]
+            leaking += [path.name for uid in keys.uids if "." in uid and uid in shown]
             leaking += [
                 path.name for name in keys.known.names if len(name) > 4 and "^" in name and name in shown
             ]

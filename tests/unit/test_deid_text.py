@@ -66,11 +66,14 @@ def test_the_birth_date_goes_in_every_notation(birth: str) -> None:
         ("25. Dez 2020", "04. Jan 2021"),
         ("March 25, 2020", "April 04, 2020"),
         ("25-DEC-2020", "04-JAN-2021"),
-        ("12.3.20", "22.3.20"),
+        ("am 12.3.20", "am 22.3.20"),
         ("13/03/2020", "23/03/2020"),
         ("03/13/2020", "03/23/2020"),
         ("Mai 2020", "Mai 2020"),
-        ("99.99.2020", "99.99.2020"),
+        ("99.99.2020", ""),
+        ("am 31.02.2020 CT", "am CT"),
+        ("v 2.6.13", "v 2.6.13"),
+        ("7.0.13", "7.0.13"),
     ],
 )
 def test_other_dates_move_in_their_own_notation(text: str, expected: str) -> None:
@@ -126,8 +129,8 @@ def test_text_with_nothing_to_remove_stays_as_it_is(text: str) -> None:
         ("CT Kopf nativ", "CT Kopf nativ"),
         ("CT Kopf, Karl", "CT"),
         ("Herr Kopf CT", "CT"),
-        ("wir berichten über Herrn Karl Kopf, CT", "wir berichten über , CT"),
-        ("Patient Kopf CT", "CT"),
+        ("wir berichten über Herrn Karl Kopf, CT", "wir berichten über, CT"),
+        ("Patient Kopf CT", "Patient CT"),
         ("K. Kopf CT", "CT"),
         ("Karl CT", "CT"),
         ("AB1 CT xAB1", "CT xAB1"),
@@ -163,7 +166,7 @@ def test_no_form_of_a_name_survives_and_other_words_do(
     assert not cleaner.finds(cleaned)
 
 
-@given(identifier=st.from_regex(r"[A-Z]{0,3}[0-9]{5,12}", fullmatch=True), before=WORDS, after=WORDS)
+@given(identifier=st.from_regex(r"[A-Z]{0,3}[1-9][0-9]{2}[1-9][0-9]{1,8}", fullmatch=True), before=WORDS, after=WORDS)
 def test_no_identifier_survives(identifier: str, before: list[str], after: list[str]) -> None:
     cleaner = TextCleaner(KnownValues(ids=frozenset({identifier})), 0)
 

@@ -27,21 +27,23 @@ KNOWN = KnownValues(
 )
 OWN = ("P87654321XY7", "REMOVED")
 FORMS = (
-    "Müßigbrodt", "MUESSIGBRODT", "muessigbrodt", "Mussigbrodt", "Lehmkuehler", "LEHMKÜHLER", "Müßigbrodt-Lehmkühler",
-    "Lehmku\u0308hler", "ＭＵＳＳＩＧＢＲＯＤＴ", "Änne", "Aenne", "ÄNNE", "Maria", "Lehmküh-\nler", "LehmkühlerMaria",
-    "mlehmkuehler", "lehmkuehlerm", "L e h m k u e h l e r", "M_LEHMKUEHLER", "Ute", "Kopf, Ute", "山田太郎", "太郎",
-    "ヤマダ", "ﾔﾏﾀﾞ", "Łącki", "LACKI", "Żaneta", "zaneta",
-    "87654321", "id87654321x", "87 65 43 21", "8765-4321", "1234567", "Q71", "acc20191234",
-    "17.03.1950", "17.3.50", "1950-03-17", "3/17/1950", "17. März 1950", "17 MAR 1950", "Mar 17, 1950", "17mars1950",
-    "19500317", "17031950", "170350", "1950年3月17日", "17-03-1950",
-    "04.03.2019", "2019-05-20", "20190304", "4. März 2019",
-    "0341 9712345", "+49(341)97 12345", "ANNE@MAIL.EXAMPLE", "Lerchenfelder", "Quedlinburg", "am tal 5a",
-    "Klinikum St.Irmgard", UID, f"see {UID}.", f"9{UID}", f"{UID}.1",
+    "Müßigbrodt", "MUESSIGBRODT", "muessigbrodt", "Mussigbrodt", "Lehmkuehler", "LEHMKÜHLER",
+    "Müßigbrodt-Lehmkühler", "Lehmku\u0308hler", "\uff2d\uff35\uff33\uff33igbrodt", "Änne", "Aenne",
+    "ÄNNE", "Maria", "Lehmküh-\nler", "LehmkühlerMaria", "mlehmkuehler", "lehmkuehlerm",
+    "L e h m k u e h l e r", "M_LEHMKUEHLER", "Ute", "Kopf, Ute", "山田太郎", "太郎", "ヤマダ", "ﾔﾏﾀﾞ",
+    "Łącki",
+    "LACKI", "Żaneta", "zaneta", "87654321", "id87654321x", "87 65 43 21", "8765-4321", "1234567", "Q71",
+    "acc20191234", "17.03.1950", "17.3.50", "1950-03-17", "3/17/1950", "17. März 1950", "17 MAR 1950",
+    "Mar 17, 1950", "17mars1950", "19500317", "17031950", "170350", "1950年3月17日", "17-03-1950",
+    "04.03.2019", "2019-05-20", "20190304", "4. März 2019", "0341 9712345", "+49(341)97 12345",
+    "ANNE@MAIL.EXAMPLE", "Lerchenfelder", "Quedlinburg", "am tal 5a", "Klinikum St.Irmgard", UID,
+    f"see {UID}.", f"9{UID}", f"{UID}.1",
 )  # fmt: skip
 KEPT = (
-    "CT Kopf nativ", "MR Knie links", "Thorax a.p. im Liegen", "T1_mprage_sag_p2_iso", "Universitätsklinikum",
-    "Klinikum", "Am Tal", "im Weg", "23.07.2021", "20210723", "1.2.840.10008.5.1.4.1.1.2", DERIVED, *OWN, "Q710", "Q7",
-    "Anna", "Mariannengraben", "50", "1950", "Butler", "Utensil", "März 1950", "Dr. med.", "Sternum",
+    "CT Kopf nativ", "MR Knie links", "Thorax a.p. im Liegen", "T1_mprage_sag_p2_iso",
+    "Universitätsklinikum", "Klinikum", "Am Tal", "im Weg", "23.07.2021", "20210723",
+    "1.2.840.10008.5.1.4.1.1.2", DERIVED, *OWN, "Q710", "Q7", "Anna", "Mariannengraben", "50", "1950",
+    "Butler", "Utensil", "März 1950", "Dr. med.", "Sternum",
 )  # fmt: skip
 TEXT_VRS = ("SH", "LO", "ST", "LT", "UC", "UT", "UR", "CS", "AE", "PN", "IS", "DS", "TM", "AS", "UN")
 SHIFT = -30
@@ -217,3 +219,31 @@ def test_any_known_values_and_any_text_come_to_an_answer(anything: str) -> None:
 @given(binary(max_size=4096))
 def test_random_bytes_are_no_leak(anything: bytes) -> None:
     assert not leak_check().in_bytes(anything)
+
+
+def test_a_name_written_into_native_pixels_is_found_where_they_are_searched() -> None:
+    noise = bytes(range(256)) * 20_000
+
+    assert leak_check().in_pixels(memoryview(noise + b"LEHMKUEHLER" + noise))
+    assert not leak_check().in_pixels(noise)
+
+
+def test_class_uids_that_ps3_6_does_not_know_are_no_leak_unless_they_hold_a_value() -> None:
+    def in_class(uid: str) -> bool:
+        return leak_check().in_elements([Element("00080110[0].0008010C", "UI", (uid,))])
+
+    assert not in_class("1.2.276.0.7230010.3.0.0.1")
+    assert in_class(UID)
+    assert in_class("1.2.87654321.1")
+
+
+def item(content: bytes) -> bytes:
+    return struct.pack("<II", 0xE000FFFE, len(content)) + content
+
+
+def test_too_much_beside_the_pixels_counts_as_a_leak() -> None:
+    small = item(b"") + item(b"\xff\xd8\xff\xfe\x00\x06Anna\xff\xda\x00\x02\xff\xd9")
+    large = item(b"") + b"".join(item(bytes([number]) * (1 << 20)) for number in range(1, 18))
+
+    assert not leak_check().beside_pixels(small)
+    assert leak_check().beside_pixels(memoryview(large))

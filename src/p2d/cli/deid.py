@@ -107,9 +107,9 @@ def _say(result: FolderResult, target: Path) -> None:
 def _say_checked(result: CheckResult) -> None:
     click.echo(f"{result.files} files searched, {len(result.leaking)} with findings")
     for finding, count in result.findings.found.most_common(_MOST_SHOWN):
-        click.echo(f"  {count} × {finding.kind} in {finding.place}")
+        click.echo(f"  {count} of {finding.kind} in {finding.place}")
     for place, count in result.findings.unread.most_common(_MOST_SHOWN):
-        click.echo(f"  {count} × not searchable: {place}")
+        click.echo(f"  {count} not searchable: {place}")
     if result.leaking:
         numbers = ", ".join(map(str, result.leaking[:_MOST_SHOWN]))
         click.echo(f"Files with findings, by their place in the order of names: {numbers}", err=True)

@@ -51,7 +51,7 @@ class _Answered:
 
 
 class PatientTools:
-    """Treats elements of one patient, each distinct one once; everything it returns was searched for leaks."""
+    """Treats elements of one patient, each distinct one once; what it returns was searched for leaks."""
 
     def __init__(self, profile: Profile, keys: PatientKeys, known: KnownValues) -> None:
         self.known = known

@@ -1,26 +1,62 @@
 """What an archive's answer refers to: all that identity is asked for before de-identification starts."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Final, Self
 
-from p2d.deid.uids import is_registered, looks_like_uid
-from p2d.model.header import Element
+from p2d.deid.scrub.words import is_placeholder
+from p2d.deid.uids import is_class_uid, is_registered, looks_like_uid
+from p2d.model.header import Element, Value
 from p2d.model.identified import IdentifiedHeader, KnownValues
 
 _ACCESSION: Final = "00080050"
 _ADMISSION: Final = "00380010"
 _BIRTH_DATE: Final = "00100030"
-_IDS: Final = frozenset({"00100020", "00101000", _ADMISSION})
-_OF_INTEREST: Final = _IDS | {_ACCESSION, _BIRTH_DATE}
+_MEANING: Final = "00080104"
+_INSTITUTION_CODE: Final = "00080082["
+_IDS: Final = frozenset(
+    {
+        *("00100020", "00101000", "00101050", "00101090", _ADMISSION, "00380060"),
+        *("00402006", "00402007", "00402016", "00402017"),
+    }
+)
+"""PatientID, OtherPatientIDs; insurance, medical record, admission, service episode, orders."""
+
+_STEP_IDS: Final = frozenset({"00200010", "00400009", "00400253", "00401001"})
+"""StudyID, step and procedure ids: known where they are long enough not to be a mere count."""
+
+_CONTACTS: Final = frozenset(
+    {
+        *("00101040", "00102152", "00102154", "00102155", "00080092", "00080094", "00380400"),
+        *("00401102", "00401103", "00401104", "00402010", "00402011"),
+    }
+)
+_PLACES: Final = frozenset(
+    {
+        *("00080080", "00080081", "00081040", "00102299", "00321020", "00321033", "00380300"),
+        *("00400011", "00400243", "00401005", "00402009", "0040A027"),
+    }
+)
+_DAYS: Final = frozenset(
+    {
+        *("00080012", "00080020", "00080021", "00080022", "00080023", "0008002A", "00321000", "00321050"),
+        *("00380020", "00380030", "00400002", "00400244", "00400250", "00402004", "00404005"),
+    }
+)
+_OF_INTEREST: Final = (
+    _IDS | _STEP_IDS | _CONTACTS | _PLACES | _DAYS | {_ACCESSION, _ADMISSION, _BIRTH_DATE, _MEANING}
+)
+_MIN_STEP_ID: Final = 5
+_DAY: Final = re.compile(r"(\d{4})\.?(\d\d)\.?(\d\d)")
 
 
 @dataclass(frozen=True, slots=True)
 class References:
     """Original UIDs, accession numbers and AdmissionIDs that need a pseudonym, and values that identify.
 
-    ``known`` holds PatientName and all other PN values, PatientID, OtherPatientIDs, AdmissionID, accession
-    numbers and birth dates.
+    ``known`` holds all PN values, ids of patient, stay and orders, accession numbers, birth dates, days of
+    examinations, addresses, telephone numbers and institutions; what stands for no value is left out of it.
     """
 
     uids: frozenset[str] = field(default=frozenset(), repr=False)
@@ -44,37 +80,52 @@ class References:
         uids: set[str] = set()
         accessions: set[str] = set()
         admissions: set[str] = set()
-        names: set[str] = set()
-        ids: set[str] = set()
-        births: set[str] = set()
+        told: dict[str, set[str]] = {f.name: set() for f in fields(KnownValues)}
         for element in elements:
             vr, values = element.vr, element.values
             if not values:
                 continue
-            if vr == "UI":
+            if vr == "UI" and not is_class_uid(element.path[-8:]):
                 uids.update(v for v in values if isinstance(v, str) and v and looks_like_uid(v))
             elif vr == "PN":
-                names.update(str(value) for value in values if value)
+                told["names"].update(_telling(values))
             elif (tag := element.path[-8:]) in _OF_INTEREST:
                 if tag == _ACCESSION:
                     accessions.add(element.text)
-                elif tag == _BIRTH_DATE:
-                    births.update(str(value).replace(".", "") for value in values if value)
-                else:
-                    ids.update(str(value) for value in values if value)
-                    if tag == _ADMISSION:
-                        admissions.add(str(values[0]))
+                elif tag == _ADMISSION:
+                    admissions.add(str(values[0]))
+                _tell(told, tag, element)
         return cls(
             uids=frozenset(uid for uid in uids if not is_registered(uid)),
             accessions=frozenset(filter(None, accessions)),
             admissions=frozenset(filter(None, admissions)),
-            known=KnownValues(
-                names=frozenset(names),
-                ids=frozenset(ids),
-                accessions=frozenset(filter(None, accessions)),
-                birth_dates=frozenset(births),
-            ),
+            known=KnownValues(**{kind: frozenset(found) for kind, found in told.items()}),
         )
+
+
+def _telling(values: Iterable[Value]) -> list[str]:
+    return [text for value in values if value != "" and not is_placeholder(text := str(value))]
+
+
+def _tell(told: dict[str, set[str]], tag: str, element: Element) -> None:
+    """Add what *element*, whose tag is of interest, tells of its patient to *told*."""
+    if tag == _BIRTH_DATE or tag in _DAYS:
+        days = ("".join(day.groups()) for value in element.values if (day := _DAY.match(str(value))))
+        told["birth_dates" if tag == _BIRTH_DATE else "dates"].update(days)
+    elif tag == _ACCESSION:
+        told["accessions"].update(_telling([element.text]))
+    elif tag in _IDS:
+        told["ids"].update(_telling(element.values))
+    elif tag in _STEP_IDS:
+        told["ids"].update(text for text in _telling(element.values) if _is_no_count(text))
+    elif tag in _CONTACTS:
+        told["contacts"].update(_telling(element.values))
+    elif tag in _PLACES or _INSTITUTION_CODE in element.path:
+        told["places"].update(_telling(element.values))
+
+
+def _is_no_count(text: str) -> bool:
+    return len(text.strip()) >= _MIN_STEP_ID and any(character.isdecimal() for character in text)
 
 
 def references_in_header(header: IdentifiedHeader) -> References:

@@ -7,7 +7,6 @@ on account of what the data hold.
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from p2d.deid.leak.codestream import comments
 from p2d.deid.patient_tools import PatientTools, Rewritten
 from p2d.deid.pixels.decision import Decision, Verdict, decide, is_radiography, is_sampled
 from p2d.deid.pixels.gate import Screened
@@ -16,7 +15,7 @@ from p2d.deid.profile.profile import RESEARCH, Profile
 from p2d.deid.profile.statement import statement
 from p2d.deid.references import References, merge_known
 from p2d.deid.report.tally import DeidTally
-from p2d.deid.rewrite.assembly import file_head, joined, pieces_of, view_of
+from p2d.deid.rewrite.assembly import expected_length, file_head, joined, pieces_of, pixels_of
 from p2d.deid.rewrite.content import DEFLATED, EXPLICIT, Opened, Unreadable, open_content
 from p2d.deid.rewrite.decoder import Decoders
 from p2d.dicom.uids import is_encapsulated, is_transfer_syntax, registered_name
@@ -55,6 +54,10 @@ class Screen(Protocol):
 
     def screen(self, file: bytes, decision: Decision, device: DeviceKey) -> Screened | Reason:
         """Return the file with what was found masked, or why it must not leave."""
+        ...
+
+    def close(self) -> None:
+        """End what it works with."""
         ...
 
 
@@ -144,11 +147,13 @@ class Releaser:
         whole = self._whole(opened)
         return whole if isinstance(whole, Withheld) else self._counted(whole)[0]
 
-    def image(self, instance: IdentifiedInstance | Opened | Unreadable) -> ReleasedInstance | Withheld:
+    def image(  # noqa: PLR0911 - one return a reason to stay
+        self, instance: IdentifiedInstance | Opened | Unreadable
+    ) -> ReleasedInstance | Withheld:
         """Release a retrieved instance as a DICOM file, its pixel data untouched or masked.
 
-        Objects whose pixels may show text and are not screened, objects that name another patient or none, and
-        those of no known SOP class are withheld.
+        Objects whose pixels may show text and are not screened, that name another patient or none, or are
+        of no known SOP class are withheld.
         """
         opened = self._opened(instance)
         answer = opened.instance.header
@@ -245,10 +250,9 @@ class Releaser:
             parts = self._parts(opened, whole, decision, EXPLICIT if syntax_uid == DEFLATED else syntax_uid)
         except (ValueError, UnicodeError):
             return Reason.UNDECODABLE
-        if opened.pixels is not None and is_encapsulated(syntax_uid):
-            beside = comments(parts[1])
-            if beside and self._tools.leak_check.in_bytes(beside):
-                return Reason.LEAK
+        encapsulated = opened.pixels is not None and is_encapsulated(syntax_uid)
+        if encapsulated and self._tools.leak_check.beside_pixels(parts[1]):
+            return Reason.LEAK
         released = ReleasedInstance(whole.header, parts, EXPLICIT if syntax_uid == DEFLATED else syntax_uid)
         return self._screened(opened, released, decision) if decision.verdict is Verdict.SCREEN else released
 
@@ -285,7 +289,9 @@ class Releaser:
         before, behind = joined(rewritten.pieces, additions, opened.pixels)
         if opened.pixels is None:
             return (head + before + behind,)
-        return tuple(part for part in (head + before, view_of(opened.source, opened.pixels), behind) if part)
+        expected = expected_length(opened.elements)
+        pixels = pixels_of(opened.source, opened.pixels, opened.encoding.syntax, expected)
+        return tuple(part for part in (head + before, *pixels, behind) if part)
 
     def _is_of_patient(self, patient_id: str) -> bool:
         return patient_id.strip() == self._keys.patient_id.value.strip()

@@ -20,7 +20,7 @@ class NotDicom(ValueError):  # noqa: N818 - says what it is, no fault of the pro
 
 @dataclass(frozen=True, slots=True)
 class Part10:
-    """Where the data set begins and how it is encoded; ``sop_class_uid`` as the file meta information says."""
+    """Where the data set begins and how it is encoded; ``sop_class_uid`` is the file meta information's."""
 
     offset: int
     transfer_syntax_uid: str

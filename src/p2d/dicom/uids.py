@@ -48,5 +48,5 @@ def is_transfer_syntax(uid: str) -> bool:
 
 
 def is_encapsulated(uid: str) -> bool:
-    """Whether pixel data are fragments under transfer syntax *uid* (PS3.5 A.4); unknown ones count as such."""
+    """Whether pixel data are fragments under transfer syntax *uid* (PS3.5 A.4); so for unknown ones."""
     return not is_transfer_syntax(uid) or uid not in _NATIVE

@@ -8,6 +8,7 @@ does not add up is ``Malformed``. Nothing is guessed, no element is skipped.
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from mmap import mmap
 from typing import Any, Final
 
@@ -37,7 +38,7 @@ _NAMES: Final = {vr: vr.decode("ascii") for vr in (*_LONG, *_SHORT)}
 
 
 class Malformed(ValueError):  # noqa: N818 - says what is wrong, as p2d.model.errors do
-    """Bytes that are no data set: a length beyond the end, an unknown VR, a stray delimiter; holds no value."""
+    """Bytes that are no data set: a length beyond the end, an unknown VR, a stray delimiter; no value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,9 +256,7 @@ def _implicit_step(source: Source, syntax: Syntax, position: int, stop: int, dep
     return (tag, "SQ", position, value, end, True)
 
 
-def _end(  # noqa: PLR0913, PLR0917 - the place and what stands there
-    source: Source, syntax: Syntax, tag: int, vr: bytes, value: int, stop: int, depth: int
-) -> int:
+def _end(source: Source, syntax: Syntax, tag: int, vr: bytes, value: int, stop: int, depth: int) -> int:
     """Return where a value of undefined length ends: before its delimiter."""
     if tag in _PIXELS and vr in {b"OB", b"OW", b"UN"}:
         return _end_of_fragments(source, syntax, value, stop)
@@ -314,9 +313,9 @@ def ordered(found: Sequence[Span]) -> Sequence[Span]:
         Malformed: an element stands twice.
 
     """
-    if all(a[0] < b[0] for a, b in zip(found, found[1:], strict=False)):
+    if all(a[0] < b[0] for a, b in pairwise(found)):
         return found
     placed = sorted(found, key=lambda span: span[TAG])
-    if any(a[0] == b[0] for a, b in zip(placed, placed[1:], strict=False)):
+    if any(a[0] == b[0] for a, b in pairwise(placed)):
         raise Malformed("an element stands twice")
     return placed

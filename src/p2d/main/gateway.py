@@ -10,6 +10,8 @@ from p2d.access.policy import ModalityPolicy
 from p2d.access.service import Gatekeeper, ServiceSecret, Throttle
 from p2d.access.sessions import SessionStore
 from p2d.audit.log import AuditLog
+from p2d.deid.pixels.gate import PixelScreen
+from p2d.deid.profile.project import read_profile
 from p2d.flows.gateway.gateway import Gateway
 from p2d.identity.http import HttpIdentity
 from p2d.jobs.ledger import Ledger
@@ -17,6 +19,7 @@ from p2d.main.process import forbid_core_dumps, quiet_logs, serve_app
 from p2d.model.errors import Misconfigured
 from p2d.pacs.pynetdicom.connector import DimseArchive
 from p2d.pixels.sandbox import Sandbox
+from p2d.pixels.screening import ScreeningSandbox
 from p2d.settings.file import read_secret, read_settings
 from p2d.settings.gateway import GatewaySettings
 from p2d.warehouse.http import HttpWarehouse
@@ -45,7 +48,8 @@ def connect(settings: GatewaySettings) -> Gateway:
     """Return the stages that *settings* name, connected; no peer is asked yet.
 
     Raises:
-        Misconfigured: a secret is absent or weak, or the state folder cannot be written.
+        Misconfigured: a secret is absent or weak, a profile is not to be used, or the state folder cannot be
+            written.
 
     """
     state = settings.gateway.state_dir
@@ -78,6 +82,8 @@ def connect(settings: GatewaySettings) -> Gateway:
         patients_per_batch=settings.bulk.patients_per_batch,
         attempts=settings.bulk.attempts,
         patient_form=re.compile(form) if (form := settings.gateway.patient_form) else None,
+        profile=read_profile(settings.deid.profile),
+        screen=PixelScreen(sandbox=ScreeningSandbox(children=settings.deid.screening_processes)),
     )
 
 

@@ -31,9 +31,15 @@ def _pattern(text: str) -> str:
     return text
 
 
+def _profile(text: str, info: ValidationInfo) -> str:
+    """Return the name of a preset as it is, a file's path relative to the settings file's folder."""
+    return str(beside_settings(Path(text), info)) if text.endswith((".yaml", ".yml")) else text
+
+
 FilePath = Annotated[Path, AfterValidator(beside_settings)]
 Modality = Annotated[str, AfterValidator(_modality)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
+ProfileName = Annotated[str, AfterValidator(_profile)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -93,6 +99,17 @@ class Images(Strict):
     deny: frozenset[Modality] = frozenset({"US"})
 
 
+class Deidentification(Strict):
+    """`[deid]`: the profile (basic, research, strict, or a project's YAML file) that everything passes.
+
+    ``screening_processes`` is how many images are searched for burned-in text at a time, with the extra
+    p2d[pixels].
+    """
+
+    profile: ProfileName = "research"
+    screening_processes: int = Field(2, ge=1, le=64)
+
+
 class Bulk(Strict):
     """`[bulk]`: patients per batch posted to the warehouse, and attempts for each patient."""
 
@@ -108,4 +125,5 @@ class GatewaySettings(Strict):
     identity: Peer
     warehouse: Peer
     images: Images = Images()
+    deid: Deidentification = Deidentification()
     bulk: Bulk = Bulk()

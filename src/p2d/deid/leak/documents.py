@@ -7,6 +7,7 @@ import base64
 import binascii
 import html
 import re
+import urllib.parse
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -48,6 +49,8 @@ _RANGE_OF_LIST: Final = re.compile(rb"<([0-9A-Fa-f]{2,8})>\s*<[0-9A-Fa-f]{2,8}>\
 _GAP: Final = -150.0  # thousandths of the font size: a wider step is a space
 _ENCODING: Final = re.compile(rb"""(?:encoding|charset)\s*=\s*["']?([A-Za-z0-9._\-]{2,24})""")
 _TAGS: Final = re.compile(r"<[^<>]*+>")
+_MARKUP: Final = (b"<", b"&", b"%", b"\\u")
+_CODES: Final = re.compile(r"\\u([0-9a-fA-F]{4})")
 _RTF: Final = re.compile(rb"\\'([0-9a-fA-F]{2})|\\u(-?\d+)\s?\??|\\[a-z]+-?\d*\s?|[{}]")
 
 
@@ -81,7 +84,7 @@ def _marked_up(content: bytes) -> Iterator[str]:
     if content.lstrip()[:5] == b"{\\rtf":
         yield _RTF.sub(_rtf_character, content).decode("cp1252", "replace")
     wide = content[:2] in {b"\xff\xfe", b"\xfe\xff"}
-    if not wide and (not is_text(content) or not (b"<" in content or b"&" in content)):
+    if not wide and (not is_text(content) or not any(mark in content for mark in _MARKUP)):
         return
     declared = _ENCODING.search(head)
     text = ""
@@ -95,8 +98,11 @@ def _marked_up(content: bytes) -> Iterator[str]:
             break
         except (UnicodeError, LookupError):
             continue
-    yield html.unescape(text)
-    yield html.unescape(_TAGS.sub("", text))
+    text = html.unescape(_CODES.sub(lambda code: chr(int(code.group(1), 16)), text))
+    yield text
+    yield _TAGS.sub("", text)
+    if "%" in text:
+        yield urllib.parse.unquote(text)
 
 
 def _rtf_character(match: re.Match[bytes]) -> bytes:

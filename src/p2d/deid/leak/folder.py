@@ -12,11 +12,11 @@ from typing import Final
 
 from p2d.deid.leak.codestream import comments
 from p2d.deid.leak.documents import texts_of_document
-from p2d.deid.leak.needles import MIN_DIGITS, TIME, TIME_VRS, Kind, Needles, needles_of
+from p2d.deid.leak.needles import TIME, TIME_VRS, Kind, Needles, needles_of
 from p2d.deid.leak.raw import glued_in, is_text, readings_of
 from p2d.deid.leak.streams import Unsearchable, streams_in
 from p2d.deid.leak.structure import PIXEL_TAGS, Part, is_dicom, parts_of
-from p2d.deid.leak.text import TextSearch
+from p2d.deid.leak.text import TextSearch, kinds_in_pixels
 from p2d.deid.uids import is_registered
 from p2d.dicom.dictionary import keyword_path_of
 from p2d.dicom.elements import UndecodableHeader, values_of
@@ -26,9 +26,6 @@ FILE_NAME: Final = "file name"
 CONTENT: Final = "content"
 COMMENTS: Final = "codestream comments"
 DOCUMENT: Final = "document"
-_CHUNK: Final = 1 << 22
-_OVERLAP: Final = 1 << 8
-_LONG: Final = 8
 _BULK: Final = frozenset({"OB", "OW", "OF", "OD", "OL", "OV", "UN"})
 _DATES: Final = frozenset({"DA", "DT"})
 _MIN_DOTS: Final = 3  # shorter UIDs are version numbers as well
@@ -82,7 +79,7 @@ class FolderCheck:
         binary = needles.in_binary()
         self._texts = TextSearch(needles)
         self._binary = TextSearch(binary)
-        self._pixels = TextSearch(_long(binary))
+        self._pixels = TextSearch(binary.in_pixels())
         self._numbers = needles.numbers
         self._has_wide = bool(needles.wide)
         self._own = frozenset(own)
@@ -105,8 +102,9 @@ class FolderCheck:
         for part in parts_of(content):
             place = keyword_path_of(part.place) if part.vr else part.place
             if part.tag in PIXEL_TAGS and "." not in part.place:
-                findings.add(place, self._kinds_in_pixels(part.value))
-                findings.add(f"{place}, {COMMENTS}", self._kinds_in_comments(part.value))
+                beside = self._kinds_in_comments(part.value)
+                findings.add(f"{place}, {COMMENTS}", beside)
+                findings.add(place, kinds_in_pixels(self._pixels, part.value) - beside)
                 continue
             kinds = self._kinds_in_values(part)
             if part.vr in _BULK or not part.vr:
@@ -141,18 +139,10 @@ class FolderCheck:
 
     def _kinds_in_bytes(self, content: bytes) -> set[Kind]:
         if len(content) > _LARGE and not is_text(content):
-            return self._kinds_in_pixels(memoryview(content))
+            return kinds_in_pixels(self._pixels, memoryview(content))
         kinds: set[Kind] = set()
         for text in (*readings_of(content, wide=self._has_wide), glued_in(content)):
             kinds |= self._binary.kinds_in(text)
-        return kinds
-
-    def _kinds_in_pixels(self, pixels: memoryview) -> set[Kind]:
-        """Return what stands in pixel data literally and is too long for chance."""
-        kinds: set[Kind] = set()
-        for begin in range(0, len(pixels), _CHUNK):
-            chunk = bytes(pixels[begin : begin + _CHUNK + _OVERLAP])
-            kinds |= self._pixels.kinds_in_ascii(chunk if chunk.isascii() else chunk.translate(_TO_ASCII))
         return kinds
 
     def _kinds_in_comments(self, pixels: memoryview) -> set[Kind]:
@@ -191,7 +181,7 @@ class FolderCheck:
             elif is_text(text):
                 kinds |= self._kinds_of_text_file(text)
             else:
-                kinds |= self._kinds_in_pixels(memoryview(text))
+                kinds |= kinds_in_pixels(self._pixels, memoryview(text))
         return kinds
 
     def _kinds_of_text_file(self, content: bytes) -> set[Kind]:
@@ -199,17 +189,6 @@ class FolderCheck:
         for text in readings_of(content, wide=self._has_wide):
             kinds |= self._texts.kinds_in(text)
         return kinds
-
-
-_TO_ASCII: Final = bytes(byte if byte < 0x80 else 0x20 for byte in range(0x100))  # noqa: PLR2004 - the end of ASCII
-
-
-def _long(needles: Needles) -> Needles:
-    """Return those of eight characters and more."""
-    return Needles(
-        words={needle: kind for needle, kind in needles.words.items() if len(needle) >= _LONG},
-        inside={needle: kind for needle, kind in needles.inside.items() if len(needle) >= MIN_DIGITS},
-    )
 
 
 def _as_fragment(content: bytes) -> bytes:

@@ -24,7 +24,7 @@ MIN_BYTES: Final = 5
 """Identifiers of this length are also found inside longer words; names and words in raw bytes have it."""
 
 MIN_DIGITS: Final = 8
-"""Numbers of this length are also looked for inside longer numbers and however they are grouped."""
+"""Numbers of this length are also found inside longer numbers and however they are grouped."""
 
 TIME_VRS: Final = frozenset({"TM", "AS"})
 TIME: Final = re.compile(r"\d{2}:?(?:\d{2}:?(?:\d{2}(?:\.\d{1,6})?)?)?|\d{3}[DWMY]")
@@ -106,6 +106,10 @@ class Needles:
         for name in self.__slots__:
             setattr(self, name, getattr(self, name) | getattr(other, name))
 
+    def in_pixels(self) -> "Needles":
+        """Return those too long to stand among compressed or random bytes by chance: eight characters."""
+        return Needles(words=_longer(self.words, MIN_DIGITS), inside=_longer(self.inside, MIN_DIGITS))
+
     def in_binary(self) -> "Needles":
         """Return those that do not stand among binary numbers by chance: five letters, six digits, more."""
 
@@ -132,6 +136,10 @@ def _fillers(section: str) -> frozenset[str]:
     text = resources.files("p2d.deid.data").joinpath("filler_words.txt").read_text(encoding="utf-8")
     words = text.split(f"# {section}\n")[1].split("#")[0].split()
     return frozenset(map(folded, words))
+
+
+def _longer(needles: Mapping[str, Kind], length: int) -> dict[str, Kind]:
+    return {needle: kind for needle, kind in needles.items() if len(needle) >= length}
 
 
 def lowered(text: str) -> str:

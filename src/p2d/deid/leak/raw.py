@@ -27,7 +27,7 @@ _CONTROLS: Final = bytes(set(range(0x20)) - set(b"\t\n\f\r\x1b"))
 _MARKS: Final = frozenset({b"\xff\xfe", b"\xfe\xff"})
 _WIDE: Final = ("utf-16-le", "utf-16-be")
 _MORE: Final = tuple(e for e in ENCODINGS[2:] if e not in _STATEFUL and e not in _WIDE)
-_TO_ASCII: Final = bytes(byte if byte < 0x80 else 0x20 for byte in range(0x100))  # noqa: PLR2004 - the end of ASCII
+_TO_ASCII: Final = bytes(range(0x80)) + b" " * 0x80
 _TO_LINES: Final = bytes(byte if byte >= 0x20 else 0x0A for byte in range(0x100))  # noqa: PLR2004 - controls
 _MAX_NAMES: Final = 64
 _MAX_LENGTH: Final = 64

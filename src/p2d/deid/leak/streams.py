@@ -38,6 +38,7 @@ class Budget:
         self._left = size
         self._streams = _MAX_STREAMS
         self.depth = 0
+        self.rest = b""  # what followed the stream that was inflated last, or its broken part
 
     def spend(self, size: int, *, streams: int = 0) -> None:
         """Take *size* bytes and as many *streams* from what is left.
@@ -62,13 +63,16 @@ class Budget:
         parts: list[bytes] = []
         rest = content
         try:
-            while rest and not inflater.eof:
+            while not inflater.eof:
                 part = inflater.decompress(rest, 1 << 16)
+                rest = inflater.unconsumed_tail
+                if not part and not rest:
+                    break  # cut short
                 self.spend(len(part))
                 parts.append(part)
-                rest = inflater.unconsumed_tail
+            self.rest = inflater.unused_data
         except zlib.error:
-            pass
+            self.rest = rest
         self.spend(0, streams=1)
         return b"".join(parts)
 

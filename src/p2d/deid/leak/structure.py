@@ -51,6 +51,7 @@ _CHARACTER_SET: Final = 0x00080005
 _ITEM_END: Final = 0xFFFEE00D
 _SEQUENCE_END: Final = 0xFFFEE0DD
 _MAX_DEPTH: Final = 48
+_MAX_INFLATED: Final = 1 << 27
 _MAX_PARTS: Final = 500_000
 _DEFLATED: Final = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"})
 _IMPLICIT: Final = "1.2.840.10008.1.2"
@@ -105,27 +106,35 @@ def parts_of(content: bytes | memoryview) -> Iterator[Part]:
         yield Part(PREAMBLE, "", view[:128])
         begin = _PREFIX
     syntax = ""
-    if bytes(view[begin : begin + 2]) == b"\x02\0":
-        meta = _Reading(
-            view, is_explicit=bytes(view[begin + 4 : begin + 6]) in _SHORT_VRS | _LONG_VRS, order="<"
-        )
-        for part, end in _elements(meta, begin, len(view), "", DEFAULT, 0, only_meta=True):
-            begin = max(begin, end)
-            if part is not None:
-                if part.place == "00020010":
-                    syntax = bytes(part.value).rstrip(b"\0 ").decode("ascii", "replace")
-                yield part
-    if syntax in _DEFLATED or syntax.endswith(".99"):
-        view, begin = memoryview(Budget(1 << 28).inflated(bytes(view[begin:]), -zlib.MAX_WBITS)), 0
-    vr = bytes(view[begin + 4 : begin + 6])
-    is_explicit = vr in _SHORT_VRS or vr in _LONG_VRS
-    reading = _Reading(view, is_explicit=is_explicit, order=">" if syntax == _BIG_ENDIAN else "<")
+    for part, end in _meta(view, begin):
+        begin = max(begin, end)
+        if part is not None:
+            if part.place == "00020010":
+                syntax = bytes(part.value).rstrip(b"\0 ").decode("ascii", "replace")
+            yield part
+    if syntax in _DEFLATED:
+        budget = Budget(_MAX_INFLATED)
+        view, begin = memoryview(budget.inflated(bytes(view[begin:]), -zlib.MAX_WBITS)), 0
+        if budget.rest:
+            yield Part(TRAILING, "", memoryview(budget.rest))
+    reading = _Reading(view, _is_explicit(view, begin), ">" if syntax == _BIG_ENDIAN else "<")
     for part, end in _elements(reading, begin, len(view), "", DEFAULT, 0):
         begin = end
         if part is not None:
             yield part
     if begin < len(view):
         yield Part(TRAILING, "", view[begin:])
+
+
+def _meta(view: memoryview, begin: int) -> Iterator[tuple[Part | None, int]]:
+    if bytes(view[begin : begin + 2]) == b"\x02\0":
+        meta = _Reading(view, _is_explicit(view, begin), "<")
+        yield from _elements(meta, begin, len(view), "", DEFAULT, 0, only_meta=True)
+
+
+def _is_explicit(view: memoryview, begin: int) -> bool:
+    vr = bytes(view[begin + 4 : begin + 6])
+    return vr in _SHORT_VRS or vr in _LONG_VRS
 
 
 def _elements(
@@ -154,7 +163,7 @@ def _elements(
             raise Unsearchable
         path = f"{prefix}{tag:08X}"
         if tag == _ITEM or (length != _UNDEFINED and start + length > end):
-            yield Part(prefix + BROKEN, "", view[position:end]), end
+            yield Part(prefix + BROKEN if prefix else TRAILING, "", view[position:end]), end
             return
         if vr == "SQ" or (length == _UNDEFINED and not path.startswith("7FE0")):
             inner = _Reading(view, reading.is_explicit and vr != "UN", order, reading.parts)

@@ -60,6 +60,9 @@ _TO_CASES: Final = bytes(
     ord("a") if chr(byte).islower() else ord("A") if chr(byte).isupper() else ord(" ") for byte in range(0x80)
 ) + bytes(0x80)
 _TO_UIDS: Final = bytes(byte if byte in b"0123456789." else 0x20 for byte in range(0x100))
+_PIXEL_WORDS: Final = re.compile(rb"[0-9A-Za-z@._\-]{8,}+")
+_CHUNK: Final = 1 << 22
+_OVERLAP: Final = 1 << 8
 _SEPARATORS: Final = b" \t\r\n()[]/.,:_-+\xe2\x80\x90\x91\x92\x93\x94\x95"
 
 
@@ -127,6 +130,17 @@ class TextSearch:
                 kind = self._days.get((_number_of(first), _number_of(second), _number_of(third)))
                 if kind is not None:
                     found.add(kind)
+
+
+def kinds_in_pixels(search: TextSearch, pixels: bytes | memoryview) -> set[Kind]:
+    """Return the kinds of values that stand as ASCII in *pixels*; reads them in pieces."""
+    kinds: set[Kind] = set()
+    for begin in range(0, len(pixels), _CHUNK):
+        with memoryview(pixels)[begin : begin + _CHUNK + _OVERLAP] as chunk:
+            words = _PIXEL_WORDS.findall(chunk)
+        if words:
+            kinds |= search.kinds_in_ascii(b"\n".join(words))
+    return kinds
 
 
 def _bytes(needles: Mapping[str, Kind]) -> dict[bytes, Kind]:

@@ -6,11 +6,11 @@ from typing import Final
 from pydicom.datadict import private_dictionary_VR
 
 from p2d.deid.profile.action import BULK_VRS, DATE_VRS, TEXT_VRS, Action
-from p2d.deid.profile.decision import is_class_uid
 from p2d.deid.profile.options import Option
 from p2d.deid.profile.rulebook import is_removed_always
 from p2d.deid.profile.structure import REPLACED, structural
 from p2d.deid.standard.table import row_of
+from p2d.deid.uids import is_class_uid
 from p2d.dicom.dictionary import is_private, keyword_of, tag_of, vr_of
 from p2d.model.errors import Misconfigured
 

@@ -11,13 +11,13 @@ from p2d.deid.profile.options import Mode, Option
 from p2d.deid.standard.bulk import is_sample
 from p2d.deid.standard.table import ADDITIONS_EDITION, Row, row_of, table
 from p2d.deid.standard.weakest import conforming_action
-from p2d.dicom.dictionary import keyword_of, vr_of
+from p2d.deid.uids import is_class_uid
+from p2d.dicom.dictionary import vr_of
 
 _DATES: Final = (Option.FULL_DATES, Option.MODIFIED_DATES)
 _CONTENT: Final = frozenset({"0040A730", "00400555", "00400612", "0040B020"})
 _EMPTY_IN_ANSWERS: Final = frozenset({"00080080", "00081010", "00081070"})
 """Attributes with a combined code that are type 2 or 3 at the levels of C-FIND (PS3.4 C.6.2.1)."""
-_CLASS_UIDS: Final = frozenset({"0008010C", "00080117", "00080118", "00081150", "00080016", "0008001A"})
 _TIMEZONE: Final = "00080201"
 
 
@@ -197,11 +197,6 @@ def _strict(question: Question, terms: Terms) -> Decision:
 def is_content(tag: str, terms: Terms) -> bool:
     """Whether *tag* is a sequence of content items whose concepts are judged (PS3.15 E.3.4)."""
     return tag in _CONTENT and Option.CLEAN_STRUCTURED_CONTENT in terms.options
-
-
-def is_class_uid(tag: str) -> bool:
-    """Whether the UIDs of *tag* name classes or coding schemes, never an instance."""
-    return tag in _CLASS_UIDS or "SOPClass" in keyword_of(tag)
 
 
 def is_misplaced(tag: str, vr: str) -> bool:

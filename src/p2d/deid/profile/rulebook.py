@@ -9,7 +9,6 @@ from p2d.deid.profile.decision import (
     Decision,
     Question,
     Terms,
-    is_class_uid,
     is_content,
     is_misplaced,
     kept,
@@ -26,6 +25,7 @@ from p2d.deid.standard.bulk import is_sample
 from p2d.deid.standard.iods import attribute_type
 from p2d.deid.standard.structured import content_row
 from p2d.deid.standard.table import row_of
+from p2d.deid.uids import is_class_uid
 from p2d.dicom.dictionary import is_private, keyword_of, vr_of
 from p2d.dicom.uids import registered_name
 

@@ -1,18 +1,30 @@
-"""A released DICOM file (PS3.10) from its pieces: zero preamble, new file meta information, elements in order.
+"""A released DICOM file (PS3.10) from its pieces: zero preamble, new file meta information, ordered elements.
 
 Pixel data are a view of what was received, so that a file is never held twice.
 """
 
+import math
 from bisect import bisect_left
 from collections.abc import Iterable
 from functools import lru_cache
-from mmap import mmap
 from typing import Final
 
+from p2d.deid.leak.codestream import surplus_of
 from p2d.dicom.encode import element, encoded, sequence
 from p2d.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from p2d.dicom.walk import BEGIN, TAG, EXPLICIT_LITTLE, Source, Span, Syntax, after
-from p2d.model.header import Element
+from p2d.dicom.walk import (
+    BEGIN,
+    END,
+    EXPLICIT_LITTLE,
+    IS_UNDEFINED,
+    TAG,
+    VALUE,
+    Source,
+    Span,
+    Syntax,
+    after,
+)
+from p2d.model.header import Element, Elements, text_of
 
 Piece = tuple[int, bytes]
 """A tag and the bytes of its element."""
@@ -82,11 +94,35 @@ def pieces_of(elements: Iterable[Element], codec: str, syntax: Syntax) -> list[P
     return found
 
 
-def view_of(source: Source, span: Span) -> memoryview:
-    """Return the bytes of the element *span* without copying them."""
-    return memoryview(source)[span[BEGIN] : after(span)]
+def pixels_of(source: Source, span: Span, syntax: Syntax, expected: int) -> tuple[bytes | memoryview, ...]:
+    """Return the pixel data element *span* without copying its value.
+
+    Native pixel data end where the image does: bytes behind the *expected* ones (and one of padding), which
+    no viewer shows, are cut off. *expected* 0 means that it is not known.
+    """
+    view = memoryview(source)
+    surplus = 0 if span[IS_UNDEFINED] or not expected else surplus_of(span[END] - span[VALUE], expected)
+    if not surplus:
+        return (view[span[BEGIN] : after(span)],)
+    end = span[END] - surplus
+    head = source[span[BEGIN] : span[VALUE] - 4]
+    length = (end - span[VALUE]).to_bytes(4, "little" if syntax.is_little else "big")
+    return (head + length, view[span[VALUE] : end])
 
 
-def is_mapped(view: memoryview) -> bool:
-    """Whether *view* looks at a file mapped into memory."""
-    return isinstance(view.obj, mmap)
+def expected_length(elements: Elements) -> int:
+    """Return how long native pixel data are by Rows, Columns … (PS3.5 8.1.1), or 0 where it is not known."""
+    numbers = [_number(elements, path) for path in ("00280010", "00280011", "00280100")]
+    more = [_number(elements, path) or 1 for path in ("00280002", "00280008")]
+    if not all(numbers):
+        return 0
+    if text_of(elements, "00280004").strip() == "YBR_FULL_422":
+        more[0] = 2  # samples per pixel on average, PS3.3 C.7.6.3.1.2
+    bits = math.prod(numbers) * math.prod(more)
+    return -(-bits // 8)
+
+
+def _number(elements: Elements, path: str) -> int:
+    element = elements.get(path)
+    value = element.values[0] if element is not None and element.values else 0
+    return value if isinstance(value, int) else 0

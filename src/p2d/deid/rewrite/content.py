@@ -1,4 +1,4 @@
-"""Open the bytes of a retrieved data set: the answer is its elements' places or a reason, never an exception."""
+"""Open the bytes of a retrieved data set: the answer is the places of its elements or a reason."""
 
 import zlib
 from collections.abc import Sequence
@@ -45,7 +45,8 @@ class Opened:
     """A data set of which it is known where each element stands.
 
     ``header`` are the elements other than pixel data by ascending tag, ``pixels`` is the pixel data element.
-    ``elements`` are the values of what is not private. ``source`` is the inflated data set where the transfer syntax is deflated.
+    ``elements`` are the values of what is not private. ``source`` is the inflated data set where
+    the transfer syntax is deflated.
     """
 
     instance: IdentifiedInstance
@@ -83,10 +84,10 @@ def _opened(instance: IdentifiedInstance, decoders: Decoders) -> Opened:
     syntax = syntax_of(uid)
     found = ordered(spans(source, syntax, begin))
     if not found:
-        raise ValueError("no element")  # noqa: TRY301 - becomes the reason
+        raise ValueError("no element")
     pixels = [span for span in found if span[0] in _PIXELS]
     if len(pixels) > 1:
-        raise ValueError("pixel data in two forms")  # noqa: TRY301 - as above
+        raise ValueError("pixel data in two forms")
     header = [span for span in found if span[0] not in _PIXELS] if pixels else found
     encoding = Encoding(syntax, declared(source, header, DEFAULT), _is_signed(source, header))
     elements = decoders.elements(encoding, source, header)

@@ -8,8 +8,8 @@ from p2d.deid.profile.action import BULK_VRS
 from p2d.dicom.charset import CharacterSet, UndecodableText, character_set
 from p2d.dicom.elements import may_be_signed, values_of
 from p2d.dicom.walk import (
-    MAX_DEPTH,
     BEGIN,
+    MAX_DEPTH,
     Malformed,
     Source,
     Span,
@@ -57,7 +57,7 @@ class Encoding:
     is_signed: bool = False
 
     def vr_of(self, span: Span, creator: str = "") -> str:
-        """Return the VR to read *span* as; US or SS follows PixelRepresentation where the bytes do not say."""
+        """Return the VR to read *span* as; PixelRepresentation chooses US or SS where bytes do not."""
         vr = vr_at(span[0], span[1], creator)
         return "SS" if vr == "US" and self.is_signed and self._is_guessed(span) else vr
 

@@ -15,7 +15,7 @@ from p2d.deid.rewrite.decoder import Creators, Encoding, Item, is_creator, opene
 from p2d.deid.rewrite.values import Treatment, dummy_of, outcome_of, treat
 from p2d.dicom.encode import element as encoded_element
 from p2d.dicom.encode import encoded, sequence
-from p2d.dicom.walk import BEGIN, Source, Span, Syntax, after
+from p2d.dicom.walk import BEGIN, Source, Span, after
 from p2d.model.header import Element, Value
 
 _MAX_MEMO: Final = 50_000
@@ -85,7 +85,7 @@ class Rewriter:
         content = self._element(source, self._encoding, self._rules, span, _Place("", "", creator), parts)
         return Treated(content, tuple(parts.elements), tuple(parts.outcomes))
 
-    def _element(  # noqa: PLR0913, PLR0917 - an element, where it stands and what is decided by
+    def _element(
         self, source: Source, encoding: Encoding, rules: Rules, span: Span, place: "_Place", parts: _Parts
     ) -> bytes:
         tag = f"{span[0]:08X}"
@@ -114,7 +114,7 @@ class Rewriter:
         parts.elements.append(Element(path, vr, new))
         return self._written(source, encoding, span, vr, values, new)
 
-    def _written(  # noqa: PLR0913, PLR0917 - as above
+    def _written(
         self,
         source: Source,
         encoding: Encoding,
@@ -135,7 +135,7 @@ class Rewriter:
             return source[span[BEGIN] : after(span)]
         return encoded_element(span[0], vr, source[span[3] : span[4]], self._output)
 
-    def _sequence(  # noqa: PLR0913, PLR0917 - as above
+    def _sequence(
         self,
         source: Source,
         encoding: Encoding,

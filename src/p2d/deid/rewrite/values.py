@@ -44,7 +44,9 @@ class Treatment:
     age_cap: int | None = None
 
 
-def treat(action: Action, vr: str, values: Values, treatment: Treatment) -> Values | None:
+def treat(  # noqa: PLR0911 - one return an action
+    action: Action, vr: str, values: Values, treatment: Treatment
+) -> Values | None:
     """Return the released *values* of an element, or None where the element goes.
 
     Raises:

@@ -44,5 +44,7 @@ class Gateway:
     screen: Screen | None = None
 
     def close(self) -> None:
-        """Release the archive's associations: their threads would keep the process alive."""
+        """Release the archive's associations, whose threads would keep the process alive, and the screen."""
         self.pacs.close()
+        if self.screen is not None:
+            self.screen.close()

@@ -1,7 +1,7 @@
 """Which patients of a folder are done: one line each, written when all their files are on the disk.
 
-Holds pseudonyms, counts and keyed hashes. A run that was killed goes on with the patients that have no line, or
-whose files, key or profile have changed since.
+Holds pseudonyms, counts and keyed hashes. A run that was killed goes on with the patients that have no line,
+or whose files, key or profile have changed since.
 """
 
 import json
@@ -21,7 +21,7 @@ _VERSION: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class FileOutcome:
-    """What became of one input, named by its place in the order of all; ``output`` below the output folder."""
+    """What became of one input, named by its place in the order of all; ``output`` in the output folder."""
 
     number: int
     output: str = ""
@@ -39,7 +39,7 @@ class PatientDone:
 
 
 class Journal:
-    """The journal of an output folder; *head* names profile and key, so that no two runs mix in one folder."""
+    """The journal of an output folder; *head* names profile and key, so that no two runs mix."""
 
     def __init__(self, folder: Path, head: Mapping[str, str]) -> None:
         """Open or begin the journal in *folder*, made with mode 0700 where absent.

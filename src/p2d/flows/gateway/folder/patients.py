@@ -1,4 +1,4 @@
-"""What a hospital knows of its patients, from a table of one row a patient: values that no output may hold."""
+"""What a hospital knows of its patients, from a table of one row a patient: what no output may hold."""
 
 import csv
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""A project's own pseudonyms: derived under its key file, in a key space of their own (no table, no identity)."""
+"""A project's own pseudonyms: derived under its key file, in a key space of their own."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,7 +40,7 @@ class Project:
     def keys_for(
         self, patient: str, patient_id: str, references: References, known: KnownValues
     ) -> PatientKeys:
-        """Return the keys of one patient for all that *references* name; *known* is what the hospital told."""
+        """Return the keys of one patient for all that *references* name; *known* comes from the hospital."""
         pseudonym = self.pseudonym(patient)
         return PatientKeys(
             patient=pseudonym,

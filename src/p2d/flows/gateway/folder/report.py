@@ -1,7 +1,6 @@
-"""The report of a folder: sums that add up, reasons, what became of each file by its number, counts by attribute."""
+"""The report of a folder: sums that add up, reasons, each file by its number, counts by attribute."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +52,6 @@ def write_report(path: Path, report: dict[str, Any]) -> None:
     part = path.with_name(f".{path.name}.part")
     try:
         part.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-        os.replace(part, path)
+        part.replace(path)
     except OSError as error:
         raise Unavailable("--report", f"cannot be written ({error.strerror})", "name another file") from None

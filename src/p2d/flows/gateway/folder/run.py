@@ -15,7 +15,7 @@ from p2d.deid.report.tally import DeidTally
 from p2d.flows.gateway.folder.journal import FileOutcome, Journal, PatientDone
 from p2d.flows.gateway.folder.patient import FolderWork, PatientFiles, PatientRelease
 from p2d.flows.gateway.folder.project import Project
-from p2d.flows.gateway.folder.scan import Unusable, by_patient, inputs_of
+from p2d.flows.gateway.folder.scan import by_patient, inputs_of
 from p2d.model.errors import InvalidRequest, Unavailable
 from p2d.model.identified import KnownValues, PatientKeys
 from p2d.model.released import Reason
@@ -148,7 +148,7 @@ def _folder(path: Path) -> Iterator[int]:
 
 @contextmanager
 def _mapping(path: Path | None) -> Iterator[Callable[[PatientFiles, PatientKeys], None]]:
-    """Yield what writes the table of originals and pseudonyms, for its owner only; it stays in the hospital."""
+    """Yield what writes the table of originals and pseudonyms, which stays in the hospital, for its owner."""
     if path is None:
         yield lambda _patient, _keys: None
         return

@@ -84,7 +84,7 @@ def _files(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def instance_of(item: Input) -> IdentifiedInstance | Unusable:
-    """Return the object in the file *item* as an archive would give it; its own header stands for the answer."""
+    """Return the object in the file *item* as an archive would give it, with its own header as the answer."""
     try:
         source = _mapped(item.path)
         opened = open_part10(source)

@@ -17,7 +17,7 @@ from itertools import permutations
 from typing import Final
 
 from p2d.deid.scrub.folding import fold
-from p2d.deid.scrub.names import vocabulary
+from p2d.deid.scrub.words import generic_words, is_word, vocabulary
 from p2d.model.identified import KnownValues
 
 MIN_BYTES: Final = 5
@@ -322,7 +322,10 @@ def _add_telling_words(needles: Needles, words: Iterable[str], kind: Kind) -> No
 
 
 def _tells_of_a_place(word: str) -> bool:
-    return len(word) >= MIN_BYTES and word not in _fillers("places") and fold(word) not in vocabulary()
+    """Whether *word* tells of a place alone: words of any report or hospital do not, as for the cleaner."""
+    if len(word) < MIN_BYTES or word in _fillers("places"):
+        return False
+    return not (is_word(fold(word)) or fold(word) in generic_words())
 
 
 def words_beyond_ascii(known: KnownValues) -> frozenset[str]:

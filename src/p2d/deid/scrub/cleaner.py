@@ -27,7 +27,7 @@ _MAX_PASSES: Final = 12
 _MIN_PHONE_DIGITS: Final = 6
 _CONNECTORS: Final = r"[ \t_\-^,;/|+&]"
 _GAPS: Final = re.compile(
-    rf"(?P<open>[(\[{{<\"']?)(?P<left>{_CONNECTORS}*)\0(?:{_CONNECTORS}*\0)*(?P<right>{_CONNECTORS}*)(?P<close>[)\]}}>\"']?)"
+    rf"(?P<open>[(\[{{<\"']?)(?P<left>{_CONNECTORS}{{0,32}})\0(?:{_CONNECTORS}{{0,32}}\0)*(?P<right>{_CONNECTORS}{{0,32}})(?P<close>[)\]}}>\"']?)"
 )
 _PAIRS: Final = frozenset({"()", "[]", "{}", "<>", '""', "''"})
 _EDGES: Final = " \t,;^_=-/|+&"

@@ -131,7 +131,9 @@ def _occurrences(text: str, squeezed: str, places: list[int], identifier: _Ident
     while at >= 0:
         own = places[at : at + len(letters)]
         if _is_written(own, identifier) and _stands(text, own[0], own[-1] + 1, letters):
-            spans.append((_with_zeros(text, own[0]) if letters[0].isdecimal() else own[0], own[-1] + 1))
+            spans.append(
+                _whole_number(text, own[0], own[-1] + 1) if letters.isdecimal() else (own[0], own[-1] + 1)
+            )
         at = squeezed.find(letters, at + 1)
     return spans
 
@@ -141,8 +143,19 @@ def _is_written(places: list[int], identifier: _Identifier) -> bool:
     return all(not gap or (at in identifier.joints and gap <= identifier.widest) for at, gap in gaps)
 
 
+def _whole_number(text: str, start: int, end: int) -> Span:
+    """Return the digits around *start* to *end*: nothing useful is left of a number that holds an id."""
+    first, last = max(0, start - _MAX_LENGTH), min(len(text), end + _MAX_LENGTH)
+    while start > first and text[start - 1].isdecimal():
+        start -= 1
+    while end < last and text[end].isdecimal():
+        end += 1
+    return start, end
+
+
 def _with_zeros(text: str, start: int) -> int:
-    while start and text[start - 1] == "0":
+    first = max(0, start - _MAX_LENGTH)
+    while start > first and text[start - 1] == "0":
         start -= 1
     return start
 
@@ -150,18 +163,16 @@ def _with_zeros(text: str, start: int) -> int:
 def _stands(text: str, start: int, end: int, letters: str) -> bool:
     """Whether what stands at *start* to *end* is taken for the identifier *letters*.
 
-    Long ones anywhere. Numbers of five to seven digits not inside longer numbers or decimal fractions, which
-    they would meet by chance. Shorter identifiers as whole words; four digits not before a unit; three
-    digits, as every text about kV, mm or slices has them, only after a label, in brackets or alone.
+    Long ones anywhere, as the leak check looks for them. Shorter identifiers as whole words; four digits not
+    before a unit or in a decimal fraction; three digits, as every text about kV, mm or slices has them, only
+    after a label, in brackets or alone.
     """
     if not letters.isdecimal():
         return len(letters) >= MIN_EMBEDDED_LENGTH or _is_whole(text, start, end)
-    if len(letters) >= _MIN_GROUPED_LENGTH:
+    if len(letters) >= MIN_EMBEDDED_LENGTH:
         return True
     start = _with_zeros(text, start)
-    if _is_part(text, start, end):
-        return False
-    return len(letters) >= MIN_EMBEDDED_LENGTH or (_is_whole(text, start, end) and _is_told(text, start, end))
+    return not _is_part(text, start, end) and _is_whole(text, start, end) and _is_told(text, start, end)
 
 
 def _is_part(text: str, start: int, end: int) -> bool:
@@ -175,7 +186,7 @@ def _is_part(text: str, start: int, end: int) -> bool:
 def _is_told(text: str, start: int, end: int) -> bool:
     """Whether what stands around a number of three or four digits lets it be an identifier."""
     if end - start <= _COUNTED_LENGTH:
-        is_alone = not text[:start].strip() and not text[end:].strip()
+        is_alone = len(text) <= _MAX_LENGTH and not text[:start].strip() and not text[end:].strip()
         return is_alone or _LABEL.search(text[max(0, start - _LABEL_REACH) : start]) is not None
     return _UNIT.match(text, end) is None and text[max(0, start - 1) : start] not in {"x", "X", "*"}
 

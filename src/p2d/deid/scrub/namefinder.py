@@ -28,6 +28,7 @@ _MAX_PIECES: Final = 12
 _MIN_TAIL: Final = 4
 _MIN_TAIL_AT_LIMIT: Final = 3
 _MAX_SCRAP: Final = 2
+_MAX_WORD: Final = 128
 _LIMITS: Final = frozenset({16, 64, 1024, 10240})  # VR SH, LO, ST, LT (PS3.5 6.2), in characters
 _NOBODY: Final[frozenset[int]] = frozenset()
 
@@ -108,7 +109,7 @@ def _inside(word: str, known: _Word, index: NameIndex) -> list[_Word]:
     if part is None or is_word(known.folded):
         return [known]
     at = known.folded.find(part)
-    first, last = unfolded(word, at, at + len(part))
+    first, last = unfolded(word, at, at + len(part)) if len(word) <= _MAX_WORD else _in_long(word, part)
     first = 0 if first <= _MAX_SCRAP else first
     last = len(word) if len(word) - last <= _MAX_SCRAP else last
     start = known.start
@@ -118,6 +119,12 @@ def _inside(word: str, known: _Word, index: NameIndex) -> list[_Word]:
     if last < len(word):
         pieces.append(_exact(word[last:], start + last, known.end, index))
     return pieces
+
+
+def _in_long(word: str, part: str) -> tuple[int, int]:
+    """Return where *part* stands in a run of letters too long to fold letter by letter, or all of it."""
+    at = word.lower().find(part) if len(word.lower()) == len(word) else -1
+    return (at, at + len(part)) if at >= 0 else (0, len(word))
 
 
 def _with_broken(text: str, words: list[_Word], index: NameIndex) -> list[_Word]:

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Final
 
 from p2d.deid.scrub.folding import fold, fold_once, plain, shadow
@@ -96,11 +95,6 @@ class NameIndex:
     wide: re.Pattern[str] | None = field(default=None, repr=False)
 
 
-@lru_cache(maxsize=1)
-def _shared() -> frozenset[str]:
-    return vocabulary() | placeholders()
-
-
 def name_parts(names: Iterable[str], extra_words: frozenset[str] = frozenset()) -> NameParts:
     """Return the parts of PN values *names* (``Family^Given^Middle=Ideographic=Phonetic``, or free form).
 
@@ -116,7 +110,7 @@ def name_parts(names: Iterable[str], extra_words: frozenset[str] = frozenset()) 
             particles.add(folded)
             continue
         initials.add(folded[:1])
-        if len(folded) >= _STRONG_LENGTH and not (folded in _shared() or folded in extra_words):
+        if len(folded) >= _STRONG_LENGTH and not (folded in vocabulary() or folded in extra_words):
             strong.add(folded)
             if "å" in part or "Å" in part:
                 strong.add(fold(part.replace("å", "aa").replace("Å", "Aa")))

@@ -20,12 +20,12 @@ _TITLE: Final = re.compile(
         |Miss|Mme\.?|Mlle|Madame|Monsieur|Sra\.?|Srta\.?|Señora?|Sig\.(?:ra)?|Signora?|Dott\.(?:ssa)?|Dhr\.|Mevr\.|Mevrouw
         |Bayan|Pani|Uzm\.|Doç\.|(?:Dr|DR)\.|Dra\.|Dr(?=\s)|(?:Prof|PROF)\.|Prof(?=\s)|Professor(?:in)?|Oberarzt|Oberärztin
         |OÄ|Chefarzt|Chefärztin|Assistenzarzt|Assistenzärztin|Schwester|Priv\.-Doz\.|PD(?=\s+Dr)|OA(?=\s+Dr)|CA(?=\s+Dr))
-       (?:\s?(?:med|rer|nat|phil|dent|habil|h\.\s?c|univ|dipl)\.?(?![^\W_]))*[\s,]*)+
+       (?:\s?(?:med|rer|nat|phil|dent|habil|h\.\s?c|univ|dipl)\.?(?![^\W_])){{0,6}}[\s,]{{0,8}}){{1,8}}
     (?:\0|
-    (?P<name>(?:(?:von|van|vom|zu|zur|de|der|den|di|da|la)\s+)*
-        (?:{_CAPITAL}\.[\s]?)*
-        {_CAPITAL}[^\W\d_]+(?:['\u2019\-][^\W\d_]+)*)
-    (?P<more>(?:[\ \t]+(?:von|van|zu|de|der)){{0,2}}[\ \t]+{_CAPITAL}[^\W\d_A-ZÄÖÜ]+(?:-[^\W\d_]+)*)?
+    (?P<name>(?:(?:von|van|vom|zu|zur|de|der|den|di|da|la)\s{{1,4}}){{0,3}}
+        (?:{_CAPITAL}\.[\s]?){{0,4}}
+        {_CAPITAL}[^\W\d_]{{1,64}}(?:['\u2019\-][^\W\d_]{{1,64}}){{0,4}})
+    (?P<more>(?:[\ \t]{{1,4}}(?:von|van|zu|de|der)){{0,2}}[\ \t]{{1,4}}{_CAPITAL}[^\W\d_A-ZÄÖÜ]+(?:-[^\W\d_]+)*)?
     )
     """,
     re.VERBOSE,

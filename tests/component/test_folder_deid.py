@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -89,10 +89,7 @@ def test_the_texts_keep_their_other_words_and_dates_their_distance(tmp_path: Pat
     (path,) = outputs(tmp_path / "out")
     released = read(path)
     assert released.StudyDescription == "CT Thorax nativ"
-    study, content = (
-        datetime.strptime(day, "%Y%m%d")
-        for day in (released.StudyDate, released.ContentDate)  # noqa: DTZ007 - days
-    )
+    study, content = map(date.fromisoformat, (released.StudyDate, released.ContentDate))
     assert content - study == timedelta(days=2)
     assert released.StudyDate != "20200110"
 

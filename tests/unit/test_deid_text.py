@@ -166,7 +166,11 @@ def test_no_form_of_a_name_survives_and_other_words_do(
     assert not cleaner.finds(cleaned)
 
 
-@given(identifier=st.from_regex(r"[A-Z]{0,3}[1-9][0-9]{2}[1-9][0-9]{1,8}", fullmatch=True), before=WORDS, after=WORDS)
+@given(
+    identifier=st.from_regex(r"[A-Z]{0,3}[1-9][0-9]{2}[1-9][0-9]{1,8}", fullmatch=True),
+    before=WORDS,
+    after=WORDS,
+)
 def test_no_identifier_survives(identifier: str, before: list[str], after: list[str]) -> None:
     cleaner = TextCleaner(KnownValues(ids=frozenset({identifier})), 0)
 

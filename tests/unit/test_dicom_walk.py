@@ -57,10 +57,9 @@ def test_every_element_is_found_where_pydicom_finds_it(syntax: Syntax) -> None:
     found = spans(content, syntax)
 
     read = read_dataset(BytesIO(content), syntax.is_implicit, syntax.is_little)
-    assert [span[0] for span in found] == [int(tag) for tag in read.keys()]  # noqa: SIM118 - a data set iterates over its elements
+    assert [span[0] for span in found] == [int(element.tag) for element in read.elements()]
     assert [content[span[3] : span[4]] for span in found] == [
-        read.get_item(span[0]).value or b""
-        for span in found  # type: ignore[union-attr] # all are there
+        read.get_item(span[0]).value or b"" for span in found
     ]
 
 

@@ -25,7 +25,8 @@ _TITLE: Final = re.compile(
     (?P<name>(?:(?:von|van|vom|zu|zur|de|der|den|di|da|la)\s{{1,4}}){{0,3}}
         (?:{_CAPITAL}\.[\s]?){{0,4}}
         {_CAPITAL}[^\W\d_]{{1,64}}(?:['\u2019\-][^\W\d_]{{1,64}}){{0,4}})
-    (?P<more>(?:[\ \t]{{1,4}}(?:von|van|zu|de|der)){{0,2}}[\ \t]{{1,4}}{_CAPITAL}[^\W\d_A-ZÄÖÜ]+(?:-[^\W\d_]+)*)?
+    (?P<more>(?:[\ \t]{{1,4}}(?:von|van|zu|de|der)){{0,2}}
+        [\ \t]{{1,4}}{_CAPITAL}[^\W\d_A-ZÄÖÜ]+(?:-[^\W\d_]+)*)?
     )
     """,
     re.VERBOSE,

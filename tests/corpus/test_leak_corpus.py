@@ -3,6 +3,7 @@
 import resource
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from p2d.deid.leak.folder import FolderCheck
@@ -41,7 +42,11 @@ def test_values_are_found_in_originals_and_not_in_releases(corpus: Path) -> None
         keys = keys_for(instance)
         check = FolderCheck([keys.known], uids=keys.uids, own=[PATIENT])
 
-        if not check.check_file(path.read_bytes(), "x") and keys.uids and keys.known != MADE_UP:
+        if (
+            not check.check_file(path.read_bytes(), "x")
+            and keys.uids
+            and replace(keys.known, dates=frozenset()) != MADE_UP
+        ):
             silent.append(path.name)
         image = Releaser(keys).image(instance)
         if isinstance(image, ReleasedInstance):

@@ -18,6 +18,7 @@ from p2d.deid.report.tally import DeidTally
 from p2d.deid.rewrite.assembly import expected_length, file_head, joined, pieces_of, pixels_of
 from p2d.deid.rewrite.content import DEFLATED, EXPLICIT, Opened, Unreadable, open_content
 from p2d.deid.rewrite.decoder import Decoders
+from p2d.deid.scrub.words import is_placeholder
 from p2d.dicom.uids import is_encapsulated, is_transfer_syntax, registered_name
 from p2d.model.header import Element, Elements, text_of
 from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, KnownValues, PatientKeys
@@ -346,9 +347,8 @@ def _is_image(sop_class_uid: str) -> bool:
 
 
 def _own_known(keys: PatientKeys) -> KnownValues:
-    own = KnownValues(
-        ids=frozenset({keys.patient_id.value, *keys.cases}), accessions=frozenset(keys.accessions)
-    )
+    ids = {one for one in (keys.patient_id.value, *keys.cases) if not is_placeholder(one)}
+    own = KnownValues(ids=frozenset(ids), accessions=frozenset(keys.accessions))
     return merge_known(keys.known, own)
 
 

@@ -25,8 +25,11 @@ from p2d.testing.hospital import Hospital, Instance, Patient, Series
 
 _WORD: Final = re.compile(r"\w+")
 _NUMERIC: Final = frozenset({"DS", "FD", "FL", "IS", "SL", "SS", "UL", "US"})
-_WRITTEN: Final = ("00120062", "00120063", "00120064", "00280303", "00080005")
-"""Elements that de-identification itself writes (PS3.15 E.1.1)."""
+_WRITTEN: Final = ("0040A730[", "00120062", "00120063", "00120064", "00280303", "00080005")
+"""Elements that de-identification itself writes (PS3.15 E.1.1), and content items of reports.
+
+Of a report items may go (Table E.3.4-1), which moves the numbers of those behind them.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +271,8 @@ def _header(
         elif element.values and not _agrees(element, item, value, truth, patient):
             yield f"header {key}: {path} {keyword_of(path)} differs"
     for path, element in true.items():
+        if path.startswith(_WRITTEN):
+            continue
         if element.vr in _NUMERIC and element.values and (path, 0) not in rows and int(path[:4], 16) % 2 == 0:
             yield f"header {key}: {path} {keyword_of(path)} was lost"
 

@@ -19,6 +19,7 @@ from p2d.model.ids import has_valid_check
 from p2d.warehouse.batch import SCHEMAS, Batch
 from p2d.warehouse.wire import NATURAL_KEYS, SOURCES
 
+_DUMMY_NAME: Final = "REMOVED"  # what de-identification writes where a name must not be empty
 _PATIENT_LENGTH: Final = 18
 _ACCESSION_LENGTH: Final = 16  # VR SH, PS3.5 6.2
 _CASE_LENGTH: Final = 18
@@ -178,8 +179,9 @@ def _header(table: pa.Table) -> Iterator[Finding]:
     yield Finding("path", pc.and_(birth, valued), "holds a birth date")
     other = pc.and_(valued, pc.fill_null(pc.not_equal(text, table["patient"]), True))
     patient_id = pc.or_(pc.match_substring_regex(path, _PERSON), pc.equal(keyword, "PatientID"))
-    named = pc.or_(pc.equal(vr, "PN"), patient_id)
-    yield Finding("text", pc.and_(named, other), "holds a name or patient id other than the pseudonym")
+    yield Finding("text", pc.and_(patient_id, other), "holds a name or patient id other than the pseudonym")
+    named = pc.and_(pc.equal(vr, "PN"), pc.fill_null(pc.not_equal(text, _DUMMY_NAME), True))
+    yield Finding("text", pc.and_(named, other), "holds a name other than the pseudonym")
     uids = pc.match_substring_regex(keyword, r"(InstanceUID|FrameOfReferenceUID)$")
     uids = pc.or_(uids, pc.match_substring_regex(path, _HIERARCHY))
     foreign = pc.and_(valued, pc.invert(pc.fill_null(_known_uid(text), False)))

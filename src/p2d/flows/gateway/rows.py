@@ -5,6 +5,7 @@ instance makes rows of ``header``, one a value. Values that do not fit a column'
 and mark the row ``malformed_value``.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from typing import Final
@@ -19,6 +20,7 @@ from p2d.warehouse.batch import HEADER, INSTANCE, SERIES, STUDY
 
 Row = dict[str, object]
 _NUMBERS: Final = frozenset({"DS", "FL", "FD", "IS", "SL", "SS", "SV", "UL", "US", "UV"})
+_PRIVATE: Final = re.compile(r"(?:^|\.)[0-9A-F]{3}[13579BDF]")
 _INT32: Final = 2**31
 _INT64: Final = 2**63
 _ACCESSION: Final = "00080050"
@@ -148,6 +150,8 @@ def _header_table(headers: Iterable[ReleasedHeader]) -> pa.Table:
 
 def _values(elements: Elements) -> Iterable[tuple[str, str, str, int, Value | None]]:
     for path, element in elements.items():
+        if _PRIVATE.search(path):
+            continue  # the warehouse takes standard attributes; safe private ones leave in files
         keyword = keyword_of(path)
         if not element.values:
             yield path, keyword, element.vr, 0, None

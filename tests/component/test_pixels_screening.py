@@ -206,7 +206,8 @@ def test_the_object_says_what_was_done(screen: PixelScreen) -> None:
 
     assert after.BurnedInAnnotation == "NO"
     assert [item.CodeValue for item in after.DeidentificationMethodCodeSequence] == ["113101"]
-    assert after.DerivationDescription == "mirrored; Burned-in text masked by P2D"
+    assert after.DerivationDescription == "mirrored"
+    assert after.DeidentificationMethod == "P2D: burned-in text masked"
     assert "IconImageSequence" not in after
     assert after.PatientComments == "stays"
 

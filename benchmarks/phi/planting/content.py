@@ -166,7 +166,7 @@ def _plant_annotation(plot: Plot) -> None:
 def _plant_regions(plot: Plot) -> None:
     regions = plot.dataset.StructureSetROISequence
     if regions:
-        text = plot.text(f"GTV {plot.person.family}")
+        text = plot.text(f"GTV {plot.person.given} {plot.person.family}")
         regions[0].ROIName = text
         plot.remove("30060020[0].30060026", "ROI name", text, gone=spellings(plot.text(plot.person.family)))
 

@@ -109,7 +109,7 @@ def _plant_dates(plot: Plot) -> None:
         day = f"{plot.day + timedelta(days=offset):%Y%m%d}"
         element.value = day + str(element.value)[_DATE:]
         plot.expect(path, Act.DATE_CHANGED, f"date {element.VR}", day)
-        if element.keyword in _SHIFTED and not is_study and not _is_dropped(path):
+        if element.keyword in _SHIFTED and not is_study and not _is_dropped(path) and not _is_birth(path):
             other = f"{plot.name}|{path_of('StudyDate')}"
             plot.expect(path, Act.DATE_INTERVAL, "interval in a file", day, other=other)
     for sibling in plot.siblings:
@@ -123,6 +123,11 @@ def _plant_dates(plot: Plot) -> None:
                 other=other,
             )
             break
+
+
+def _is_birth(path: str) -> bool:
+    """Whether *path* is in an item that holds a birth date: (121031, DCM, "Subject Birth Date")."""
+    return "[121031~" in path
 
 
 def _is_dropped(path: str) -> bool:

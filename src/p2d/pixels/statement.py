@@ -1,12 +1,11 @@
-"""What an object says about its pixels after screening (PS3.15 E.3.1, PS3.3 C.7.6.1, C.12.1.1.9)."""
+"""What an object says about its pixels after screening (PS3.15 E.3.1, PS3.3 C.12.1.1.9)."""
 
 from typing import Final
 
 from pydicom import Dataset
 from pydicom.sequence import Sequence as Items
 
-_DERIVATION: Final = "Burned-in text masked by P2D"
-_MAX_DERIVATION: Final = 1024  # ST
+_METHOD: Final = "P2D: burned-in text masked"
 
 
 def mark_screened(dataset: Dataset) -> None:
@@ -23,12 +22,12 @@ def mark_screened(dataset: Dataset) -> None:
 
 
 def mark_masked(dataset: Dataset) -> None:
-    """Say besides that pixels were changed, in DerivationDescription (0008,2111).
+    """Say besides that pixels were changed, as a further value of DeidentificationMethod (0012,0063).
 
-    ImageType stays: it tells researchers how the image was made, and the profile does not ask to change it.
+    ImageType and DerivationDescription stay: they tell researchers how the image was made.
     """
     mark_screened(dataset)
-    earlier = str(dataset.get("DerivationDescription") or "").strip()
-    if _DERIVATION not in earlier:
-        text = f"{earlier}; {_DERIVATION}" if earlier else _DERIVATION
-        dataset.DerivationDescription = text if len(text) <= _MAX_DERIVATION else _DERIVATION
+    stated = dataset.get("DeidentificationMethod") or []
+    methods = [stated] if isinstance(stated, str) else [str(method) for method in stated]
+    if _METHOD not in methods:
+        dataset.DeidentificationMethod = [*methods, _METHOD]

@@ -56,6 +56,10 @@ class Question(NamedTuple):
     kind: str
 
 
+_CLEANED: Final = frozenset({"00181010", "00181011"})
+"""Later editions remove these names of digitisers; P2D keeps to its stated edition and cleans their text."""
+
+
 def kind_of(attribute_type: str) -> str:
     """Return 1, 2 or 3 for *attribute_type*; conditional types as unconditional, since a value is there."""
     return attribute_type[:1]
@@ -64,7 +68,9 @@ def kind_of(attribute_type: str) -> str:
 def row_for(tag: str, terms: Terms) -> Row | None:
     """Return the row that counts for *tag*: of one edition in basic mode, also of later ones otherwise."""
     row = row_of(tag)
-    return None if row is None or (not terms.scrubs and row.tag not in table()) else row
+    if row is None or row.tag in table():
+        return row
+    return row if terms.scrubs and row.tag not in _CLEANED else None
 
 
 def listed(row: Row, question: Question, terms: Terms) -> Decision:

@@ -106,7 +106,11 @@ class Rewriter:
             return self._copied(source, encoding, span, vr)
         values = encoding.values(source, span, vr, path)
         new = treat(action, vr, values, self._treatment)
-        if not new and values and rules.is_required(tag):
+        if (
+            any(value != "" for value in values)
+            and not any(value != "" for value in new or ())
+            and rules.is_required(tag)
+        ):
             new = dummy_of(vr) or new  # type 1 in its IOD: must not become empty
         parts.outcomes.append((kind, outcome_of(action, values, new)))
         if new is None:

@@ -19,6 +19,7 @@ from p2d.deid.rewrite.assembly import expected_length, file_head, joined, pieces
 from p2d.deid.rewrite.content import DEFLATED, EXPLICIT, Opened, Unreadable, open_content
 from p2d.deid.rewrite.decoder import Decoders
 from p2d.deid.scrub.words import is_placeholder
+from p2d.dicom.walk import END, IS_UNDEFINED, VALUE, after
 from p2d.dicom.uids import is_encapsulated, is_transfer_syntax, registered_name
 from p2d.model.header import Element, Elements, text_of
 from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, KnownValues, PatientKeys
@@ -247,15 +248,32 @@ class Releaser:
         syntax_uid = opened.instance.transfer_syntax_uid
         if not is_transfer_syntax(syntax_uid):
             return Reason.UNDECODABLE
+        refused = self._refused_pixels(opened, syntax_uid)
+        if refused is not None:
+            return refused
         try:
             parts = self._parts(opened, whole, decision, EXPLICIT if syntax_uid == DEFLATED else syntax_uid)
         except (ValueError, UnicodeError):
             return Reason.UNDECODABLE
-        encapsulated = opened.pixels is not None and is_encapsulated(syntax_uid)
-        if encapsulated and self._tools.leak_check.beside_pixels(parts[1]):
-            return Reason.LEAK
         released = ReleasedInstance(whole.header, parts, EXPLICIT if syntax_uid == DEFLATED else syntax_uid)
         return self._screened(opened, released, decision) if decision.verdict is Verdict.SCREEN else released
+
+    def _refused_pixels(self, opened: Opened, syntax_uid: str) -> Reason | None:
+        """Return why the pixel data must not leave as they are: of another form than said, or with a text."""
+        span = opened.pixels
+        if span is None:
+            return None
+        check, view = self._tools.leak_check, memoryview(opened.source)
+        if span[IS_UNDEFINED] != is_encapsulated(syntax_uid):
+            return Reason.UNDECODABLE  # PS3.5 A.4: fragments where compressed, and only there
+        if span[IS_UNDEFINED]:
+            return Reason.LEAK if check.beside_pixels(view[span[VALUE] : after(span)]) else None
+        expected = expected_length(opened.elements)
+        if not expected:
+            return Reason.NO_PIXELS  # nobody can tell where the image ends and something else begins
+        if span[END] - span[VALUE] < expected and check.in_pixels(view[span[VALUE] : span[END]]):
+            return Reason.LEAK  # no image of the size it says
+        return None
 
     def _screened(
         self, opened: Opened, released: ReleasedInstance, decision: Decision

@@ -238,8 +238,7 @@ class Releaser:
         return header if isinstance(header, Withheld) else _Whole(header, rewritten)
 
     def _counted(self, whole: "_Whole") -> tuple[ReleasedHeader]:
-        for treated in whole.rewritten.used:
-            treated.times += 1
+        whole.rewritten.count(self._tally)
         self._tally.released()
         return (whole.header,)
 

@@ -15,7 +15,7 @@ from p2d.deid.profile.statement import own_texts
 from p2d.deid.references import References, covers
 from p2d.deid.report.tally import DeidTally, Outcome
 from p2d.deid.rewrite.content import Opened
-from p2d.deid.rewrite.decoder import PRIVATE, Creators, Encoding, is_creator
+from p2d.deid.rewrite.decoder import PRIVATE, Encoding, block_of, is_creator
 from p2d.deid.rewrite.rewriter import MAX_RAW, MAX_REMEMBERED, Rewriter, Treated, codec_for, private_kept
 from p2d.deid.rewrite.values import Treatment, outcome_of, treat
 from p2d.deid.scrub.cleaner import TextCleaner
@@ -29,6 +29,7 @@ from p2d.model.released import Reason
 
 _MAX_MEMO: Final = 50_000
 _UTF_8: Final = "utf-8"
+_NOBODY: Final = "\0"  # stands for the creator of blocks that nobody reserved
 
 
 @dataclass(slots=True)
@@ -107,14 +108,18 @@ class PatientTools:
     def _rewritten(self, opened: Opened, rules: Rules, codec: str) -> Rewritten | Reason:
         rewriter = self._rewriter(rules, opened.encoding, codec)
         memo = rewriter.remembered()
-        creators = Creators()
+        blocks: dict[int, tuple[str, dict[bytes, Treated]]] = {}
+        nobody = ("", rewriter.remembered(_NOBODY))
         done = Rewritten([], {}, codec, [])
         fresh: list[tuple[dict[bytes, Treated], bytes, Treated]] = []
         for span, raw in zip(opened.header, opened.raw, strict=True):
             tag, creator, known = span[TAG], "", memo
             if tag & PRIVATE:
-                creator = self._creator(opened, span, raw, creators)
-                known = rewriter.remembered(creator)
+                if is_creator(tag):
+                    blocks[block_of(tag)] = self._block(rewriter, opened, span, raw)
+                    creator, known = blocks[block_of(tag)]
+                else:
+                    creator, known = blocks.get(tag >> 8, nobody)
             treated = known.get(raw)
             if treated is None:
                 treated = rewriter.treated(opened.source, span, creator)
@@ -132,18 +137,16 @@ class PatientTools:
         done.pieces = private_kept(done.pieces)
         return done
 
-    def _creator(self, opened: Opened, span: Span, raw: bytes, creators: Creators) -> str:
-        """Return the creator of the private element *span*: of a private creator element its own value."""
-        tag = span[TAG]
-        if not is_creator(tag):
-            return creators.of(tag)
+    def _block(
+        self, rewriter: Rewriter, opened: Opened, span: Span, raw: bytes
+    ) -> tuple[str, dict[bytes, Treated]]:
+        """Return the creator that the private creator element *span* names, and what is known of it."""
         creator = self._creators.get(raw)
         if creator is None:
             creator = opened.text(span)
             if len(self._creators) < _MAX_MEMO:
                 self._creators[raw] = creator
-        creators.note(tag, creator)
-        return creator
+        return creator, rewriter.remembered(creator)
 
     def _leaks(self, fresh: Sequence[Treated]) -> bool:
         left = [treated for treated in fresh if treated.encoded]

@@ -41,7 +41,12 @@ class Creators:
 
     def note(self, tag: int, text: str) -> None:
         """Note that private creator element *tag* holds *text*."""
-        self.by_block[tag >> 16 << 8 | tag & 0xFF] = text
+        self.by_block[block_of(tag)] = text
+
+
+def block_of(tag: int) -> int:
+    """Return the block that private creator element *tag* reserves: ``tag >> 8`` of its elements."""
+    return tag >> 16 << 8 | tag & 0xFF
 
 
 def is_creator(tag: int) -> bool:

@@ -10,7 +10,7 @@ from typing import Final
 from p2d.deid.profile.action import BULK_VRS, Action
 from p2d.deid.profile.profile import Rules
 from p2d.deid.report.tally import DeidTally, Outcome, private_step
-from p2d.deid.rewrite.decoder import PRIVATE, Creators, Encoding, Item, is_creator, opened_items
+from p2d.deid.rewrite.decoder import PRIVATE, Creators, Encoding, Item, block_of, is_creator, opened_items
 from p2d.deid.rewrite.values import Treatment, dummy_of, outcome_of, treat
 from p2d.dicom.encode import element as encoded_element
 from p2d.dicom.encode import encoded, sequence
@@ -180,7 +180,7 @@ class Rewriter:
             at = _Place(place.path, place.kind, creators.of(tag))
             if is_creator(tag):
                 creators.note(tag, item.encoding.text(source, span))
-                reserved[tag >> 16 << 8 | tag & 0xFF] = self._copied(source, item.encoding, span, "LO")
+                reserved[block_of(tag)] = self._copied(source, item.encoding, span, "LO")
                 continue
             content = self._element(source, item.encoding, rules, span, at, parts)
             if content and tag >> 16 & 1:
@@ -223,6 +223,4 @@ def private_kept(pieces: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
     if not private:
         return pieces
     used = {tag >> 8 for tag in private if not is_creator(tag)}
-    return [
-        piece for piece in pieces if not is_creator(piece[0]) or piece[0] >> 16 << 8 | piece[0] & 0xFF in used
-    ]
+    return [piece for piece in pieces if not is_creator(piece[0]) or block_of(piece[0]) in used]

@@ -213,3 +213,17 @@ def test_bad_input_is_told_and_nothing_is_written(
     assert "Way out" in ended.stderr
     assert outputs(tmp_path / "out") == []
     assert "zwetschgenbaum" not in ended.stderr.lower()
+
+
+def test_a_copy_of_an_object_is_the_same_output_and_another_object_of_its_uid_stays(tmp_path: Path) -> None:
+    first = write(tmp_path / "in", "a.dcm", PatientID="98765432")
+    (tmp_path / "in" / "b.dcm").write_bytes(first.read_bytes())
+    write(tmp_path / "in", "c.dcm", PatientID="98765432", SeriesDescription="other")
+
+    ended = p2d("in", "out", "--report", "report.json", "--screen", "rules", cwd=tmp_path)
+
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert ended.returncode == 0, ended.stderr
+    assert [entry["outcome"] for entry in report["files"]] == ["released", "released", "withheld"]
+    assert report["files"][0]["output"] == report["files"][1]["output"]
+    assert len(outputs(tmp_path / "out")) == 1

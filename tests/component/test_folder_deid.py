@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from p2d.flows.gateway.folder.journal import NAME as JOURNAL
 from p2d.flows.gateway.folder.journal import Journal
@@ -270,3 +271,16 @@ def test_two_runs_do_not_write_into_one_folder_at_a_time(tmp_path: Path) -> None
 
     del first
     Journal(tmp_path, {})
+
+
+def test_a_deflated_file_has_a_patient_too(tmp_path: Path) -> None:
+    path = write(tmp_path / "in", "a.dcm", PatientID="98765432", PatientName="Zwetschgenbaum^Gerlinde")
+    dataset = read(path)
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    dataset.save_as(path)
+
+    ended = p2d("in", "out", "--screen", "rules", cwd=tmp_path)
+
+    assert ended.returncode == 0, ended.stderr
+    assert len(outputs(tmp_path / "out")) == 1
+    assert leaks(outputs(tmp_path / "out")) == []

@@ -13,7 +13,7 @@ from pydicom.sequence import Sequence
 
 from p2d.deid.leak.check import LeakCheck
 from p2d.deid.profile.options import Option
-from p2d.deid.profile.profile import RESEARCH, Profile
+from p2d.deid.profile.profile import PRESETS, RESEARCH, Profile
 from p2d.deid.release import Releaser
 from p2d.deid.rewrite.values import MAX_CLEANED
 from p2d.model.header import Element
@@ -163,3 +163,26 @@ def test_codes_of_structure_stay_though_a_person_is_called_so() -> None:
     image = released(instance_of(dataset))
 
     assert (image.BodyPartExamined, image.ContentSequence[0].ValueType) == ("HEADNECK", "TEXT")
+
+
+@pytest.mark.parametrize("profile", PRESETS.values(), ids=PRESETS)
+def test_a_retained_institution_is_kept_and_its_people_are_not(profile: Profile) -> None:
+    profile = replace(profile, options=profile.options | {Option.RETAIN_INSTITUTION})
+    dataset = ct(
+        PatientName=NAME, InstitutionName="Klinikum Musterstadt", ReferringPhysicianName="Haus^Gregor"
+    )
+
+    image = released(instance_of(dataset), profile)
+
+    assert (image.InstitutionName, image.ReferringPhysicianName) == ("Klinikum Musterstadt", "")
+
+
+def test_a_person_observer_named_by_a_long_code_is_judged_as_one() -> None:
+    concept, item = Dataset(), Dataset()
+    concept.LongCodeValue, concept.CodingSchemeDesignator = "121008", "DCM"
+    item.ValueType, item.TextValue = "TEXT", "Karl Schmitz"
+    item.ConceptNameCodeSequence = Sequence([concept])
+
+    image = released(instance_of(ct(ContentSequence=Sequence([item]))))
+
+    assert "Schmitz" not in str(image)

@@ -4,7 +4,7 @@ When more becomes known of the patient all of it is made anew: nothing decided i
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from p2d.deid.leak.check import LeakCheck
@@ -67,6 +67,8 @@ class PatientTools:
         self._accessions = dict(keys.accessions)
         self._cases = dict(keys.cases)
         shift_days = 0 if keys.true_dates or profile.keeps_true_dates else keys.shift_days
+        if Option.RETAIN_INSTITUTION in profile.options:
+            known = replace(known, places=frozenset())  # they are to stay, in texts as well
         cleaner = TextCleaner(known, shift_days)
         own = {str(keys.patient), *keys.accessions.values(), *keys.cases.values(), *own_texts(profile)}
         self._keeps_uids = Option.RETAIN_UIDS in profile.options

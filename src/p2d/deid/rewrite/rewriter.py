@@ -26,6 +26,7 @@ _VALUE_TYPE: Final = 0x0040A040
 _NAME: Final = 0x0040A043
 _CODE: Final = 0x00080100
 _SCHEME: Final = 0x00080102
+_LONG_CODE: Final = 0x00080119
 
 
 @dataclass(slots=True)
@@ -211,9 +212,10 @@ def _verdict(source: Source, item: Item, rules: Rules) -> Action:
     kind = item.encoding.text(source, found[_VALUE_TYPE]) if _VALUE_TYPE in found else ""
     for concept in opened_items(source, item.encoding, found[_NAME]):
         named = {span[0]: span for span in concept.spans}
-        if _CODE in named and _SCHEME in named:
+        code = named.get(_CODE) or named.get(_LONG_CODE)
+        if code is not None and _SCHEME in named:
             scheme = concept.encoding.text(source, named[_SCHEME])
-            return rules.content(scheme, concept.encoding.text(source, named[_CODE]), kind)
+            return rules.content(scheme, concept.encoding.text(source, code), kind)
     return Action.KEEP
 
 

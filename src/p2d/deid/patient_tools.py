@@ -5,7 +5,7 @@ When more becomes known of the patient all of it is made anew: nothing decided i
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, Literal
 
 from p2d.deid.leak.check import LeakCheck
 from p2d.deid.profile.action import Action
@@ -69,7 +69,10 @@ class PatientTools:
         shift_days = 0 if keys.true_dates or profile.keeps_true_dates else keys.shift_days
         if Option.RETAIN_INSTITUTION in profile.options:
             known = replace(known, places=frozenset())  # they are to stay, in texts as well
-        cleaner = TextCleaner(known, shift_days)
+        known = _with_words(known, profile)
+        cleaner = TextCleaner(
+            known, shift_days, dates=_dates_of(profile, keys), extra_words=profile.vocabulary, uids=self._uids
+        )
         own = {str(keys.patient), *keys.accessions.values(), *keys.cases.values(), *own_texts(profile)}
         self._keeps_uids = Option.RETAIN_UIDS in profile.options
         self.leak_check = LeakCheck(known, self._checked(self._uids), own, shift_days=shift_days)
@@ -230,6 +233,18 @@ class PatientTools:
             if answer.times:
                 tally.count(answer.kind, answer.outcome, answer.times)
                 answer.times = 0
+
+
+def _dates_of(profile: Profile, keys: PatientKeys) -> Literal["shift", "keep", "remove"]:
+    """Return what becomes of dates in texts: as of those in elements."""
+    if profile.keeps_true_dates or (keys.true_dates and Option.MODIFIED_DATES in profile.options):
+        return "keep"
+    return "shift" if Option.MODIFIED_DATES in profile.options else "remove"
+
+
+def _with_words(known: KnownValues, profile: Profile) -> KnownValues:
+    """Return *known* with the words that the project says identify."""
+    return replace(known, places=known.places | profile.known_words) if profile.known_words else known
 
 
 def _kind(path: str) -> str:

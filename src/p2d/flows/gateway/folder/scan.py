@@ -2,6 +2,7 @@
 
 import mmap
 import os
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,7 +94,7 @@ def instance_of(item: Input) -> IdentifiedInstance | Unusable:
         return Unusable(item.number, Reason.NOT_DICOM)
     except OSError:
         return Unusable(item.number, Reason.UNREADABLE)
-    except (Malformed, ValueError):
+    except (Malformed, ValueError, zlib.error, MemoryError):
         return Unusable(item.number, Reason.UNDECODABLE)
     return IdentifiedInstance(
         header=header,

@@ -19,10 +19,11 @@ from p2d.deid.report.tally import DeidTally
 from p2d.deid.rewrite.assembly import Piece, expected_length, file_head, joined, pieces_of, pixels_of
 from p2d.deid.rewrite.content import DEFLATED, EXPLICIT, Opened, Unreadable, open_content
 from p2d.deid.rewrite.decoder import Decoders
+from p2d.deid.rewrite.pixel_data import is_image, pixels_refused
 from p2d.deid.scrub.words import is_placeholder
 from p2d.dicom.encode import element
-from p2d.dicom.uids import is_encapsulated, is_transfer_syntax, registered_name
-from p2d.dicom.walk import END, IS_UNDEFINED, VALUE, Syntax, after
+from p2d.dicom.uids import is_transfer_syntax
+from p2d.dicom.walk import Syntax
 from p2d.model.header import Element, Elements, text_of
 from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, KnownValues, PatientKeys
 from p2d.model.level import Level
@@ -221,7 +222,7 @@ class Releaser:
             self._needs_pixels
             and decision.verdict is Verdict.PASS
             and opened.pixels is None
-            and _is_image(sop_class_uid or own_class)
+            and is_image(sop_class_uid or own_class)
         ):
             return Decision(Verdict.WITHHOLD, Reason.NO_PIXELS)
         if decision.verdict is not Verdict.SCREEN or (self._screen is not None and self._screen.is_available):
@@ -261,8 +262,7 @@ class Releaser:
         syntax_uid = opened.instance.transfer_syntax_uid
         if not is_transfer_syntax(syntax_uid):
             return Reason.UNDECODABLE
-        refused = self._refused_pixels(opened, syntax_uid)
-        if refused is not None:
+        if refused := pixels_refused(opened, self._tools.leak_check):
             return refused
         try:
             parts = self._parts(opened, whole, decision, EXPLICIT if syntax_uid == DEFLATED else syntax_uid)
@@ -270,23 +270,6 @@ class Releaser:
             return Reason.UNDECODABLE
         released = ReleasedInstance(whole.header, parts, EXPLICIT if syntax_uid == DEFLATED else syntax_uid)
         return self._screened(opened, released, decision) if decision.verdict is Verdict.SCREEN else released
-
-    def _refused_pixels(self, opened: Opened, syntax_uid: str) -> Reason | None:
-        """Return why the pixel data must not leave as they are: of another form than said, or with a text."""
-        span = opened.pixels
-        if span is None:
-            return None
-        check, view = self._tools.leak_check, memoryview(opened.source)
-        if span[IS_UNDEFINED] != is_encapsulated(syntax_uid):
-            return Reason.UNDECODABLE  # PS3.5 A.4: fragments where compressed, and only there
-        if span[IS_UNDEFINED]:
-            return Reason.LEAK if check.beside_pixels(view[span[VALUE] : after(span)]) else None
-        expected = expected_length(opened.elements)
-        if not expected:
-            return Reason.NO_PIXELS  # nobody can tell where the image ends and something else begins
-        if span[END] - span[VALUE] < expected and check.in_pixels(view[span[VALUE] : span[END]]):
-            return Reason.LEAK  # no image of the size it says
-        return None
 
     def _screened(
         self, opened: Opened, released: ReleasedInstance, decision: Decision
@@ -389,13 +372,6 @@ class _Whole:
 def release_header(header: IdentifiedHeader, keys: PatientKeys) -> ReleasedHeader | Withheld:
     """Release one C-FIND answer; for many answers of a patient keep a ``Releaser``."""
     return Releaser(keys).header(header)
-
-
-def _is_image(sop_class_uid: str) -> bool:
-    """Whether objects of this class are nothing without pixel data."""
-    return registered_name(sop_class_uid).endswith(
-        ("Image Storage", "Image Storage - For Presentation", "Image Storage - For Processing")
-    )
 
 
 def _own_known(keys: PatientKeys) -> KnownValues:

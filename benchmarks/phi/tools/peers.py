@@ -30,7 +30,7 @@ class Peer:
         out = work / "out"
         driver = Path(__file__).with_name("peer_driver.py")
         ended = subprocess.run(
-            [str(_environment() / "bin" / "python"), str(driver), self.name, str(planted), str(out)],
+            [str(environment() / "bin" / "python"), str(driver), self.name, str(planted), str(out)],
             capture_output=True,
             text=True,
             check=False,
@@ -42,8 +42,8 @@ class Peer:
         return {name: files[0] for name, files in found if files}
 
 
-def _environment() -> Path:
-    """Return the environment of the peers, made on first use."""
+def environment() -> Path:
+    """Return the virtual environment of the peers, made on first use."""
     made = _ENVIRONMENT / ".made"
     if not made.exists():
         subprocess.run([sys.executable, "-m", "venv", str(_ENVIRONMENT)], check=True)

@@ -93,10 +93,16 @@ def first_spans(source: Source, syntax: Syntax, begin: int, last: int) -> Iterat
         Malformed: as ``spans``.
 
     """
-    for span in _walk(source, syntax, begin, len(source), 0):
+    position, stop = begin, len(source)
+    step = _implicit_step if syntax.is_implicit else _explicit_step
+    while position < stop:
+        span = step(source, syntax, position, stop, 0)
+        if span is None:
+            raise Malformed("a delimiter where an element should be")
         if span[TAG] > last:
             return
         yield span
+        position = after(span)
 
 
 def items(source: Source, syntax: Syntax, span: Span) -> Iterator[tuple[Syntax, int, int]]:

@@ -10,7 +10,8 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
 from p2d.model.errors import InvalidRequest, Unavailable
 
@@ -47,6 +48,33 @@ def folder_below(root: int, names: Sequence[str]) -> Iterator[int]:
                 raise NotADirectoryError from None  # a link, or a file of that name
             opened.callback(os.close, current)
         yield current
+
+
+class LastFolder:
+    """Opens folders below *root* as ``folder_below`` does and keeps the last one open."""
+
+    def __init__(self, root: int) -> None:
+        self._root = root
+        self._names: Sequence[str] | None = None
+        self._opened = contextlib.ExitStack()
+        self._folder = root
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._opened.close()
+
+    def at(self, names: Sequence[str]) -> int:
+        """Return the descriptor of the folder *names*; it is good until the next call."""
+        if names != self._names:
+            self._opened.close()
+            self._names = None
+            self._folder = self._opened.enter_context(folder_below(self._root, names))
+            self._names = names
+        return self._folder
 
 
 def is_equal(folder: int, leaf: str, content: bytes) -> bool:

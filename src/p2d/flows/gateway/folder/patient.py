@@ -2,18 +2,18 @@
 
 import filecmp
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from p2d.deid.profile.profile import Profile
 from p2d.deid.references import References
 from p2d.deid.release import Releaser, Screen
 from p2d.deid.report.tally import DeidTally
 from p2d.deid.rewrite.content import Opened, Unreadable
-from p2d.export.files import folder_below, trouble, write_parts
+from p2d.export.files import LastFolder, trouble, write_parts
 from p2d.export.names import file_name
 from p2d.flows.gateway.folder.journal import FileOutcome, PatientDone
 from p2d.flows.gateway.folder.project import Project
-from p2d.flows.gateway.folder.scan import Input, Unusable, instance_of
+from p2d.flows.gateway.folder.scan import Input, Unusable, answer_in, instance_of
 from p2d.model.identified import IdentifiedInstance, KnownValues, PatientKeys
 from p2d.model.level import Output
 from p2d.model.released import Reason, Withheld
@@ -84,8 +84,14 @@ class PatientRelease:
         return keys
 
     def _open(self, item: Input) -> Opened | Unreadable | Unusable:
-        instance = instance_of(item)
-        return self._releaser.open(instance) if isinstance(instance, IdentifiedInstance) else instance
+        instance = instance_of(item, 0)
+        if not isinstance(instance, IdentifiedInstance):
+            return instance
+        opened = self._releaser.open(instance)
+        if isinstance(opened, Opened):
+            return replace(opened, instance=replace(instance, header=answer_in(opened.elements)))
+        whole = instance_of(item)
+        return replace(opened, instance=whole) if isinstance(whole, IdentifiedInstance) else whole
 
     def outcomes(self) -> Iterator[FileOutcome]:
         """Release every file and yield what became of it, once it is on the disk; ``read`` comes first.
@@ -94,6 +100,10 @@ class PatientRelease:
             InvalidRequest, Unavailable: the output folder cannot be written.
 
         """
+        with LastFolder(self._work.root) as folder:
+            yield from self._outcomes(folder)
+
+    def _outcomes(self, folder: LastFolder) -> Iterator[FileOutcome]:
         written: dict[tuple[str, str, str], tuple[Input, str]] = {}
         for item in self._patient.files:
             opened = self._opened.pop(item.number, None) or self._open(item)
@@ -111,9 +121,9 @@ class PatientRelease:
                 continue
             name = file_name(released.header, Output.DICOM)
             written[ids] = (item, name)
-            *folders, leaf = name.split("/")
-            with trouble(), folder_below(self._work.root, folders) as folder:
-                write_parts(folder, leaf, released.parts)
+            *names, leaf = name.split("/")
+            with trouble():
+                write_parts(folder.at(names), leaf, released.parts)
             yield FileOutcome(item.number, output=name)
 
     def _again(self, item: Input, first: Input, name: str) -> FileOutcome:

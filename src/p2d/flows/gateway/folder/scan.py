@@ -12,7 +12,7 @@ from p2d.deid.rewrite.content import DEFLATED, inflated, syntax_of
 from p2d.dicom.part10 import NotDicom, open_part10
 from p2d.dicom.walk import Malformed, Source, first_spans
 from p2d.model.errors import InvalidRequest
-from p2d.model.header import Element
+from p2d.model.header import Element, Elements
 from p2d.model.identified import IdentifiedHeader, IdentifiedInstance
 from p2d.model.level import Level
 from p2d.model.released import Reason
@@ -84,12 +84,15 @@ def _files(folder: Path) -> Iterator[tuple[str, Path]]:
                 yield os.fsencode(path.relative_to(folder)).decode("utf-8", "replace"), path
 
 
-def instance_of(item: Input) -> IdentifiedInstance | Unusable:
-    """Return the object in the file *item* as an archive would give it, with its own header as the answer."""
+def instance_of(item: Input, last: int = _SERIES) -> IdentifiedInstance | Unusable:
+    """Return the object in the file *item* as an archive would give it, with its own header as the answer.
+
+    The answer holds what stands up to tag *last*.
+    """
     try:
         source = _mapped(item.path)
         opened = open_part10(source)
-        header = _answer(source, opened.offset, opened.transfer_syntax_uid)
+        header = _answer(source, opened.offset, opened.transfer_syntax_uid, last)
     except NotDicom:
         return Unusable(item.number, Reason.NOT_DICOM)
     except OSError:
@@ -114,12 +117,18 @@ def _mapped(path: Path) -> Source:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-def _answer(source: Source, offset: int, transfer_syntax_uid: str) -> IdentifiedHeader:
+def answer_in(elements: Elements) -> IdentifiedHeader:
+    """Return what an archive would answer for a data set with *elements*."""
+    paths = (f"{tag:08X}" for tag in _ANSWERED)
+    return IdentifiedHeader(Level.INSTANCE, {path: elements[path] for path in paths if path in elements})
+
+
+def _answer(source: Source, offset: int, transfer_syntax_uid: str, last: int) -> IdentifiedHeader:
     if transfer_syntax_uid == DEFLATED:
         source, offset = inflated(source[offset:]), 0
     found: dict[str, Element] = {}
     syntax = syntax_of(transfer_syntax_uid)
-    for tag, _, _, value, end, _ in first_spans(source, syntax, offset, _SERIES):
+    for tag, _, _, value, end, _ in first_spans(source, syntax, offset, last):
         if vr := _ANSWERED.get(tag):
             text = source[value:end].decode("latin-1").strip(" \0")
             path = f"{tag:08X}"
@@ -132,15 +141,21 @@ def by_patient(items: Sequence[Input]) -> tuple[dict[str, list[Input]], list[Unu
     groups: dict[str, list[Input]] = {}
     unusable: list[Unusable] = []
     for item in items:
-        instance = instance_of(item)
-        if isinstance(instance, Unusable):
-            unusable.append(instance)
-            continue
-        header = instance.header
-        study = header.study_instance_uid
-        key = header.patient_id.strip() or (f"study:{study}" if study else "")
-        if key:
-            groups.setdefault(key, []).append(item)
+        key = _patient_of(item)
+        if isinstance(key, Unusable):
+            unusable.append(key)
         else:
-            unusable.append(Unusable(item.number, Reason.NO_PATIENT))
+            groups.setdefault(key, []).append(item)
     return groups, unusable
+
+
+def _patient_of(item: Input) -> str | Unusable:
+    """Return PatientID, or the study where there is none; most files are read only as far as that."""
+    instance = instance_of(item, _PATIENT_ID)
+    if isinstance(instance, Unusable):
+        return instance
+    if patient := instance.header.patient_id.strip():
+        return patient
+    instance = instance_of(item)
+    study = "" if isinstance(instance, Unusable) else instance.header.study_instance_uid
+    return f"study:{study}" if study else Unusable(item.number, Reason.NO_PATIENT)

@@ -1,0 +1,60 @@
+"""Runs in the peers' own environment: one tool over a folder, several rounds; prints their seconds as JSON.
+
+Usage: python deid_peer.py TOOL IN OUT ROUNDS. Starting Python and importing the tool are not counted.
+"""
+
+import importlib
+import json
+import shutil
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+_OneFile = Callable[[Path, Path], None]
+
+
+def _dicognito() -> _OneFile:
+    pydicom = importlib.import_module("pydicom")
+    anonymizer = importlib.import_module("dicognito.anonymizer").Anonymizer()
+
+    def one(path: Path, out: Path) -> None:
+        dataset = pydicom.dcmread(path)
+        anonymizer.anonymize(dataset)
+        dataset.save_as(out)
+
+    return one
+
+
+def _dicom_anonymizer() -> _OneFile:
+    module = importlib.import_module("dicomanonymizer.simpledicomanonymizer")
+
+    def one(path: Path, out: Path) -> None:
+        module.anonymize_dicom_file(str(path), str(out))
+
+    return one
+
+
+_TOOLS = {"dicognito": _dicognito, "dicom-anonymizer": _dicom_anonymizer}
+
+
+def main() -> None:
+    """Run the tool named by the arguments."""
+    tool, source, target, rounds = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
+    warnings.simplefilter("ignore")
+    one = _TOOLS[tool]()
+    files = sorted(source.rglob("*.dcm"))
+    seconds = []
+    for _ in range(rounds + 1):
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+        began = time.perf_counter()
+        for number, path in enumerate(files):
+            one(path, target / f"{number}.dcm")
+        seconds.append(time.perf_counter() - began)
+    sys.stdout.write(json.dumps(seconds[1:]) + "\n")
+
+
+if __name__ == "__main__":
+    main()

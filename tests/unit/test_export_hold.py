@@ -206,9 +206,13 @@ def test_a_hold_without_its_key_is_swept(store: HoldStore, tmp_path: Path) -> No
 
 
 def test_a_hold_that_fails_half_way_leaves_nothing(store: HoldStore, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="archive"), store.filling("rita") as writer:
-        writer.add(line("2.25.1", 1), [b"x"], Picture())
-        raise ValueError("archive")
+    def fail() -> None:
+        with store.filling("rita") as writer:
+            writer.add(line("2.25.1", 1), [b"x"], Picture())
+            raise ValueError("archive")
+
+    with pytest.raises(ValueError, match="archive"):
+        fail()
 
     assert [path.name for path in (tmp_path / "holds").iterdir()] == ["hold.key"]
 

@@ -15,21 +15,21 @@ from p2d.deid.profile.statement import own_texts
 from p2d.deid.references import References, covers
 from p2d.deid.report.tally import DeidTally, Outcome
 from p2d.deid.rewrite.content import Opened
-from p2d.deid.rewrite.decoder import Creators, Encoding, is_creator
-from p2d.deid.rewrite.rewriter import Rewriter, Treated, codec_for, private_kept
+from p2d.deid.rewrite.decoder import PRIVATE, Encoding, block_of, is_creator
+from p2d.deid.rewrite.rewriter import MAX_RAW, MAX_REMEMBERED, Rewriter, Treated, codec_for, private_kept
 from p2d.deid.rewrite.values import Treatment, outcome_of, treat
 from p2d.deid.scrub.cleaner import TextCleaner
 from p2d.deid.uids import Underived
 from p2d.dicom.charset import UndecodableText
 from p2d.dicom.encode import Unencodable
-from p2d.dicom.walk import BEGIN, after
+from p2d.dicom.walk import TAG, Span
 from p2d.model.header import Element, Value
 from p2d.model.identified import KnownValues, PatientKeys
 from p2d.model.released import Reason
 
 _MAX_MEMO: Final = 50_000
-_MAX_REWRITERS: Final = 64
 _UTF_8: Final = "utf-8"
+_NOBODY: Final = "\0"  # stands for the creator of blocks that nobody reserved
 
 
 @dataclass(slots=True)
@@ -40,6 +40,13 @@ class Rewritten:
     elements: dict[str, Element] = field(repr=False)
     codec: str
     used: list[Treated] = field(repr=False)
+
+    def count(self, tally: DeidTally) -> None:
+        """Count what it took once the object left; what is remembered is counted later, all at once."""
+        for treated in self.used:
+            treated.times += 1
+            if not treated.is_remembered:
+                treated.count(tally)
 
 
 @dataclass(slots=True)
@@ -68,6 +75,7 @@ class PatientTools:
             keys.patient, shift_days, self._uids, self._accessions, self._cases, cleaner, profile.age_cap
         )
         self._rewriters: dict[tuple[Rules, Encoding, str], Rewriter] = {}
+        self._creators: dict[bytes, str] = {}
         self._answers: dict[tuple[str, str, tuple[Value, ...]], _Answered] = {}
         self._answer_actions: dict[tuple[str, str], Action] = {}
 
@@ -99,40 +107,52 @@ class PatientTools:
 
     def _rewritten(self, opened: Opened, rules: Rules, codec: str) -> Rewritten | Reason:
         rewriter = self._rewriter(rules, opened.encoding, codec)
-        source, creators = opened.source, Creators()
+        memo = rewriter.remembered()
+        blocks: dict[int, tuple[str, dict[bytes, Treated]]] = {}
+        nobody = ("", rewriter.remembered(_NOBODY))
         done = Rewritten([], {}, codec, [])
-        fresh: list[tuple[bytes, Treated]] = []
-        for span in opened.header:
-            tag = span[0]
-            key = source[span[BEGIN] : after(span)]
-            creator = ""
-            if tag >> 16 & 1:
-                creator = opened.text(span) if is_creator(tag) else creators.of(tag)
-                key += creator.encode()
-            treated = rewriter.known(key)
+        fresh: list[tuple[dict[bytes, Treated], bytes, Treated]] = []
+        for span, raw in zip(opened.header, opened.raw, strict=True):
+            tag, creator, known = span[TAG], "", memo
+            if tag & PRIVATE:
+                if is_creator(tag):
+                    blocks[block_of(tag)] = self._block(rewriter, opened, span, raw)
+                    creator, known = blocks[block_of(tag)]
+                else:
+                    creator, known = blocks.get(tag >> 8, nobody)
+            treated = known.get(raw)
             if treated is None:
-                treated = rewriter.treated(source, span, creator)
-                fresh.append((key, treated))
-            if is_creator(tag):
-                creators.note(tag, creator)
+                treated = rewriter.treated(opened.source, span, creator)
+                fresh.append((known, raw, treated))
             done.used.append(treated)
             if treated.encoded:
                 done.pieces.append((tag, treated.encoded))
-            for element in treated.elements:
-                done.elements[element.path] = element
-        if self._leaks([treated for _, treated in fresh]):
+                done.elements.update(treated.elements)
+        if self._leaks([treated for _, _, treated in fresh]):
             return Reason.LEAK
-        for key, treated in fresh:
-            rewriter.remember(key, treated)
-        done.pieces = list(private_kept(done.pieces))
+        for known, raw, treated in fresh:
+            if len(raw) <= MAX_RAW and len(known) < MAX_REMEMBERED:
+                known[raw] = treated
+                treated.is_remembered = True
+        done.pieces = private_kept(done.pieces)
         return done
 
+    def _block(
+        self, rewriter: Rewriter, opened: Opened, span: Span, raw: bytes
+    ) -> tuple[str, dict[bytes, Treated]]:
+        """Return the creator that the private creator element *span* names, and what is known of it."""
+        creator = self._creators.get(raw)
+        if creator is None:
+            creator = opened.text(span)
+            if len(self._creators) < _MAX_MEMO:
+                self._creators[raw] = creator
+        return creator, rewriter.remembered(creator)
+
     def _leaks(self, fresh: Sequence[Treated]) -> bool:
-        if not fresh:
-            return False
-        if self.leak_check.in_elements([element for treated in fresh for element in treated.elements]):
+        left = [treated for treated in fresh if treated.encoded]
+        if self.leak_check.in_elements([one for treated in left for one in treated.elements.values()]):
             return True
-        return self.leak_check.in_bytes(b"\n".join(treated.encoded for treated in fresh))
+        return bool(left) and self.leak_check.in_bytes(b"\n".join(treated.encoded for treated in left))
 
     def _rewriter(self, rules: Rules, encoding: Encoding, codec: str) -> Rewriter:
         key = (rules, encoding, codec)

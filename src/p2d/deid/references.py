@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
-from typing import Final, Self
+from typing import Final
 
 from p2d.deid.scrub.words import is_placeholder
 from p2d.deid.uids import is_class_uid, is_registered, looks_like_uid
@@ -75,32 +75,71 @@ class References:
         )
 
     @classmethod
-    def of(cls, elements: Iterable[Element]) -> Self:
+    def of(cls, elements: Iterable[Element]) -> "References":
         """Return what *elements* refer to, those of sequence items included."""
-        uids: set[str] = set()
-        accessions: set[str] = set()
-        admissions: set[str] = set()
-        told: dict[str, set[str]] = {f.name: set() for f in fields(KnownValues)}
+        gathering = Gathering()
+        gathering.read(elements)
+        return gathering.references
+
+
+class Gathering:
+    """References that grow while a patient's objects are read; what is new costs, what is known does not."""
+
+    def __init__(self) -> None:
+        self._uids: set[str] = set()
+        self._accessions: set[str] = set()
+        self._admissions: set[str] = set()
+        self._told: dict[str, set[str]] = {f.name: set() for f in fields(KnownValues)}
+        self._sizes: tuple[int, int] = (0, 0)
+        self._references = References()
+
+    @property
+    def references(self) -> References:
+        """All that was gathered so far; ``known`` stays the same object while nothing is added to it."""
+        sizes = (self._size(), sum(map(len, self._told.values())))
+        if sizes != self._sizes:
+            known = self._references.known
+            if sizes[1] != self._sizes[1]:
+                known = KnownValues(**{kind: frozenset(found) for kind, found in self._told.items()})
+            self._references = References(
+                frozenset(self._uids), frozenset(self._accessions), frozenset(self._admissions), known
+            )
+            self._sizes = sizes
+        return self._references
+
+    def _size(self) -> int:
+        return len(self._uids) + len(self._accessions) + len(self._admissions)
+
+    def add(self, references: References) -> None:
+        """Add *references*."""
+        self._uids |= references.uids
+        self._accessions |= references.accessions
+        self._admissions |= references.admissions
+        for kind, found in self._told.items():
+            found.update(getattr(references.known, kind))
+
+    def read(self, elements: Iterable[Element]) -> None:
+        """Add what *elements* refer to, those of sequence items included."""
         for element in elements:
             vr, values = element.vr, element.values
             if not values:
                 continue
-            if vr == "UI" and not is_class_uid(element.path[-8:]):
-                uids.update(v for v in values if isinstance(v, str) and v and looks_like_uid(v))
+            tag = element.path[-8:]
+            if vr == "UI":
+                if not is_class_uid(tag):
+                    self._uids.update(uid for uid in values if isinstance(uid, str) and _is_own_uid(uid))
             elif vr == "PN":
-                told["names"].update(_telling(values))
-            elif (tag := element.path[-8:]) in _OF_INTEREST:
-                if tag == _ACCESSION:
-                    accessions.add(element.text)
-                elif tag == _ADMISSION:
-                    admissions.add(str(values[0]))
-                _tell(told, tag, element)
-        return cls(
-            uids=frozenset(uid for uid in uids if not is_registered(uid)),
-            accessions=frozenset(filter(None, accessions)),
-            admissions=frozenset(filter(None, admissions)),
-            known=KnownValues(**{kind: frozenset(found) for kind, found in told.items()}),
-        )
+                self._told["names"].update(_telling(values))
+            elif tag in _OF_INTEREST:
+                if tag == _ACCESSION and element.text:
+                    self._accessions.add(element.text)
+                elif tag == _ADMISSION and values[0] != "":
+                    self._admissions.add(str(values[0]))
+                _tell(self._told, tag, element)
+
+
+def _is_own_uid(uid: str) -> bool:
+    return uid != "" and looks_like_uid(uid) and not is_registered(uid)
 
 
 def _telling(values: Iterable[Value]) -> list[str]:

@@ -13,13 +13,15 @@ from p2d.deid.pixels.gate import Screened
 from p2d.deid.pixels.layouts import DeviceKey
 from p2d.deid.profile.profile import RESEARCH, Profile
 from p2d.deid.profile.statement import statement
-from p2d.deid.references import References, merge_known
+from p2d.deid.references import Gathering, References, merge_known
 from p2d.deid.report.tally import DeidTally
-from p2d.deid.rewrite.assembly import expected_length, file_head, joined, pieces_of, pixels_of
+from p2d.deid.rewrite.assembly import Piece, expected_length, file_head, joined, pieces_of, pixels_of
 from p2d.deid.rewrite.content import DEFLATED, EXPLICIT, Opened, Unreadable, open_content
 from p2d.deid.rewrite.decoder import Decoders
 from p2d.deid.scrub.words import is_placeholder
+from p2d.dicom.encode import element
 from p2d.dicom.uids import is_encapsulated, is_transfer_syntax, registered_name
+from p2d.dicom.walk import Syntax
 from p2d.model.header import Element, Elements, text_of
 from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, KnownValues, PatientKeys
 from p2d.model.level import Level
@@ -32,7 +34,8 @@ _SOP_CLASS: Final = "00080016"
 _PATIENT: Final = "00100020"
 _ACCESSION: Final = "00080050"
 _MODALITY: Final = "00080060"
-_UNICODE: Final = "ISO_IR 192"
+_UNICODE: Final = b"ISO_IR 192"
+_CHARACTER_SET: Final = 0x00080005
 _NEEDED: Final = {
     Level.PATIENT: (),
     Level.STUDY: (_STUDY,),
@@ -81,12 +84,19 @@ class Releaser:
         self._screen = screen
         self._tally = tally if tally is not None else DeidTally()
         self._decoders = Decoders()
+        self._statements: dict[tuple[str, Syntax, bool], list[Piece]] = {}
         self._keys = keys
-        self.references = References(known=_own_known(keys))
+        self._gathering = Gathering()
+        self._gathering.add(References(known=_own_known(keys)))
         self._tools = self._made_tools()
 
     def __repr__(self) -> str:
         return f"Releaser({self._keys.patient})"
+
+    @property
+    def references(self) -> References:
+        """What the objects opened so far refer to."""
+        return self._gathering.references
 
     @property
     def tally(self) -> DeidTally:
@@ -101,7 +111,7 @@ class Releaser:
         """
         opened = open_content(instance, self._decoders)
         if fresh := self._decoders.taken():
-            self.references = self.references.merge(References.of(fresh))
+            self._gathering.read(fresh)
         return opened
 
     def learn(self, keys: PatientKeys) -> None:
@@ -110,7 +120,7 @@ class Releaser:
         Decisions stay where nothing more is known of the patient than before.
         """
         self._keys = keys
-        self.references = self.references.merge(References(known=_own_known(keys)))
+        self._gathering.add(References(known=_own_known(keys)))
         if self.references.known == self._tools.known:
             self._tools.rekey(keys)
         else:
@@ -129,7 +139,7 @@ class Releaser:
             return self._withheld(header, Reason.PATIENT_MISMATCH)
         elements = self._tools.answered(header.elements.values())
         if isinstance(elements, References):  # it names somebody that was not known of
-            self.references = self.references.merge(elements)
+            self._gathering.add(elements)
             self._renew()
             return self.header(header)
         if isinstance(elements, Reason):
@@ -182,7 +192,7 @@ class Releaser:
         if not isinstance(instance, IdentifiedInstance):
             return instance
         opened = self.open(instance)
-        if self.references.known != self._tools.known:
+        if self.references.known is not self._tools.known:
             self._renew()
         return opened
 
@@ -238,8 +248,7 @@ class Releaser:
         return header if isinstance(header, Withheld) else _Whole(header, rewritten)
 
     def _counted(self, whole: "_Whole") -> tuple[ReleasedHeader]:
-        for treated in whole.rewritten.used:
-            treated.times += 1
+        whole.rewritten.count(self._tally)
         self._tally.released()
         return (whole.header,)
 
@@ -275,25 +284,40 @@ class Releaser:
     def _parts(
         self, opened: Opened, whole: "_Whole", decision: Decision, syntax_uid: str
     ) -> tuple[bytes | memoryview, ...]:
-        header, rewritten = whole.header, whole.rewritten
-        written = list(statement(self._profile, true_dates=self._keys.true_dates, masked=False).values())
-        if decision.recognisable:
-            written.append(Element(_RECOGNISABLE, "CS", ("YES",)))
-        written += [
-            Element(path, "UI", (uid,))
-            for path, uid in ((_STUDY, header.study), (_SERIES, header.series), (_INSTANCE, header.instance))
+        header, rewritten, syntax = whole.header, whole.rewritten, opened.encoding.syntax
+        additions = [
+            *self._stated(rewritten.codec, syntax, is_recognisable=decision.recognisable),
+            *(
+                (int(path, 16), element(int(path, 16), vr, text.encode("ascii"), syntax))
+                for path, vr, text in (
+                    (_STUDY, "UI", header.study),
+                    (_SERIES, "UI", header.series),
+                    (_INSTANCE, "UI", header.instance),
+                    (_PATIENT, "LO", str(self._keys.patient)),
+                )
+            ),
         ]
-        written.append(header.elements[_PATIENT])
         if rewritten.codec != opened.encoding.codecs[0]:
-            written.append(Element("00080005", "CS", (_UNICODE,)))
-        additions = pieces_of(written, rewritten.codec, opened.encoding.syntax)
+            additions.append((_CHARACTER_SET, element(_CHARACTER_SET, "CS", _UNICODE, syntax)))
         head = file_head(text_of(header.elements, _SOP_CLASS), header.instance, syntax_uid)
         before, behind = joined(rewritten.pieces, additions, opened.pixels)
         if opened.pixels is None:
             return (head + before + behind,)
         expected = expected_length(opened.elements)
-        pixels = pixels_of(opened.source, opened.pixels, opened.encoding.syntax, expected)
+        pixels = pixels_of(opened.source, opened.pixels, syntax, expected)
         return tuple(part for part in (head + before, *pixels, behind) if part)
+
+    def _stated(self, codec: str, syntax: Syntax, *, is_recognisable: bool) -> list[Piece]:
+        """Return the elements that say what was done, in the encoding of a file."""
+        key = (codec, syntax, is_recognisable)
+        pieces = self._statements.get(key)
+        if pieces is None:
+            said = statement(self._profile, true_dates=self._keys.true_dates, masked=False)
+            written = [*said.values()]
+            if is_recognisable:
+                written.append(Element(_RECOGNISABLE, "CS", ("YES",)))
+            pieces = self._statements[key] = pieces_of(written, codec, syntax)
+        return pieces
 
     def _is_of_patient(self, patient_id: str) -> bool:
         return patient_id.strip() == self._keys.patient_id.value.strip()

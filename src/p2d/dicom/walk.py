@@ -8,8 +8,8 @@ does not add up is ``Malformed``. Nothing is guessed, no element is skipped.
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from mmap import mmap
+from operator import itemgetter
 from typing import Any, Final
 
 from pydicom.datadict import private_dictionary_VR
@@ -34,6 +34,7 @@ _ITEM_END: Final = 0xFFFEE00D
 _SEQUENCE_END: Final = 0xFFFEE0DD
 _DELIMITERS: Final = frozenset({_ITEM, _ITEM_END, _SEQUENCE_END})
 _PIXELS: Final = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
+_SHORT_NAMES: Final = {vr: vr.decode("ascii") for vr in _SHORT}
 _NAMES: Final = {vr: vr.decode("ascii") for vr in (*_LONG, *_SHORT)}
 
 
@@ -80,6 +81,8 @@ def spans(source: Source, syntax: Syntax, begin: int = 0, end: int | None = None
 
     """
     stop = len(source) if end is None else end
+    if syntax == EXPLICIT_LITTLE:
+        return _explicit_little(source, begin, stop)
     return list(_walk(source, syntax, begin, stop, 0))
 
 
@@ -209,6 +212,29 @@ def _walk(source: Source, syntax: Syntax, position: int, stop: int, depth: int) 
             raise Malformed("too many elements")
 
 
+def _explicit_little(source: Source, position: int, stop: int) -> list[Span]:
+    """Return what ``_walk`` yields: most data sets are encoded so, and short elements are most of them."""
+    found: list[Span] = []
+    unpack, names = _EXPLICIT[True], _SHORT_NAMES
+    while position < stop:
+        if position + 8 > stop:
+            raise Malformed("ends within an element")
+        group, element, vr, length = unpack(source, position)
+        if vr in names:
+            end = position + 8 + length
+            found.append((group << 16 | element, names[vr], position, position + 8, end, False))
+            position = end
+            continue
+        span = _explicit_step(source, EXPLICIT_LITTLE, position, stop, 0)
+        if span is None:
+            raise Malformed("a delimiter where an element should be")
+        found.append(span)
+        position = after(span)
+    if position > stop or len(found) > MAX_ELEMENTS:
+        raise Malformed("a value is longer than what is there, or too many elements")
+    return found
+
+
 _EXPLICIT: Final = {True: struct.Struct("<HH2sH").unpack_from, False: struct.Struct(">HH2sH").unpack_from}
 _LENGTH: Final = {True: struct.Struct("<I").unpack_from, False: struct.Struct(">I").unpack_from}
 _IMPLICIT: Final = struct.Struct("<HHI").unpack_from
@@ -313,9 +339,8 @@ def ordered(found: Sequence[Span]) -> Sequence[Span]:
         Malformed: an element stands twice.
 
     """
-    if all(a[0] < b[0] for a, b in pairwise(found)):
-        return found
-    placed = sorted(found, key=lambda span: span[TAG])
-    if any(a[0] == b[0] for a, b in pairwise(placed)):
+    tags = [span[TAG] for span in found]
+    placed = sorted(tags)
+    if len(set(tags)) < len(tags):
         raise Malformed("an element stands twice")
-    return placed
+    return found if tags == placed else sorted(found, key=itemgetter(TAG))

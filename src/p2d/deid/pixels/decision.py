@@ -202,7 +202,7 @@ def _overlay_bits(elements: Elements) -> tuple[int, ...]:
     found = {
         value
         for path, element in elements.items()
-        if _OVERLAY_BIT.fullmatch(path)
+        if path.startswith("60") and _OVERLAY_BIT.fullmatch(path)
         for value in element.values
         if isinstance(value, int) and value > 0
     }

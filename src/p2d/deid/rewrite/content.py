@@ -1,17 +1,22 @@
 """Open the bytes of a retrieved data set: the answer is the places of its elements or a reason."""
 
 import zlib
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from mmap import mmap
+from operator import itemgetter
 from typing import Final
 
 from p2d.deid.rewrite.decoder import Decoders, Encoding, declared
 from p2d.dicom.charset import DEFAULT, UndecodableText
 from p2d.dicom.walk import (
+    END,
     EXPLICIT_BIG,
     EXPLICIT_LITTLE,
     IMPLICIT_LITTLE,
+    TAG,
+    VALUE,
     Source,
     Span,
     Syntax,
@@ -44,7 +49,8 @@ class Unreadable:
 class Opened:
     """A data set of which it is known where each element stands.
 
-    ``header`` are the elements other than pixel data by ascending tag, ``pixels`` is the pixel data element.
+    ``header`` are the elements other than pixel data by ascending tag, ``raw`` the bytes of each, ``pixels``
+    is the pixel data element.
     ``elements`` are the values of what is not private. ``source`` is the inflated data set where
     the transfer syntax is deflated.
     """
@@ -54,6 +60,7 @@ class Opened:
     encoding: Encoding
     elements: Elements = field(repr=False)
     header: Sequence[Span] = field(repr=False)
+    raw: Sequence[bytes] = field(repr=False)
     pixels: Span | None = field(repr=False)
 
     def text(self, span: Span) -> str:
@@ -90,13 +97,16 @@ def _opened(instance: IdentifiedInstance, decoders: Decoders) -> Opened:
         raise ValueError("pixel data in two forms")
     header = [span for span in found if span[0] not in _PIXELS] if pixels else found
     encoding = Encoding(syntax, declared(source, header, DEFAULT), _is_signed(source, header))
-    elements = decoders.elements(encoding, source, header)
-    return Opened(instance, source, encoding, elements, header, pixels[0] if pixels else None)
+    elements, raw = decoders.elements(encoding, source, header)
+    return Opened(instance, source, encoding, elements, header, raw, pixels[0] if pixels else None)
 
 
 def _is_signed(source: Source, header: Sequence[Span]) -> bool:
     """Whether PixelRepresentation (0028,0103) is 1, two's complement."""
-    return any(any(source[span[3] : span[4]]) for span in header if span[0] == _PIXEL_REPRESENTATION)
+    place = bisect_left(header, _PIXEL_REPRESENTATION, key=itemgetter(TAG))
+    if place == len(header) or header[place][TAG] != _PIXEL_REPRESENTATION:
+        return False
+    return any(source[header[place][VALUE] : header[place][END]])
 
 
 def _inflated(content: bytes | mmap) -> bytes:

@@ -8,13 +8,11 @@ from p2d.deid.profile.action import BULK_VRS
 from p2d.dicom.charset import CharacterSet, UndecodableText, character_set
 from p2d.dicom.elements import may_be_signed, values_of
 from p2d.dicom.walk import (
-    BEGIN,
     MAX_DEPTH,
     Malformed,
     Source,
     Span,
     Syntax,
-    after,
     items,
     ordered,
     spans,
@@ -25,6 +23,9 @@ from p2d.model.header import Element, Value
 _MAX_MEMO: Final = 50_000
 _MAX_RAW: Final = 4096
 _CHARACTER_SET: Final = 0x00080005
+PRIVATE: Final = 0x10000
+"""The bit of a tag that is set where its group number is odd (PS3.5 7.8)."""
+
 _CREATORS: Final = range(0x10, 0x100)
 
 
@@ -40,7 +41,12 @@ class Creators:
 
     def note(self, tag: int, text: str) -> None:
         """Note that private creator element *tag* holds *text*."""
-        self.by_block[tag >> 16 << 8 | tag & 0xFF] = text
+        self.by_block[block_of(tag)] = text
+
+
+def block_of(tag: int) -> int:
+    """Return the block that private creator element *tag* reserves: ``tag >> 8`` of its elements."""
+    return tag >> 16 << 8 | tag & 0xFF
 
 
 def is_creator(tag: int) -> bool:
@@ -92,11 +98,15 @@ class Decoders:
     """Values of the elements of one patient's data sets; remembers those of short elements."""
 
     def __init__(self) -> None:
-        self._memos: dict[Encoding, dict[bytes, tuple[Element, ...]]] = {}
+        self._memos: dict[Encoding, dict[bytes, dict[str, Element]]] = {}
         self._fresh: list[Element] = []
 
-    def elements(self, encoding: Encoding, source: Source, header: Sequence[Span]) -> dict[str, Element]:
-        """Return the elements at *header* by path, those of items included, private ones left out.
+    def elements(
+        self, encoding: Encoding, source: Source, header: Sequence[Span]
+    ) -> tuple[dict[str, Element], list[bytes]]:
+        """Return the elements at *header* by path and the bytes of each.
+
+        The elements are those of items, too; private ones are left out.
 
         Raises:
             UndecodableText, UndecodableHeader, Malformed: as reading them.
@@ -104,19 +114,21 @@ class Decoders:
         """
         memo = self._memos.setdefault(encoding, {})
         found: dict[str, Element] = {}
+        pieces: list[bytes] = []
         for span in header:
-            if span[0] >> 16 & 1:
+            tag, _, begin, _, end, is_undefined = span
+            raw = source[begin : end + 8 if is_undefined else end]
+            pieces.append(raw)
+            if tag & PRIVATE:
                 continue
-            raw = source[span[BEGIN] : after(span)]
             known = memo.get(raw)
             if known is None:
-                known = tuple(_flat(source, encoding, span, "", ""))
-                self._fresh.extend(known)
+                known = {element.path: element for element in _flat(source, encoding, span, "", "")}
+                self._fresh.extend(known.values())
                 if len(raw) <= _MAX_RAW and len(memo) < _MAX_MEMO:
                     memo[raw] = known
-            for element in known:
-                found[element.path] = element
-        return found
+            found.update(known)
+        return found, pieces
 
     def taken(self) -> Sequence[Element]:
         """Return the elements that were not met before since the last call."""

@@ -4,22 +4,23 @@ Decisions are remembered by an element's own bytes: within a patient most elemen
 costs a look-up. A remembered decision holds for one patient, one set of rules and one encoding.
 """
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from p2d.deid.profile.action import BULK_VRS, Action
 from p2d.deid.profile.profile import Rules
 from p2d.deid.report.tally import DeidTally, Outcome, private_step
-from p2d.deid.rewrite.decoder import Creators, Encoding, Item, is_creator, opened_items
+from p2d.deid.rewrite.decoder import PRIVATE, Creators, Encoding, Item, block_of, is_creator, opened_items
 from p2d.deid.rewrite.values import Treatment, dummy_of, outcome_of, treat
 from p2d.dicom.encode import element as encoded_element
 from p2d.dicom.encode import encoded, sequence
 from p2d.dicom.walk import BEGIN, Source, Span, after
 from p2d.model.header import Element, Value
 
-_MAX_MEMO: Final = 50_000
-_MAX_RAW: Final = 4096
+MAX_RAW: Final = 4096
+"""Longer elements are decided on each time."""
+
+MAX_REMEMBERED: Final = 50_000
 _ESCAPE: Final = 0x1B
 _VALUE_TYPE: Final = 0x0040A040
 _NAME: Final = 0x0040A043
@@ -32,9 +33,17 @@ class Treated:
     """What one element became: bytes, values, and what to count each time it occurs."""
 
     encoded: bytes = field(repr=False)
-    elements: tuple[Element, ...] = field(repr=False)
+    elements: dict[str, Element] = field(repr=False)
     outcomes: tuple[tuple[str, Outcome], ...] = ()
     times: int = 0
+    is_remembered: bool = False
+
+    def count(self, tally: DeidTally) -> None:
+        """Move the times it occurred into *tally*."""
+        if self.times:
+            for path, outcome in self.outcomes:
+                tally.count(path, outcome, self.times)
+            self.times = 0
 
 
 @dataclass(slots=True)
@@ -54,24 +63,20 @@ class Rewriter:
         self._codec = codec
         self._output = encoding.syntax
         self._treatment = treatment
-        self._memo: dict[bytes, Treated] = {}
+        self._memos: dict[str, dict[bytes, Treated]] = {}
 
-    def known(self, raw: bytes) -> Treated | None:
-        """Return what was decided for an element of the same bytes, or None."""
-        return self._memo.get(raw)
-
-    def remember(self, raw: bytes, treated: Treated) -> None:
-        """Keep a decision that was checked; only for elements that are not private."""
-        if len(raw) <= _MAX_RAW and len(self._memo) < _MAX_MEMO:
-            self._memo[raw] = treated
+    def remembered(self, creator: str = "") -> dict[bytes, Treated]:
+        """Return what was decided, by an element's bytes; of private elements for each *creator*."""
+        memo = self._memos.get(creator)
+        if memo is None:
+            memo = self._memos.setdefault(creator, {})
+        return memo
 
     def counted(self, tally: DeidTally) -> None:
         """Move the counts of all remembered decisions into *tally*."""
-        for treated in self._memo.values():
-            if treated.times:
-                for path, outcome in treated.outcomes:
-                    tally.count(path, outcome, treated.times)
-                treated.times = 0
+        for memo in self._memos.values():
+            for treated in memo.values():
+                treated.count(tally)
 
     def treated(self, source: Source, span: Span, creator: str = "") -> Treated:
         """Decide on the element *span*.
@@ -83,7 +88,8 @@ class Rewriter:
         """
         parts = _Parts()
         content = self._element(source, self._encoding, self._rules, span, _Place("", "", creator), parts)
-        return Treated(content, tuple(parts.elements), tuple(parts.outcomes))
+        elements = {element.path: element for element in parts.elements}
+        return Treated(content, elements, tuple(parts.outcomes))
 
     def _element(
         self, source: Source, encoding: Encoding, rules: Rules, span: Span, place: "_Place", parts: _Parts
@@ -174,7 +180,7 @@ class Rewriter:
             at = _Place(place.path, place.kind, creators.of(tag))
             if is_creator(tag):
                 creators.note(tag, item.encoding.text(source, span))
-                reserved[tag >> 16 << 8 | tag & 0xFF] = self._copied(source, item.encoding, span, "LO")
+                reserved[block_of(tag)] = self._copied(source, item.encoding, span, "LO")
                 continue
             content = self._element(source, item.encoding, rules, span, at, parts)
             if content and tag >> 16 & 1:
@@ -211,9 +217,10 @@ def codec_for(encoding: Encoding) -> str:
     return encoding.codecs[0] if len(encoding.codecs) == 1 and "2022" not in encoding.codecs[0] else "utf-8"
 
 
-def private_kept(pieces: Sequence[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
-    """Yield *pieces* without the private creators of blocks of which nothing is kept."""
-    used = {tag >> 8 for tag, content in pieces if tag >> 16 & 1 and content and not is_creator(tag)}
-    for tag, content in pieces:
-        if not is_creator(tag) or tag >> 16 << 8 | tag & 0xFF in used:
-            yield tag, content
+def private_kept(pieces: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+    """Return *pieces* without the private creators of blocks of which nothing is kept."""
+    private = [tag for tag, _ in pieces if tag & PRIVATE]
+    if not private:
+        return pieces
+    used = {tag >> 8 for tag in private if not is_creator(tag)}
+    return [piece for piece in pieces if not is_creator(piece[0]) or block_of(piece[0]) in used]

@@ -20,13 +20,15 @@ from p2d.export.sheet import WIDTH
 from p2d.flows.gateway.adhoc import AdHoc
 from p2d.flows.gateway.deid_report import ImageRun
 from p2d.flows.gateway.review import Reviews
-from p2d.model.errors import Unavailable
+from p2d.main.gateway import connect, read
+from p2d.model.errors import Misconfigured, Unavailable
 from p2d.model.level import Output
 from p2d.model.request import Request
 from p2d.pixels.sandbox import Sandbox
 from p2d.testing.app_client import AppClient
 from p2d.testing.datasets import three_patients
 from p2d.testing.gateway_stages import OFFICER, RESEARCHER, GatewayStages, gateway_stages
+from p2d.testing.installation import ArchiveAddress, install
 from p2d.web.gateway.app import create_app
 from p2d.web.gateway.guard import Guard
 
@@ -268,6 +270,19 @@ def test_every_step_is_in_the_audit_before_it_is_done(api: Api) -> None:
         ("refused", "event", "rita"),
     ]
     assert not any(secret in json.dumps(api.stages.records()) for secret in SECRETS)
+
+
+def test_a_gateway_whose_profile_asks_for_a_review_needs_officers(tmp_path: Path) -> None:
+    installation = install(tmp_path / "p2d", ArchiveAddress(104, "PACS"))
+    path = installation.settings("gateway")
+    (path.parent / "looked-at.yaml").write_text("extends: research\nreview: true\n", encoding="utf-8")
+    text = path.read_text(encoding="utf-8").replace('officer_secret = "../secrets/officer"', "")
+    path.write_text(text + '[deid]\nprofile = "looked-at.yaml"\n', encoding="utf-8")
+
+    with pytest.raises(Misconfigured) as caught:
+        connect(read(path))
+
+    assert caught.value.field == "review.officer_secret"
 
 
 def test_a_contact_sheet_shows_the_series_drawn_in_the_sandbox(api: Api, sandbox: Sandbox) -> None:

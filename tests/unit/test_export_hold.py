@@ -195,6 +195,34 @@ def test_an_expired_hold_that_no_sweep_met_is_not_opened(
     assert not (tmp_path / "holds" / hold.hold_id).exists()
 
 
+def test_a_hold_that_was_changed_is_not_listed_and_ends_all_the_same(
+    store: HoldStore, tmp_path: Path, clock: Clock
+) -> None:
+    changed, other = held(store), held(store)
+    folder = tmp_path / "holds" / changed.hold_id
+    (folder / "index").write_bytes(b"changed")
+    os.utime(folder / "key", (clock.now, clock.now))
+
+    assert [hold.hold_id for hold in store.holds()] == [other.hold_id]
+    with pytest.raises(ProtocolViolation):
+        store.find(changed.hold_id)
+    clock.now += 72 * 3600
+    assert set(store.sweep()) == {changed.hold_id, other.hold_id}
+
+
+def test_who_keeps_the_record_is_told_of_expired_holds(tmp_path: Path, clock: Clock) -> None:
+    told: list[str] = []
+    store = HoldStore(tmp_path / "holds", 1, clock, told.append)
+    one, other = held(store), held(store)
+    clock.now += 3600
+    with pytest.raises(NotFound):
+        store.find(one.hold_id)
+    store.sweep()
+    store.sweep()
+
+    assert told == [one.hold_id, other.hold_id]
+
+
 def test_a_hold_without_its_key_is_swept(store: HoldStore, tmp_path: Path) -> None:
     hold = held(store)
     (tmp_path / "holds" / hold.hold_id / "key").unlink()  # killed while it was wiped

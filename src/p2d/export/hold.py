@@ -7,6 +7,7 @@ files are (its ``state`` is written last); it ends by its expiry: the key goes f
 import contextlib
 import fcntl
 import json
+import math
 import os
 import re
 import secrets
@@ -38,8 +39,16 @@ _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXE
 class HoldStore:
     """All holds of a gateway below one folder (0700); safe between threads and processes."""
 
-    def __init__(self, root: Path, hours: float = 72.0, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        root: Path,
+        hours: float = 72.0,
+        clock: Callable[[], float] = time.time,
+        on_expiry: Callable[[str], None] = lambda _: None,
+    ) -> None:
         """Keep holds below *root* for *hours*; sweep what a killed process left.
+
+        *on_expiry* is told the id of each hold that was wiped because its time was over.
 
         Raises:
             Misconfigured: the folder or its master key cannot be used.
@@ -48,6 +57,7 @@ class HoldStore:
         self._root = root
         self._seconds = hours * 3600
         self._clock = clock
+        self._on_expiry = on_expiry
         try:
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._master = _master_key(root / _MASTER)
@@ -89,15 +99,16 @@ class HoldStore:
     def holds(self) -> list[Hold]:
         """Return all holds that are there, oldest first; expired ones are wiped.
 
+        One whose files were changed is left out: it shows when it is opened, and ends by its expiry.
+
         Raises:
-            ProtocolViolation: the files of a hold were changed.
             Unavailable: the disk refuses.
 
         """
         self.sweep()
         found = []
         for folder in self._folders():
-            with contextlib.suppress(NotFound):
+            with contextlib.suppress(NotFound, ProtocolViolation):
                 found.append(self.find(folder.name))
         return sorted(found, key=lambda hold: hold.made_at)
 
@@ -118,6 +129,7 @@ class HoldStore:
             raise unknown_hold() from None
         if self._clock() >= hold.expires_at:
             self.wipe(hold_id)
+            self._on_expiry(hold_id)
             raise unknown_hold()
         return hold
 
@@ -157,26 +169,32 @@ class HoldStore:
 
     def wipe(self, hold_id: str) -> None:
         """End a hold: its key goes first, then its files."""
-        with _trouble(), contextlib.suppress(FileNotFoundError):
+        with _trouble():
             _wipe(self._folder(hold_id))
 
     def sweep(self) -> list[str]:
         """Wipe expired holds and what a killed process left; return the ids."""
-        gone = []
+        gone, expired = [], []
         with _trouble(), _locked(self._root):
             for folder in self._folders():
-                try:
-                    key = self._key(folder)
-                    is_due = self._clock() >= float(_read_json(key, folder, _INDEX)["expires_at"])
-                    is_whole = (folder / _STATE).exists()
-                except FileNotFoundError:
-                    is_due, is_whole = False, False
-                except ProtocolViolation:  # changed by somebody: kept, and refused when it is opened
-                    continue
-                if is_due or (not is_whole and not _is_busy(folder)):
+                is_due = self._clock() >= self._end_of(folder)
+                if is_due or not ((folder / _STATE).exists() or _is_busy(folder)):
                     _wipe(folder)
                     gone.append(folder.name)
+                    expired += [folder.name] if is_due else []
+        for hold_id in expired:
+            self._on_expiry(hold_id)
         return gone
+
+    def _end_of(self, folder: Path) -> float:
+        """Return when the hold in *folder* ends: at once for one without key, never for one being filled."""
+        try:
+            return float(_read_json(self._key(folder), folder, _INDEX)["expires_at"])
+        except FileNotFoundError:
+            is_whole = (folder / _STATE).exists()
+            return 0.0 if is_whole else math.inf
+        except ProtocolViolation:  # changed by somebody: it ends no later than one that was not
+            return (folder / _KEY).stat().st_mtime + self._seconds
 
     def _folders(self) -> list[Path]:
         return sorted(path for path in self._root.iterdir() if _ID.fullmatch(path.name))
@@ -283,9 +301,10 @@ def _replace(key: bytes, folder: Path, leaf: str, content: Mapping[str, Any]) ->
 
 
 def _wipe(folder: Path) -> None:
-    (folder / _KEY).unlink(missing_ok=True)
-    _sync(folder)
-    shutil.rmtree(folder)
+    with contextlib.suppress(FileNotFoundError):  # another process wipes it too
+        (folder / _KEY).unlink(missing_ok=True)
+        _sync(folder)
+        shutil.rmtree(folder)
 
 
 def _write(path: Path, content: bytes, mode: int = 0o600) -> None:

@@ -94,6 +94,8 @@ def _drawn(thumb: Thumb) -> Image.Image | None:
     except (OSError, ValueError, SyntaxError, Warning):
         return None
     image.thumbnail((WIDTH, WIDTH))
+    if (times := WIDTH // max(image.size)) > 1:  # a small image is to be seen as well
+        image = image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)
     picture = thumb.picture
     if picture.rows and picture.columns:
         across, down = image.width / picture.columns, image.height / picture.rows

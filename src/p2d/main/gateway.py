@@ -70,6 +70,7 @@ def connect(settings: GatewaySettings) -> Gateway:
     identity, warehouse = settings.identity, settings.warehouse
     profile = read_profile(settings.deid.profile)
     _check_review(settings, profile)
+    audit = AuditLog(state / "audit.jsonl")
     return Gateway(
         pacs=DimseArchive(settings.pacs),
         identity=HttpIdentity(
@@ -83,7 +84,7 @@ def connect(settings: GatewaySettings) -> Gateway:
             warehouse.timeout_seconds,
         ),
         ledger=Ledger(state / "ledger.sqlite"),
-        audit=AuditLog(state / "audit.jsonl"),
+        audit=audit,
         sessions=SessionStore(state / "sessions.sqlite"),
         policy=ModalityPolicy(settings.images.allow, settings.images.deny),
         renderer=Sandbox(),
@@ -94,7 +95,11 @@ def connect(settings: GatewaySettings) -> Gateway:
         patient_form=re.compile(form) if (form := settings.gateway.patient_form) else None,
         profile=profile,
         screen=PixelScreen(sandbox=ScreeningSandbox(children=settings.deid.screening_processes)),
-        holds=HoldStore(state / "holds", settings.review.hours),
+        holds=HoldStore(
+            state / "holds",
+            settings.review.hours,
+            on_expiry=lambda hold: audit.record("hold expired", subject={"hold": hold}),
+        ),
     )
 
 
@@ -145,18 +150,18 @@ def serve(path: Path) -> None:
     """Serve the gateway that the settings file at *path* describes, until stopped."""
     forbid_core_dumps()
     settings = read(path)
-    app = build(settings)
-    holds = HoldStore(settings.gateway.state_dir / "holds", settings.review.hours)
-    threading.Thread(target=_wipe_expired, args=(holds,), name="holds", daemon=True).start()
-    serve_app(app, settings.gateway.host, settings.gateway.port, "gateway.port")
+    checks = guard(settings)
+    gateway = connect(settings)
+    threading.Thread(target=_wipe_expired, args=(gateway,), name="holds", daemon=True).start()
+    serve_app(create_app(gateway, checks), settings.gateway.host, settings.gateway.port, "gateway.port")
 
 
-def _wipe_expired(holds: HoldStore) -> None:
+def _wipe_expired(gateway: Gateway) -> None:
     """Wipe holds as they expire, whether or not anybody asks."""
-    while True:
+    while gateway.holds is not None:
         time.sleep(_SWEEP_SECONDS)
         with contextlib.suppress(Unavailable):  # a full disk: the next turn tries again
-            holds.sweep()
+            gateway.holds.sweep()
 
 
 def open_gateway(path: Path) -> Gateway:

@@ -172,8 +172,8 @@ class AdHoc:
     def _check_no_review(self) -> None:
         if self.gateway.profile.review:
             raise Refused(
-                "images",
-                "leave after a release review only",
+                "series",
+                "its images leave after a release review only",
                 "ask for them as images (p2d images); an officer reviews them (p2d review)",
             )
 

@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from PIL import Image
 
 from p2d.access.assertion import Assertions, new_keypair, sign
 from p2d.access.service import Gatekeeper, ServiceSecret, Throttle
+from p2d.deid.pixels.decision import Decision
+from p2d.deid.pixels.gate import Screened
+from p2d.deid.pixels.layouts import DeviceKey
 from p2d.deid.profile.profile import RESEARCH
 from p2d.export.sheet import WIDTH
 from p2d.flows.gateway.adhoc import AdHoc
@@ -24,6 +28,7 @@ from p2d.main.gateway import connect, read
 from p2d.model.errors import Misconfigured, Unavailable
 from p2d.model.level import Output
 from p2d.model.request import Request
+from p2d.pixels.box import Box
 from p2d.pixels.sandbox import Sandbox
 from p2d.testing.app_client import AppClient
 from p2d.testing.datasets import three_patients
@@ -87,6 +92,20 @@ def api(tmp_path: Path) -> Api:
     )
     guard = Guard(service, operators, Assertions(public), officer_secret=officers)
     return Api(stages, AppClient(create_app(gateway, guard)), private, tmp_path)
+
+
+@dataclass
+class MaskingScreen:
+    """Says of every image that a box of it was masked."""
+
+    is_available: bool = True
+
+    def screen(self, file: bytes, decision: Decision, device: DeviceKey) -> Screened:
+        del decision, device
+        return Screened(file, "1.2.840.10008.1.2.1", (Box(0, 0, 8, 4),), (0,), is_masked=True)
+
+    def close(self) -> None:
+        pass
 
 
 @pytest.fixture
@@ -270,6 +289,21 @@ def test_every_step_is_in_the_audit_before_it_is_done(api: Api) -> None:
         ("refused", "event", "rita"),
     ]
     assert not any(secret in json.dumps(api.stages.records()) for secret in SECRETS)
+
+
+def test_masked_images_are_counted_and_outlined(api: Api, sandbox: Sandbox) -> None:
+    profile = replace(RESEARCH, review=True, screen="all")
+    gateway = replace(api.stages.gateway, profile=profile, screen=MaskingScreen(), renderer=sandbox)
+    run = ImageRun()
+    request = Request((api.stages.target("P-2"),), output=Output.DICOM)
+    outcomes = AdHoc(gateway).images(request, api.stages.session("P-2", images=True), run)
+    *_, hold = Reviews(gateway).hold(outcomes, Output.DICOM, run)
+
+    assert hold is not None
+    assert {file.picture.boxes for file in hold.files} == {((0, 0, 8, 4),)}
+    sheet = Image.open(io.BytesIO(Reviews(gateway).sheet(hold.hold_id, hold.files[0].series, OFFICER)))
+    pixels = np.asarray(sheet.convert("RGB"))
+    assert ((pixels[..., 0] > 150) & (pixels[..., 1:].max(axis=-1) < 120)).any()
 
 
 def test_a_gateway_whose_profile_asks_for_a_review_needs_officers(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Query, Request
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response
 
 from p2d.export.zip import stream_zip
 from p2d.flows.gateway.adhoc import AdHoc
@@ -14,7 +14,8 @@ from p2d.flows.gateway.review import Reviews
 from p2d.model.errors import InvalidRequest
 from p2d.model.request import Request as ImagingRequest
 from p2d.web.gateway.guard import Web, web_of
-from p2d.web.gateway.reviews import begun, held_response
+from p2d.web.gateway.reviews import held_response
+from p2d.web.gateway.streams import ClosedStream, begun
 from p2d.web.gateway.tables import metadata_response
 
 router = APIRouter(tags=["query"])
@@ -123,4 +124,4 @@ def _images(web: Web, query: ImagingRequest, request: Request) -> Response:
         return held_response(Reviews(web.gateway).hold(outcomes, query.output, run))
     members = members_of(outcomes, query.output, web.gateway.renderer, run, profile_of(web.gateway))
     headers = {"Content-Disposition": 'attachment; filename="p2d-images.zip"'}
-    return StreamingResponse(stream_zip(begun(members)), media_type="application/zip", headers=headers)
+    return ClosedStream(stream_zip(begun(members)), "application/zip", headers=headers)

@@ -1,19 +1,21 @@
 """Release reviews over REST: how held requests stand, contact sheets, decisions, and what was approved."""
 
+import contextlib
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Body, Request
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from p2d.export.held import Hold
-from p2d.export.zip import Member, stream_zip
+from p2d.export.zip import stream_zip
 from p2d.flows.gateway.review import Reviews
 from p2d.model.review import Objection
 from p2d.web.gateway.guard import web_of
+from p2d.web.gateway.streams import ClosedStream, begun
 
 router = APIRouter(tags=["release review"], prefix="/reviews")
 
@@ -85,7 +87,7 @@ def read_files(request: Request, hold: str) -> Response:
     web = web_of(request)
     members = Reviews(web.gateway).release(hold, web.guard.reviewer(request))
     headers = {"Content-Disposition": 'attachment; filename="p2d-images.zip"'}
-    return StreamingResponse(stream_zip(begun(members)), media_type="application/zip", headers=headers)
+    return ClosedStream(stream_zip(begun(members)), "application/zip", headers=headers)
 
 
 def _decide(request: Request, hold: str, series: list[str], body: DecisionBody) -> JSONResponse:
@@ -97,36 +99,20 @@ def _decide(request: Request, hold: str, series: list[str], body: DecisionBody) 
     return JSONResponse(hold_json(decided))
 
 
-def begun(members: Iterator[Member]) -> Iterator[Member]:
-    """Take the first member now, while an error can still be answered by its status."""
-    first = next(members, None)
-
-    def all_of_them() -> Iterator[Member]:
-        if first is not None:
-            yield first
-        yield from members
-
-    return all_of_them()
-
-
 def held_response(steps: Iterator[Hold | None]) -> Response:
     """Answer 202 with the hold that *steps* end in.
 
     JSON allows blanks before a value: one goes out for each image that is held, so that nobody takes a long
     work for a dead peer. When it fails half way the answer ends without its object.
     """
-    first = next(steps, None)  # an error now is still answered by its status
+    ready = begun(steps)
 
     def body() -> Iterator[str]:
-        step = first
-        while step is None:
-            yield " "
-            step = next(steps)
-        for _ in steps:
-            pass
-        yield json.dumps(hold_json(step))
+        with contextlib.closing(ready):
+            for step in ready:
+                yield " " if step is None else json.dumps(hold_json(step))
 
-    return StreamingResponse(body(), status_code=202, media_type="application/json")
+    return ClosedStream(body(), "application/json", status_code=202)
 
 
 def hold_json(hold: Hold) -> dict[str, object]:

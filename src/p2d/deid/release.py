@@ -69,7 +69,8 @@ class Releaser:
     """Releases one patient's headers and images; remembers what was decided before.
 
     Not for use by several threads at once. Lives as long as the patient's batch. Without *screen* images
-    whose pixels may show text are withheld.
+    whose pixels may show text are withheld. With *needs_pixels* objects of image classes without pixel data
+    are withheld as well.
     """
 
     def __init__(
@@ -79,9 +80,11 @@ class Releaser:
         *,
         screen: Screen | None = None,
         tally: DeidTally | None = None,
+        needs_pixels: bool = True,
     ) -> None:
         self._profile = profile
         self._screen = screen
+        self._needs_pixels = needs_pixels
         self._tally = tally if tally is not None else DeidTally()
         self._decoders = Decoders()
         self._statements: dict[tuple[str, Syntax, bool], list[Piece]] = {}
@@ -214,7 +217,8 @@ class Releaser:
             sample=self._is_sampled(opened, modality),
         )
         if (
-            decision.verdict is Verdict.PASS
+            self._needs_pixels
+            and decision.verdict is Verdict.PASS
             and opened.pixels is None
             and _is_image(sop_class_uid or own_class)
         ):

@@ -87,7 +87,7 @@ def _opened(instance: IdentifiedInstance, decoders: Decoders) -> Opened:
     uid = instance.transfer_syntax_uid
     source, begin = instance.content, instance.offset
     if uid == DEFLATED:
-        source, begin = _inflated(source[begin:]), 0
+        source, begin = inflated(source[begin:]), 0
     syntax = syntax_of(uid)
     found = ordered(spans(source, syntax, begin))
     if not found:
@@ -109,7 +109,7 @@ def _is_signed(source: Source, header: Sequence[Span]) -> bool:
     return any(source[header[place][VALUE] : header[place][END]])
 
 
-def _inflated(content: bytes | mmap) -> bytes:
+def inflated(content: bytes | mmap) -> bytes:
     """Return the data set of a deflated transfer syntax (PS3.5 A.5), at most MAX_INFLATED_BYTES of it.
 
     Bytes after the deflated stream other than its padding are an error: nobody would look at them.

@@ -60,7 +60,11 @@ class PatientRelease:
         self._tally = DeidTally()
         self._opened: dict[int, Opened | Unreadable | Unusable] = {}
         self._releaser = Releaser(
-            self._keys(References()), work.profile, screen=work.screen, tally=self._tally
+            self._keys(References()),
+            work.profile,
+            screen=work.screen,
+            tally=self._tally,
+            needs_pixels=False,
         )
 
     def _keys(self, references: References) -> PatientKeys:

@@ -2,12 +2,13 @@
 
 import mmap
 import os
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from p2d.deid.rewrite.content import DEFLATED, syntax_of
+from p2d.deid.rewrite.content import DEFLATED, inflated, syntax_of
 from p2d.dicom.part10 import NotDicom, open_part10
 from p2d.dicom.walk import Malformed, Source, first_spans
 from p2d.model.errors import InvalidRequest
@@ -93,7 +94,7 @@ def instance_of(item: Input) -> IdentifiedInstance | Unusable:
         return Unusable(item.number, Reason.NOT_DICOM)
     except OSError:
         return Unusable(item.number, Reason.UNREADABLE)
-    except (Malformed, ValueError):
+    except (Malformed, ValueError, zlib.error, MemoryError):
         return Unusable(item.number, Reason.UNDECODABLE)
     return IdentifiedInstance(
         header=header,
@@ -115,7 +116,7 @@ def _mapped(path: Path) -> Source:
 
 def _answer(source: Source, offset: int, transfer_syntax_uid: str) -> IdentifiedHeader:
     if transfer_syntax_uid == DEFLATED:
-        return IdentifiedHeader(Level.INSTANCE, {})
+        source, offset = inflated(source[offset:]), 0
     found: dict[str, Element] = {}
     syntax = syntax_of(transfer_syntax_uid)
     for tag, _, _, value, end, _ in first_spans(source, syntax, offset, _SERIES):

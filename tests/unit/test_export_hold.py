@@ -5,6 +5,7 @@ import signal
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 
@@ -286,6 +287,23 @@ def test_series_are_decided_once_all_or_none(store: HoldStore) -> None:
     with pytest.raises(Refused):
         store.decide(hold.hold_id, ["2.25.0", "2.25.1"], APPROVED)
     assert store.find(hold.hold_id).images(Standing.PENDING) == 1
+
+
+def test_of_many_decisions_at_once_one_counts(store: HoldStore) -> None:
+    hold = held(store)
+
+    def decides(user: str) -> bool:
+        try:
+            store.decide(hold.hold_id, ["2.25.0"], Decision(Standing.APPROVED, None, user, 1.0))
+        except Refused:
+            return False
+        return True
+
+    users = [f"officer{number}" for number in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        counted = [user for user, done in zip(users, pool.map(decides, users), strict=True) if done]
+
+    assert [store.find(hold.hold_id).decisions["2.25.0"].by] == counted
 
 
 @pytest.mark.parametrize(

@@ -22,10 +22,11 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class HeldFile:
-    """One file of a hold: its number there, its line of the manifest, its picture."""
+    """One file of a hold: its number there, its line of the manifest, its length in bytes, its picture."""
 
     number: int
     line: Line
+    size: int
     picture: Picture = Picture()
 
     @property
@@ -43,7 +44,7 @@ class HeldFile:
         """Return the file that ``asdict`` made *source* of."""
         picture = source["picture"]
         boxes = tuple((int(a), int(b), int(c), int(d)) for a, b, c, d in picture["boxes"])
-        return cls(source["number"], source["line"], Picture(**{**picture, "boxes": boxes}))
+        return cls(source["number"], source["line"], source["size"], Picture(**{**picture, "boxes": boxes}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -229,14 +229,14 @@ class HoldWriter:
         """The id of the hold."""
         return self._hold.hold_id
 
-    def add(self, line: Line, parts: Iterable[bytes | memoryview], picture: Picture) -> None:
+    def add(self, line: Line, parts: Sequence[bytes | memoryview], picture: Picture) -> None:
         """Encrypt one file, known by its *line* of the manifest.
 
         Raises:
             Unavailable: the disk refuses.
 
         """
-        file = HeldFile(len(self._files), line, picture)
+        file = HeldFile(len(self._files), line, sum(len(part) for part in parts), picture)
         with _trouble(), _new(self._folder / f"{file.number}") as target:
             seal(self._key, f"{self.hold_id}/{file.number}", parts, target)
         self._files.append(file)

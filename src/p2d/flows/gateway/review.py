@@ -31,7 +31,7 @@ from p2d.model.header import Elements, text_of
 from p2d.model.level import Output
 from p2d.model.released import Reason, ReleasedInstance, Withheld
 from p2d.model.review import Objection, Standing
-from p2d.pixels.render import NotRenderable
+from p2d.pixels.render import MAX_PIXEL_BYTES, NotRenderable
 
 _ROWS: Final = "00280010"
 _COLUMNS: Final = "00280011"
@@ -227,15 +227,20 @@ class Reviews:
         opened, content = -1, b""
         for image, frame in chosen([file.picture for file in files]):
             file = files[image]
-            if opened != image:  # frames of one image follow each other
-                opened, content = image, self._store.content(hold, file)
-            jpeg: bytes | None = content
-            if hold.account["output"] != Output.JPEG:
-                try:
-                    jpeg = self.gateway.renderer.render(content, frame=frame, width=WIDTH)
-                except NotRenderable:
-                    jpeg = None
+            jpeg: bytes | None = None
+            if file.size <= MAX_PIXEL_BYTES:  # the renderer draws no larger ones
+                if opened != image:  # frames of one image follow each other
+                    opened, content = image, self._store.content(hold, file)
+                jpeg = self._drawn(content, frame, str(hold.account["output"]))
             yield Thumb(image + 1, frame + 1, file.picture, jpeg)
+
+    def _drawn(self, content: bytes, frame: int, output: str) -> bytes | None:
+        if output == Output.JPEG:
+            return content
+        try:
+            return self.gateway.renderer.render(content, frame=frame, width=WIDTH)
+        except NotRenderable:
+            return None
 
     def _members(self, hold: Hold) -> Iterator[Member]:
         account = hold.account

@@ -14,7 +14,11 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
+from p2d.flows.gateway.folder.journal import NAME as JOURNAL
+from p2d.flows.gateway.folder.journal import Journal
+from p2d.model.errors import InvalidRequest, Unavailable
 from p2d.testing.datasets import ct
 
 CANARIES = ("zwetschgenbaum", "gerlinde", "98765432", "holunderweg")
@@ -213,3 +217,70 @@ def test_bad_input_is_told_and_nothing_is_written(
     assert "Way out" in ended.stderr
     assert outputs(tmp_path / "out") == []
     assert "zwetschgenbaum" not in ended.stderr.lower()
+
+
+def test_a_copy_of_an_object_is_the_same_output_and_another_object_of_its_uid_stays(tmp_path: Path) -> None:
+    first = write(tmp_path / "in", "a.dcm", PatientID="98765432")
+    (tmp_path / "in" / "b.dcm").write_bytes(first.read_bytes())
+    write(tmp_path / "in", "c.dcm", PatientID="98765432", SeriesDescription="other")
+
+    ended = p2d("in", "out", "--report", "report.json", "--screen", "rules", cwd=tmp_path)
+
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert ended.returncode == 0, ended.stderr
+    assert [entry["outcome"] for entry in report["files"]] == ["released", "released", "withheld"]
+    assert report["files"][0]["output"] == report["files"][1]["output"]
+    assert len(outputs(tmp_path / "out")) == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"patient": [], "trace": "x", "files": [], "tally": {}}',
+        b'{"patient": "P", "trace": "x", "files": [], "tally": []}',
+        b'{"patient": "P", "trace": "x", "files": [[1, "a\\u0000b", ""]], "tally": {}}',
+        b'{"patient": "P", "trace": "x", "files": [[1, 5, ""]], "tally": {}}',
+    ],
+    ids=["no UTF-8", "nested too deep", "no patient", "no tally", "no name", "a number for a name"],
+)
+def test_a_damaged_journal_is_told_or_taken_for_torn(tmp_path: Path, line: bytes) -> None:
+    head = {"key": "k"}
+    Journal(tmp_path, head)
+    with (tmp_path / JOURNAL).open("ab") as file:
+        file.write(line + b"\n")
+
+    try:
+        found = Journal(tmp_path, head).done("P", "x")
+    except InvalidRequest as refused:
+        found = None
+        problem = refused.problem
+    else:
+        problem = "damaged journal"
+
+    assert found is None
+    assert "damaged journal" in problem
+
+
+def test_two_runs_do_not_write_into_one_folder_at_a_time(tmp_path: Path) -> None:
+    first = Journal(tmp_path, {})
+
+    with pytest.raises(Unavailable, match="another run"):
+        Journal(tmp_path, {})
+
+    del first
+    Journal(tmp_path, {})
+
+
+def test_a_deflated_file_has_a_patient_too(tmp_path: Path) -> None:
+    path = write(tmp_path / "in", "a.dcm", PatientID="98765432", PatientName="Zwetschgenbaum^Gerlinde")
+    dataset = read(path)
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    dataset.save_as(path)
+
+    ended = p2d("in", "out", "--screen", "rules", cwd=tmp_path)
+
+    assert ended.returncode == 0, ended.stderr
+    assert len(outputs(tmp_path / "out")) == 1
+    assert leaks(outputs(tmp_path / "out")) == []

@@ -14,7 +14,7 @@ from p2d.deid.profile.project import read_profile
 from p2d.flows.gateway.folder.check import CheckResult, check_folder
 from p2d.flows.gateway.folder.patients import read_patients
 from p2d.flows.gateway.folder.project import DAYS_A_WEEK, Project, project_keys
-from p2d.flows.gateway.folder.report import report_of, write_report
+from p2d.flows.gateway.folder.report import write_report
 from p2d.flows.gateway.folder.run import FolderJob, FolderResult, deidentify_folder
 from p2d.model.errors import InvalidRequest
 
@@ -31,7 +31,7 @@ _MOST_SHOWN: Final = 20
 @click.option(
     "--patients", type=_PATH, help="CSV of what is known of the patients, columns by DICOM keyword."
 )
-@click.option("--report", type=_PATH, help="Write the report (JSON) to this file.")
+@click.option("--report", type=_PATH, help="Write the report (JSON) here, beside it a page to sign (HTML).")
 @click.option("--key", default="p2d-project.key", type=_PATH, help="Project key file; made if absent.")
 @click.option("--mapping", type=_PATH, help="Write originals and pseudonyms to this file (CSV, owner only).")
 @click.option("--screen", type=click.Choice(["all", "rules", "sample"]), help="Images searched for text.")
@@ -90,7 +90,7 @@ def deid(  # noqa: PLR0913, PLR0917 - one parameter an option
     with PixelScreen() as pixels, BulkProgress() as progress:
         result = deidentify_folder(job, pixels, progress.show_counts)
     if report:
-        write_report(report, report_of(result, profile))
+        write_report(report, result, profile)
     _say(result, target)
 
 

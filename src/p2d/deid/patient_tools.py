@@ -4,8 +4,8 @@ When more becomes known of the patient all of it is made anew: nothing decided i
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
 
 from p2d.deid.leak.check import LeakCheck
 from p2d.deid.profile.action import Action
@@ -67,7 +67,12 @@ class PatientTools:
         self._accessions = dict(keys.accessions)
         self._cases = dict(keys.cases)
         shift_days = 0 if keys.true_dates or profile.keeps_true_dates else keys.shift_days
-        cleaner = TextCleaner(known, shift_days)
+        if Option.RETAIN_INSTITUTION in profile.options:
+            known = replace(known, places=frozenset())  # they are to stay, in texts as well
+        known = _with_words(known, profile)
+        cleaner = TextCleaner(
+            known, shift_days, dates=_dates_of(profile, keys), extra_words=profile.vocabulary, uids=self._uids
+        )
         own = {str(keys.patient), *keys.accessions.values(), *keys.cases.values(), *own_texts(profile)}
         self._keeps_uids = Option.RETAIN_UIDS in profile.options
         self.leak_check = LeakCheck(known, self._checked(self._uids), own, shift_days=shift_days)
@@ -75,7 +80,6 @@ class PatientTools:
             keys.patient, shift_days, self._uids, self._accessions, self._cases, cleaner, profile.age_cap
         )
         self._rewriters: dict[tuple[Rules, Encoding, str], Rewriter] = {}
-        self._creators: dict[bytes, str] = {}
         self._answers: dict[tuple[str, str, tuple[Value, ...]], _Answered] = {}
         self._answer_actions: dict[tuple[str, str], Action] = {}
 
@@ -141,11 +145,11 @@ class PatientTools:
         self, rewriter: Rewriter, opened: Opened, span: Span, raw: bytes
     ) -> tuple[str, dict[bytes, Treated]]:
         """Return the creator that the private creator element *span* names, and what is known of it."""
-        creator = self._creators.get(raw)
+        creator = rewriter.creators.get(raw)
         if creator is None:
             creator = opened.text(span)
-            if len(self._creators) < _MAX_MEMO:
-                self._creators[raw] = creator
+            if len(rewriter.creators) < _MAX_MEMO:
+                rewriter.creators[raw] = creator
         return creator, rewriter.remembered(creator)
 
     def _leaks(self, fresh: Sequence[Treated]) -> bool:
@@ -229,6 +233,18 @@ class PatientTools:
             if answer.times:
                 tally.count(answer.kind, answer.outcome, answer.times)
                 answer.times = 0
+
+
+def _dates_of(profile: Profile, keys: PatientKeys) -> Literal["shift", "keep", "remove"]:
+    """Return what becomes of dates in texts: as of those in elements."""
+    if profile.keeps_true_dates or (keys.true_dates and Option.MODIFIED_DATES in profile.options):
+        return "keep"
+    return "shift" if Option.MODIFIED_DATES in profile.options else "remove"
+
+
+def _with_words(known: KnownValues, profile: Profile) -> KnownValues:
+    """Return *known* with the words that the project says identify."""
+    return replace(known, places=known.places | profile.known_words) if profile.known_words else known
 
 
 def _kind(path: str) -> str:

@@ -11,6 +11,7 @@ from p2d.deid.patient_tools import PatientTools, Rewritten
 from p2d.deid.pixels.decision import Decision, Verdict, decide, is_radiography, is_sampled
 from p2d.deid.pixels.gate import Screened
 from p2d.deid.pixels.layouts import DeviceKey
+from p2d.deid.profile.options import Option
 from p2d.deid.profile.profile import RESEARCH, Profile
 from p2d.deid.profile.statement import statement
 from p2d.deid.references import Gathering, References, merge_known
@@ -18,9 +19,10 @@ from p2d.deid.report.tally import DeidTally
 from p2d.deid.rewrite.assembly import Piece, expected_length, file_head, joined, pieces_of, pixels_of
 from p2d.deid.rewrite.content import DEFLATED, EXPLICIT, Opened, Unreadable, open_content
 from p2d.deid.rewrite.decoder import Decoders
+from p2d.deid.rewrite.pixel_data import is_image, pixels_refused
 from p2d.deid.scrub.words import is_placeholder
 from p2d.dicom.encode import element
-from p2d.dicom.uids import is_encapsulated, is_transfer_syntax, registered_name
+from p2d.dicom.uids import is_transfer_syntax
 from p2d.dicom.walk import Syntax
 from p2d.model.header import Element, Elements, text_of
 from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, KnownValues, PatientKeys
@@ -220,7 +222,7 @@ class Releaser:
             self._needs_pixels
             and decision.verdict is Verdict.PASS
             and opened.pixels is None
-            and _is_image(sop_class_uid or own_class)
+            and is_image(sop_class_uid or own_class)
         ):
             return Decision(Verdict.WITHHOLD, Reason.NO_PIXELS)
         if decision.verdict is not Verdict.SCREEN or (self._screen is not None and self._screen.is_available):
@@ -260,13 +262,12 @@ class Releaser:
         syntax_uid = opened.instance.transfer_syntax_uid
         if not is_transfer_syntax(syntax_uid):
             return Reason.UNDECODABLE
+        if refused := pixels_refused(opened, self._tools.leak_check):
+            return refused
         try:
             parts = self._parts(opened, whole, decision, EXPLICIT if syntax_uid == DEFLATED else syntax_uid)
         except (ValueError, UnicodeError):
             return Reason.UNDECODABLE
-        encapsulated = opened.pixels is not None and is_encapsulated(syntax_uid)
-        if encapsulated and self._tools.leak_check.beside_pixels(parts[1]):
-            return Reason.LEAK
         released = ReleasedInstance(whole.header, parts, EXPLICIT if syntax_uid == DEFLATED else syntax_uid)
         return self._screened(opened, released, decision) if decision.verdict is Verdict.SCREEN else released
 
@@ -289,27 +290,33 @@ class Releaser:
         self, opened: Opened, whole: "_Whole", decision: Decision, syntax_uid: str
     ) -> tuple[bytes | memoryview, ...]:
         header, rewritten, syntax = whole.header, whole.rewritten, opened.encoding.syntax
+        hierarchy = self._hierarchy(opened, header)
         additions = [
             *self._stated(rewritten.codec, syntax, is_recognisable=decision.recognisable),
             *(
                 (int(path, 16), element(int(path, 16), vr, text.encode("ascii"), syntax))
                 for path, vr, text in (
-                    (_STUDY, "UI", header.study),
-                    (_SERIES, "UI", header.series),
-                    (_INSTANCE, "UI", header.instance),
+                    *((path, "UI", uid) for path, uid in hierarchy.items()),
                     (_PATIENT, "LO", str(self._keys.patient)),
                 )
             ),
         ]
         if rewritten.codec != opened.encoding.codecs[0]:
             additions.append((_CHARACTER_SET, element(_CHARACTER_SET, "CS", _UNICODE, syntax)))
-        head = file_head(text_of(header.elements, _SOP_CLASS), header.instance, syntax_uid)
+        head = file_head(text_of(header.elements, _SOP_CLASS), hierarchy[_INSTANCE], syntax_uid)
         before, behind = joined(rewritten.pieces, additions, opened.pixels)
         if opened.pixels is None:
             return (head + before + behind,)
         expected = expected_length(opened.elements)
         pixels = pixels_of(opened.source, opened.pixels, syntax, expected)
         return tuple(part for part in (head + before, *pixels, behind) if part)
+
+    def _hierarchy(self, opened: Opened, header: ReleasedHeader) -> dict[str, str]:
+        """Return the UIDs of study, series and instance in a file: the archive's own where UIDs are kept."""
+        if Option.RETAIN_UIDS in self._profile.options:
+            answered = opened.instance.header.elements
+            return {path: text_of(answered, path) for path in (_STUDY, _SERIES, _INSTANCE)}
+        return {_STUDY: header.study, _SERIES: header.series, _INSTANCE: header.instance}
 
     def _stated(self, codec: str, syntax: Syntax, *, is_recognisable: bool) -> list[Piece]:
         """Return the elements that say what was done, in the encoding of a file."""
@@ -366,13 +373,6 @@ class _Whole:
 def release_header(header: IdentifiedHeader, keys: PatientKeys) -> ReleasedHeader | Withheld:
     """Release one C-FIND answer; for many answers of a patient keep a ``Releaser``."""
     return Releaser(keys).header(header)
-
-
-def _is_image(sop_class_uid: str) -> bool:
-    """Whether objects of this class are nothing without pixel data."""
-    return registered_name(sop_class_uid).endswith(
-        ("Image Storage", "Image Storage - For Presentation", "Image Storage - For Processing")
-    )
 
 
 def _own_known(keys: PatientKeys) -> KnownValues:

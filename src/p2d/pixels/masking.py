@@ -20,6 +20,7 @@ from p2d.pixels.raster import PIXEL_KEYWORDS, Raster, Samples
 from p2d.pixels.shade import shade_of
 from p2d.pixels.statement import mark_masked, mark_screened
 
+_LETTER: Final = 40  # pixels that a letter lost at the end of a line is wide at the most
 _ROUNDS: Final = 3
 """Times a frame is looked at again after masking before the object is given up."""
 _ENLARGED: Final = 1.5
@@ -146,8 +147,14 @@ class _Eye:
 
 
 def _generous(box: Box) -> Box:
-    """Return *box* with room for accents and soft edges."""
-    return box.padded(2 + min(box.width, box.height) // 10)
+    """Return *box* with room for accents and soft edges, and at both ends of the line for a letter.
+
+    Over bright structures the detector loses the first or last letters of a line.
+    """
+    short, is_line = min(box.width, box.height), box.width >= box.height
+    aside, along = 2 + short // 10, 2 + min(short, _LETTER)
+    right, down = (along, aside) if is_line else (aside, along)
+    return Box(box.left - right, box.top - down, box.right + right, box.bottom + down)
 
 
 def _painted_over(frame: Samples, boxes: tuple[Box, ...]) -> Samples:

@@ -78,10 +78,9 @@ class LeakCheck:
                 if self._is_foreign(element):
                     return True
                 continue
-            fresh.extend(value for value in element.values if isinstance(value, str))
-            if vr in TIME_VRS:
-                fresh = [text for text in fresh if not TIME.fullmatch(text)]
-            elif vr in NUMBER_VRS and not self._numbers.isdisjoint(element.values):
+            texts = [value for value in element.values if isinstance(value, str)]
+            fresh.extend(text for text in texts if vr not in TIME_VRS or not TIME.fullmatch(text))
+            if vr in NUMBER_VRS and not self._numbers.isdisjoint(element.values):
                 return True
         fresh = [text for text in fresh if text not in self._passed and text not in self._own]
         if not fresh:

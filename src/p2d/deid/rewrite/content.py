@@ -113,9 +113,16 @@ def inflated(content: bytes | mmap) -> bytes:
     """Return the data set of a deflated transfer syntax (PS3.5 A.5), at most MAX_INFLATED_BYTES of it.
 
     Bytes after the deflated stream other than its padding are an error: nobody would look at them.
+
+    Raises:
+        ValueError: not one deflated stream, or too large.
+
     """
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    plain = inflater.decompress(content, MAX_INFLATED_BYTES)
+    try:
+        plain = inflater.decompress(content, MAX_INFLATED_BYTES)
+    except zlib.error:
+        raise ValueError("not a deflated stream") from None
     if inflater.unconsumed_tail or not inflater.eof or inflater.unused_data.strip(b"\0"):
         raise ValueError("not one deflated stream, or too large")
     return plain

@@ -7,14 +7,14 @@ costs a look-up. A remembered decision holds for one patient, one set of rules a
 from dataclasses import dataclass, field
 from typing import Final
 
-from p2d.deid.profile.action import BULK_VRS, Action
+from p2d.deid.profile.action import BULK_VRS, NUMBER_VRS, Action
 from p2d.deid.profile.profile import Rules
 from p2d.deid.report.tally import DeidTally, Outcome, private_step
 from p2d.deid.rewrite.decoder import PRIVATE, Creators, Encoding, Item, block_of, is_creator, opened_items
 from p2d.deid.rewrite.values import Treatment, dummy_of, outcome_of, treat
 from p2d.dicom.encode import element as encoded_element
 from p2d.dicom.encode import encoded, sequence
-from p2d.dicom.walk import BEGIN, Source, Span, after
+from p2d.dicom.walk import BEGIN, Malformed, Source, Span, after
 from p2d.model.header import Element, Value
 
 MAX_RAW: Final = 4096
@@ -26,6 +26,7 @@ _VALUE_TYPE: Final = 0x0040A040
 _NAME: Final = 0x0040A043
 _CODE: Final = 0x00080100
 _SCHEME: Final = 0x00080102
+_LONG_CODE: Final = 0x00080119
 
 
 @dataclass(slots=True)
@@ -64,6 +65,8 @@ class Rewriter:
         self._output = encoding.syntax
         self._treatment = treatment
         self._memos: dict[str, dict[bytes, Treated]] = {}
+        self.creators: dict[bytes, str] = {}
+        """Private creators by the bytes of their elements, which mean the same in this encoding alone."""
 
     def remembered(self, creator: str = "") -> dict[bytes, Treated]:
         """Return what was decided, by an element's bytes; of private elements for each *creator*."""
@@ -133,7 +136,8 @@ class Rewriter:
         old: tuple[Value, ...],
         new: tuple[Value, ...],
     ) -> bytes:
-        if new == old:
+        is_same_order = encoding.syntax.is_little == self._output.is_little
+        if new == old and (is_same_order or vr not in NUMBER_VRS):
             raw = source[span[3] : span[4]]
             if encoding.codecs == (self._codec,) or (raw.isascii() and _ESCAPE not in raw):
                 return self._copied(source, encoding, span, vr)
@@ -143,6 +147,8 @@ class Rewriter:
         """Return the element byte for byte; under a new header where its own has another form."""
         if encoding.syntax == self._output and span[1] == vr and not span[5]:
             return source[span[BEGIN] : after(span)]
+        if encoding.syntax.is_little != self._output.is_little and (vr in NUMBER_VRS or vr in BULK_VRS):
+            raise Malformed("bytes of an item sent as UN are in the other order")
         return encoded_element(span[0], vr, source[span[3] : span[4]], self._output)
 
     def _sequence(
@@ -206,9 +212,10 @@ def _verdict(source: Source, item: Item, rules: Rules) -> Action:
     kind = item.encoding.text(source, found[_VALUE_TYPE]) if _VALUE_TYPE in found else ""
     for concept in opened_items(source, item.encoding, found[_NAME]):
         named = {span[0]: span for span in concept.spans}
-        if _CODE in named and _SCHEME in named:
+        code = named.get(_CODE) or named.get(_LONG_CODE)
+        if code is not None and _SCHEME in named:
             scheme = concept.encoding.text(source, named[_SCHEME])
-            return rules.content(scheme, concept.encoding.text(source, named[_CODE]), kind)
+            return rules.content(scheme, concept.encoding.text(source, code), kind)
     return Action.KEEP
 
 

@@ -20,6 +20,9 @@ Values = tuple[Value, ...]
 _NUMBER: Final = re.compile(r"\s*(?:[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?)?\s*", re.ASCII)
 UNICODE: Final = "ISO_IR 192"
 MAX_LENGTH: Final = {"AE": 16, "CS": 16, "SH": 16, "LO": 64, "ST": 1024, "LT": 10240}
+MAX_CLEANED: Final = 1 << 18
+"""Characters of one element beyond which a text goes as a whole: cleaning takes some 40 s a million."""
+
 _DUMMIES: Final[Mapping[str, Value]] = {
     "DA": "19000101", "DT": "19000101000000", "TM": "000000", "AS": "000Y", "IS": 0, "DS": 0.0,
     "AE": "REMOVED", "CS": "REMOVED", "SH": "REMOVED", "LO": "REMOVED", "ST": "REMOVED", "LT": "REMOVED",
@@ -142,6 +145,8 @@ def _numbers(vr: str, values: Values) -> Values | None:
 
 
 def _texts(vr: str, values: Values, cleaner: TextCleaner) -> Values | None:
+    if sum(len(str(value)) for value in values) > MAX_CLEANED:
+        return None
     cleaned = tuple(cleaner.clean(str(value)) for value in values)
     if cleaned == values:
         return values

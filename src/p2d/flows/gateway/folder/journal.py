@@ -4,8 +4,10 @@ Holds pseudonyms, counts and keyed hashes. A run that was killed goes on with th
 or whose files, key or profile have changed since.
 """
 
+import fcntl
 import json
 import os
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +48,7 @@ class Journal:
 
         Raises:
             InvalidRequest: *folder* holds something that is not of this tool, or of another key or profile.
-            Unavailable: not writable.
+            Unavailable: not writable, or another run is writing there.
 
         """
         self._path = folder / NAME
@@ -54,13 +56,22 @@ class Journal:
         self._done: dict[str, PatientDone] = {}
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock(folder)
             self._open(folder)
         except (FileExistsError, NotADirectoryError):
             raise InvalidRequest("OUT", "is not a folder", "name a new or empty folder") from None
+        except BlockingIOError:
+            raise Unavailable("OUT", "is being written by another run", "wait for its end") from None
         except OSError as error:
             raise Unavailable(
                 "OUT", f"cannot be written ({error.strerror})", "check space and rights"
             ) from None
+
+    def _lock(self, folder: Path) -> None:
+        """Keep other runs out while this journal is in use: two would take each other's unfinished files."""
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        weakref.finalize(self, os.close, descriptor)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def _open(self, folder: Path) -> None:
         if not self._path.exists():
@@ -68,7 +79,7 @@ class Journal:
                 raise InvalidRequest("OUT", "is not empty", "name a new or empty folder")
             self._append(self._head)
             return
-        lines = self._path.read_text(encoding="utf-8").splitlines()
+        lines = self._path.read_text(encoding="utf-8", errors="replace").splitlines()
         entries = [entry for line in lines if (entry := _parsed(line)) is not None]
         if not entries or entries[0] != self._head:
             raise InvalidRequest(
@@ -123,14 +134,24 @@ def _parsed(line: str) -> dict[str, Any] | None:
     """Return the entry in *line*, or None where a kill tore it."""
     try:
         entry = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return entry if isinstance(entry, dict) else None
 
 
 def _done(entry: Mapping[str, Any]) -> PatientDone:
     try:
-        files = [FileOutcome(n, output, Reason[name] if name else None) for n, output, name in entry["files"]]
-        return PatientDone(entry["patient"], entry["trace"], files, DeidTally.from_json(entry["tally"]))
-    except (KeyError, ValueError, TypeError):
+        files = [
+            FileOutcome(int(n), _name(output), Reason[name] if name else None)
+            for n, output, name in entry["files"]
+        ]
+        tally = DeidTally.from_json(entry["tally"])
+        return PatientDone(str(entry["patient"]), str(entry["trace"]), files, tally)
+    except (AttributeError, KeyError, ValueError, TypeError):
         raise InvalidRequest("OUT", "holds a damaged journal", "name an empty folder") from None
+
+
+def _name(output: object) -> str:
+    if not isinstance(output, str) or "\0" in output:
+        raise ValueError("no name of a file")
+    return output

@@ -1,5 +1,6 @@
 """One patient of a folder: read all files for what they tell of the patient, then release each."""
 
+import filecmp
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -15,7 +16,7 @@ from p2d.flows.gateway.folder.project import Project
 from p2d.flows.gateway.folder.scan import Input, Unusable, instance_of
 from p2d.model.identified import IdentifiedInstance, KnownValues, PatientKeys
 from p2d.model.level import Output
-from p2d.model.released import Withheld
+from p2d.model.released import Reason, Withheld
 
 _KEPT_OPEN = 128
 """Files of one patient that stay mapped between the two looks; further ones are opened twice."""
@@ -93,23 +94,46 @@ class PatientRelease:
             InvalidRequest, Unavailable: the output folder cannot be written.
 
         """
+        written: dict[tuple[str, str, str], tuple[Input, str]] = {}
         for item in self._patient.files:
             opened = self._opened.pop(item.number, None) or self._open(item)
             if isinstance(opened, Unusable):
                 self._tally.withheld(opened.reason)
                 yield FileOutcome(item.number, reason=opened.reason)
                 continue
+            ids = _ids(opened)
+            if ids in written:
+                yield self._again(item, *written[ids])
+                continue
             released = self._releaser.image(opened)
             if isinstance(released, Withheld):
                 yield FileOutcome(item.number, reason=released.reason)
                 continue
             name = file_name(released.header, Output.DICOM)
+            written[ids] = (item, name)
             *folders, leaf = name.split("/")
             with trouble(), folder_below(self._work.root, folders) as folder:
                 write_parts(folder, leaf, released.parts)
             yield FileOutcome(item.number, output=name)
 
+    def _again(self, item: Input, first: Input, name: str) -> FileOutcome:
+        """Return the outcome of a file that is the same object as *first*, which was written as *name*."""
+        try:
+            if filecmp.cmp(item.path, first.path, shallow=False):
+                return FileOutcome(item.number, output=name)
+            reason = Reason.DUPLICATE
+        except OSError:
+            reason = Reason.UNREADABLE
+        self._tally.withheld(reason)
+        return FileOutcome(item.number, reason=reason)
+
     def done(self, files: Sequence[FileOutcome]) -> PatientDone:
         """Return the line for the journal."""
         pseudonym = str(self._work.project.pseudonym(self._patient.patient))
         return PatientDone(pseudonym, self._patient.trace(self._work.project), files, self._releaser.tally)
+
+
+def _ids(opened: Opened | Unreadable) -> tuple[str, str, str]:
+    """Return study, series and instance, which name the file in the output folder."""
+    header = opened.instance.header
+    return header.study_instance_uid, header.series_instance_uid, header.sop_instance_uid

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -44,6 +45,8 @@ class FolderResult:
     files: Sequence[FileOutcome]
     tally: DeidTally
     patients: int
+    started_at: float
+    """Seconds since the epoch."""
 
     @property
     def released(self) -> int:
@@ -71,6 +74,7 @@ def deidentify_folder(job: FolderJob, screen: Screen | None, show: Progress) -> 
         Unavailable: the target cannot be written.
 
     """
+    started_at = time.time()
     _check_apart(job.source, job.target)
     groups, unusable = by_patient(inputs_of(job.source))
     head = {"key": job.project.keys.fingerprint, "profile": f"{job.profile.name} {job.profile.version}"}
@@ -86,7 +90,7 @@ def deidentify_folder(job: FolderJob, screen: Screen | None, show: Progress) -> 
             tally.merge(done.tally)
             files.extend(done.files)
             show(count, len(patients), len(files))
-    return FolderResult(sorted(files, key=lambda outcome: outcome.number), tally, len(patients))
+    return FolderResult(sorted(files, key=lambda outcome: outcome.number), tally, len(patients), started_at)
 
 
 def _all(

@@ -26,6 +26,29 @@ def check_bulk(caller: Caller) -> None:
         raise Refused("role", "bulk runs are for operators", "ask an operator to run the extraction")
 
 
+def check_review(caller: Caller, asker: str) -> None:
+    """Let an officer pass who did not ask for the images under review.
+
+    Raises:
+        Refused: the caller has another role, or is *asker*.
+
+    """
+    check_officer(caller)
+    if caller.user == asker:
+        raise Refused("hold", "is your own request", "let another officer decide on it")
+
+
+def check_officer(caller: Caller) -> None:
+    """Let officers pass: they look at images that are held for a release review.
+
+    Raises:
+        Refused: the caller has another role.
+
+    """
+    if caller.role is not Role.OFFICER:
+        raise Refused("role", "release reviews are for officers", "ask a data protection officer")
+
+
 def check_true_frames(targets: Iterable[Target], *, true_frames_allowed: bool) -> None:
     """Let time frames in true dates pass only where the site allows them.
 

@@ -24,6 +24,7 @@ _COMMANDS: Final = {
     "cohort": "Query the warehouse: count, preview, table.",
     "query": "Ad hoc: metadata of a list of pseudonyms as CSV or JSON.",
     "images": "Ad hoc: images of a list of pseudonyms as DICOM or JPEG.",
+    "review": "Look at images that are held, approve or reject them, fetch what was approved.",
     "explain": "Say what de-identification does to every attribute, or to a file, and why.",
     "identity": "Key file, import of pseudonyms, pseudonymisation of clinical data.",
     "deid": "De-identify a folder of DICOM files, or search one for patients' values.",

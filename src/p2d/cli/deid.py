@@ -80,6 +80,8 @@ def deid(  # noqa: PLR0913, PLR0917 - one parameter an option
     profile = read_profile(profile_name)
     if screen or profile_name == profile.name:
         profile = replace(profile, screen=screen or "all")
+    if profile.review:
+        click.echo("This profile asks for a release review: look at the result before you hand it on.")
     keys, is_new = project_keys(key)
     if is_new:
         click.echo(f"New project key {key}: keep it, and keep it apart from the result.")

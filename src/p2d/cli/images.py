@@ -51,7 +51,8 @@ def images(  # noqa: PLR0913, PLR0917 - one parameter an option
       p2d images patients.csv --settings warehouse.toml --to ./study-1 --modality DX
       p2d images series.csv --patients patients.csv --settings warehouse.toml --format jpeg --to ./look
 
-    Exit code 7 if images that the archive lists did not arrive.
+    Exit code 7 if images that the archive lists did not arrive, or if they wait for a release review: then
+    nothing has left yet, and `p2d review fetch` gets what an officer approved.
     """  # noqa: D301 - click's paragraph marker
     request = Request(
         targets=read_list(list_file),

@@ -283,7 +283,8 @@ class Releaser:
         self._tally.masked(len(screened.boxes), len(screened.looked_at))
         if not screened.is_masked:
             return released
-        return ReleasedInstance(released.header, (screened.content,), screened.transfer_syntax_uid)
+        masks = tuple((box.left, box.top, box.right, box.bottom) for box in screened.boxes)
+        return ReleasedInstance(released.header, (screened.content,), screened.transfer_syntax_uid, masks)
 
     def _parts(
         self, opened: Opened, whole: "_Whole", decision: Decision, syntax_uid: str

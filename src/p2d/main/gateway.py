@@ -1,7 +1,11 @@
 """Composition root of the gateway (hospital zone): settings in, connected stages out."""
 
+import contextlib
 import re
+import threading
+import time
 from pathlib import Path
+from typing import Final
 
 from fastapi import FastAPI
 
@@ -11,12 +15,14 @@ from p2d.access.service import Gatekeeper, ServiceSecret, Throttle
 from p2d.access.sessions import SessionStore
 from p2d.audit.log import AuditLog
 from p2d.deid.pixels.gate import PixelScreen
+from p2d.deid.profile.profile import Profile
 from p2d.deid.profile.project import read_profile
+from p2d.export.hold import HoldStore
 from p2d.flows.gateway.gateway import Gateway
 from p2d.identity.http import HttpIdentity
 from p2d.jobs.ledger import Ledger
 from p2d.main.process import forbid_core_dumps, quiet_logs, serve_app
-from p2d.model.errors import Misconfigured
+from p2d.model.errors import Misconfigured, Unavailable
 from p2d.pacs.pynetdicom.connector import DimseArchive
 from p2d.pixels.sandbox import Sandbox
 from p2d.pixels.screening import ScreeningSandbox
@@ -25,6 +31,8 @@ from p2d.settings.gateway import GatewaySettings
 from p2d.warehouse.http import HttpWarehouse
 from p2d.web.gateway.app import create_app
 from p2d.web.gateway.guard import Guard
+
+_SWEEP_SECONDS: Final = 60.0
 
 
 def read(path: Path) -> GatewaySettings:
@@ -60,6 +68,9 @@ def connect(settings: GatewaySettings) -> Gateway:
             "gateway.state_dir", f"cannot be made ({error.strerror})", "name a writable folder"
         ) from None
     identity, warehouse = settings.identity, settings.warehouse
+    profile = read_profile(settings.deid.profile)
+    _check_review(settings, profile)
+    audit = AuditLog(state / "audit.jsonl")
     return Gateway(
         pacs=DimseArchive(settings.pacs),
         identity=HttpIdentity(
@@ -73,7 +84,7 @@ def connect(settings: GatewaySettings) -> Gateway:
             warehouse.timeout_seconds,
         ),
         ledger=Ledger(state / "ledger.sqlite"),
-        audit=AuditLog(state / "audit.jsonl"),
+        audit=audit,
         sessions=SessionStore(state / "sessions.sqlite"),
         policy=ModalityPolicy(settings.images.allow, settings.images.deny),
         renderer=Sandbox(),
@@ -82,9 +93,23 @@ def connect(settings: GatewaySettings) -> Gateway:
         patients_per_batch=settings.bulk.patients_per_batch,
         attempts=settings.bulk.attempts,
         patient_form=re.compile(form) if (form := settings.gateway.patient_form) else None,
-        profile=read_profile(settings.deid.profile),
+        profile=profile,
         screen=PixelScreen(sandbox=ScreeningSandbox(children=settings.deid.screening_processes)),
+        holds=HoldStore(
+            state / "holds",
+            settings.review.hours,
+            on_expiry=lambda hold: audit.record("hold expired", subject={"hold": hold}),
+        ),
     )
+
+
+def _check_review(settings: GatewaySettings, profile: Profile) -> None:
+    if profile.review and settings.review.officer_secret is None:
+        raise Misconfigured(
+            "review.officer_secret",
+            "is missing, but the profile asks for a release review",
+            "name a file with a secret that only officers know",
+        )
 
 
 def guard(settings: GatewaySettings) -> Guard:
@@ -94,7 +119,7 @@ def guard(settings: GatewaySettings) -> Guard:
         Misconfigured: a secret or the public key is absent or weak.
 
     """
-    listener = settings.gateway
+    listener, officers = settings.gateway, settings.review.officer_secret
     try:
         public_key = listener.assertion_public_key.read_bytes()
     except OSError:
@@ -107,6 +132,7 @@ def guard(settings: GatewaySettings) -> Guard:
         assertions=Assertions(public_key),
         session_hours=listener.session_hours,
         session_idle_minutes=listener.session_idle_minutes,
+        officer_secret=_gatekeeper(officers, "review.officer_secret") if officers else None,
     )
 
 
@@ -124,7 +150,18 @@ def serve(path: Path) -> None:
     """Serve the gateway that the settings file at *path* describes, until stopped."""
     forbid_core_dumps()
     settings = read(path)
-    serve_app(build(settings), settings.gateway.host, settings.gateway.port, "gateway.port")
+    checks = guard(settings)
+    gateway = connect(settings)
+    threading.Thread(target=_wipe_expired, args=(gateway,), name="holds", daemon=True).start()
+    serve_app(create_app(gateway, checks), settings.gateway.host, settings.gateway.port, "gateway.port")
+
+
+def _wipe_expired(gateway: Gateway) -> None:
+    """Wipe holds as they expire, whether or not anybody asks."""
+    while gateway.holds is not None:
+        time.sleep(_SWEEP_SECONDS)
+        with contextlib.suppress(Unavailable):  # a full disk: the next turn tries again
+            gateway.holds.sweep()
 
 
 def open_gateway(path: Path) -> Gateway:

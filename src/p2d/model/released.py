@@ -32,6 +32,8 @@ class Reason(StrEnum):
     DUPLICATE = "another file has the same SOP Instance UID and other content"
     POLICY = "SOP class or modality withheld by the project"
     HEAD = "recognisable head excluded by the project"
+    REJECTED = "rejected in the release review"
+    PENDING = "not decided in the release review"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +58,13 @@ class ReleasedInstance:
     """A de-identified instance as a whole DICOM file (PS3.10): preamble, file meta, data set.
 
     ``parts`` make up the file in their order; pixel data may be a view of a file mapped into memory.
+    ``masks`` are the boxes (left, top, right, bottom; pixels) that were masked on all frames.
     """
 
     header: ReleasedHeader
     parts: tuple[bytes | memoryview, ...] = field(repr=False)
     transfer_syntax_uid: str
+    masks: tuple[tuple[int, int, int, int], ...] = ()
 
     @property
     def content(self) -> bytes:

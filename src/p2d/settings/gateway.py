@@ -110,6 +110,16 @@ class Deidentification(Strict):
     screening_processes: int = Field(2, ge=1, le=64)
 
 
+class Review(Strict):
+    """`[review]`: how long images wait for a release review, and the officers' secret for it.
+
+    Both matter only where the profile asks for a review.
+    """
+
+    hours: float = Field(72.0, gt=0, le=720)
+    officer_secret: FilePath | None = None
+
+
 class Bulk(Strict):
     """`[bulk]`: patients per batch posted to the warehouse, and attempts for each patient."""
 
@@ -126,4 +136,5 @@ class GatewaySettings(Strict):
     warehouse: Peer
     images: Images = Images()
     deid: Deidentification = Deidentification()
+    review: Review = Review()
     bulk: Bulk = Bulk()

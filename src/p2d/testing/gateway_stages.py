@@ -11,6 +11,7 @@ from p2d.access.policy import ModalityPolicy
 from p2d.access.roles import Role
 from p2d.access.sessions import Session, SessionStore
 from p2d.audit.log import AuditLog
+from p2d.export.hold import HoldStore
 from p2d.flows.gateway.gateway import Gateway
 from p2d.identity.port import Domain, Failure, Identifier
 from p2d.jobs.ledger import Ledger
@@ -26,6 +27,7 @@ from p2d.testing.memory_warehouse import MemoryWarehouse
 
 OPERATOR = Caller("olga", Role.OPERATOR, "test")
 RESEARCHER = Caller("rita", Role.RESEARCHER, "test")
+OFFICER = Caller("otto", Role.OFFICER, "test")
 
 
 class CountingIdentity(MemoryIdentity):
@@ -151,5 +153,6 @@ def gateway_stages(
         allow_true_frames=allow_true_frames,
         patients_per_batch=patients_per_batch,
         retry_seconds=0,
+        holds=HoldStore(folder / "holds"),
     )
     return GatewayStages(gateway, pacs, identity, warehouse, folder / "audit.jsonl", renderer)

@@ -58,7 +58,7 @@ class Installation:
         return self.folder / process / f"{process}.toml"
 
     def secret(self, name: str) -> str:
-        """Return the secret called *name* (service, operator, loader, researcher, identity-client, page)."""
+        """Return the secret called *name* (service, operator, loader, researcher, officer, …)."""
         return (self.folder / "secrets" / name).read_text().strip()
 
     @property
@@ -91,7 +91,7 @@ def install(folder: Path, archive: ArchiveAddress, *, images_deny: tuple[str, ..
     made = Installation(folder, identity_port, gateway_port, warehouse_port)
     for part in ("secrets", "identity", "gateway", "warehouse"):
         (folder / part).mkdir(mode=0o700, parents=True)
-    for name in ("service", "operator", "loader", "researcher", "identity-client"):
+    for name in ("service", "operator", "loader", "researcher", "officer", "identity-client"):
         _write(folder / "secrets" / name, secrets.token_urlsafe(32).encode())
     private, public = new_keypair()
     _write(folder / "secrets" / "assertion.pem", private)
@@ -176,4 +176,7 @@ secret = "../secrets/loader"
 
 [images]
 deny = [{_quoted(images_deny)}]
+
+[review]
+officer_secret = "../secrets/officer"
 """

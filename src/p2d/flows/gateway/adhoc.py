@@ -19,6 +19,7 @@ from p2d.flows.gateway.gateway import Gateway
 from p2d.flows.gateway.locate import PatientWork, locate
 from p2d.flows.gateway.patient import extract_headers, prepare, release_images
 from p2d.jobs.counts import SeriesCounts
+from p2d.model.errors import Refused
 from p2d.model.header import text_of
 from p2d.model.ids import Pseudonym
 from p2d.model.level import Choice, Kind, Level, Output, Scope
@@ -147,8 +148,11 @@ class AdHoc:
 
         Raises:
             NotFound: unknown, outside the session, or without an image.
+            Refused: images leave after a release review only.
 
         """
+        with self._refusals("preview", session):
+            self._check_no_review()
         target = Target(Kind.SERIES, series, study)
         request = Request((target,), choice=Choice.MIDDLE, output=Output.JPEG)
         outcomes = list(self.images(request, session, ImageRun()))
@@ -164,6 +168,14 @@ class AdHoc:
             request, session, policy, true_frames_allowed=self.gateway.allow_true_frames
         )
         return checked, policy
+
+    def _check_no_review(self) -> None:
+        if self.gateway.profile.review:
+            raise Refused(
+                "series",
+                "its images leave after a release review only",
+                "ask for them as images (p2d images); an officer reviews them (p2d review)",
+            )
 
     def _locate(self, request: Request, session: Session) -> list[PatientWork]:
         works, _ = locate(self.gateway, request.targets, session.patients)

@@ -8,6 +8,7 @@ from p2d.access.sessions import SessionStore
 from p2d.audit.log import AuditLog
 from p2d.deid.profile.profile import RESEARCH, Profile
 from p2d.deid.release import Screen
+from p2d.export.hold import HoldStore
 from p2d.export.jpeg import Renderer
 from p2d.identity.port import Identity
 from p2d.jobs.ledger import Ledger
@@ -23,7 +24,8 @@ class Gateway:
     ``calendar`` TRUE means that this site's warehouse keeps true dates; ``allow_true_frames`` that a request
     may state its time frame in true dates. ``patient_form`` is the form of a foreign
     IDM's patient pseudonyms. ``profile`` says how to de-identify; without ``screen`` images whose pixels may
-    show text are withheld.
+    show text are withheld. ``holds`` keeps images for the release review; without it a profile that asks for
+    one releases no images.
     """
 
     pacs: Pacs
@@ -42,6 +44,7 @@ class Gateway:
     patient_form: re.Pattern[str] | None = None
     profile: Profile = RESEARCH
     screen: Screen | None = None
+    holds: HoldStore | None = None
 
     def close(self) -> None:
         """Release the archive's associations, whose threads would keep the process alive, and the screen."""

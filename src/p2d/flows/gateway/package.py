@@ -49,13 +49,14 @@ def members_of(
     yield Member("manifest.csv", encode(MANIFEST, manifest))
     yield Member("withheld.csv", encode(WITHHELD, withheld))
     yield from report_members(run, profile, image_sums(run.lines, {str(Reason.RENDERING): unrendered}))
-    yield Member("ledger.json", _ledger(run.lines, unrendered))
+    yield Member("ledger.json", ledger_of(run.lines, unrendered))
 
 
-def _ledger(lines: Sequence[SeriesCounts], unrendered: int) -> bytes:
+def ledger_of(lines: Sequence[SeriesCounts], unrendered: int, unapproved: int = 0) -> bytes:
+    """Return ``ledger.json``: released images that cannot be drawn or are not approved move to withheld."""
     sums = totals(lines)
-    sums["released"] -= unrendered
-    sums["withheld"] += unrendered
+    sums["released"] -= unrendered + unapproved
+    sums["withheld"] += unrendered + unapproved
     series = [
         {
             "study": line.study,
@@ -68,4 +69,5 @@ def _ledger(lines: Sequence[SeriesCounts], unrendered: int) -> bytes:
         }
         for line in lines
     ]
-    return json.dumps({"totals": sums, "not rendered": unrendered, "series": series}, indent=1).encode()
+    stayed = {"not rendered": unrendered} | ({"not approved": unapproved} if unapproved else {})
+    return json.dumps({"totals": sums, **stayed, "series": series}, indent=1).encode()

@@ -6,6 +6,8 @@ The folder can hold an earlier attempt's files: equal ones are kept, others of t
 import json
 import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -40,15 +42,28 @@ def download(
     """Write the images of *request*, lists, report and ledger to *folder*; with *keep_zip* as one ZIP.
 
     Raises:
+        HeldForReview: the images wait for a release review; nothing came.
         InvalidRequest: the folder holds other files under the same names.
         ProtocolViolation: the download ended early or is no whole ZIP; the folder is left as it was.
         Unavailable: the gateway or the disk failed.
 
     """
+    return received(client.images(session, request), folder, keep_zip=keep_zip)
+
+
+def received(
+    opening: AbstractContextManager[Iterator[bytes]], folder: Path, *, keep_zip: bool = False
+) -> Downloaded:
+    """Write the ZIP whose blocks *opening* gives to *folder*, as ``download`` does.
+
+    Raises:
+        HeldForReview, InvalidRequest, ProtocolViolation, Unavailable: as ``download``.
+
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".p2d-", dir=folder) as work:
         packed = Path(work) / PACKED
-        with client.images(session, request) as blocks, packed.open("wb") as target:
+        with opening as blocks, packed.open("wb") as target:
             for block in blocks:
                 target.write(block)
         result, beside = _beside(packed)

@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Final
 
 import httpx
 
 from p2d.access.assertion import sign
 from p2d.model.errors import (
+    Incomplete,
     InvalidRequest,
     NotFound,
     P2DError,
@@ -28,6 +30,18 @@ _FAMILIES: Final[dict[int, type[P2DError]]] = {
     503: Unavailable,
 }
 _CHUNK: Final = 1 << 16
+
+
+class HeldForReview(Incomplete):
+    """Images wait at the gateway, until *expires*, for an officer's decision; none has left."""
+
+    def __init__(self, hold: str, expires: str, images: int) -> None:
+        self.hold = hold
+        super().__init__(
+            "images",
+            f"{images} wait for a release review as {hold} until {expires}",
+            f"once an officer has decided: p2d review fetch {hold} --settings FILE --to FOLDER",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,32 +91,52 @@ class GatewayClient:
         }
         if hours is not None:
             body["hours"] = hours
-        answer = self._call("POST", "/sessions", json=body).json()
+        answer = self.call("POST", "/sessions", json=body).json()
         return SessionKey(answer["session_id"], answer["key"], answer["expires_at"])
 
     def close_session(self, session: SessionKey) -> None:
         """End *session* at the gateway."""
-        self._call("DELETE", f"/sessions/{session.session_id}", headers=_key(session))
+        self.call("DELETE", f"/sessions/{session.session_id}", headers=_key(session))
 
     def metadata(self, session: SessionKey, request: Request) -> bytes:
         """Return the CSV or JSON that *request* asks for."""
-        return self._call("POST", "/query", json=request.as_json(), headers=_key(session)).content
+        return self.call("POST", "/query", json=request.as_json(), headers=_key(session)).content
 
     @contextmanager
     def images(self, session: SessionKey, request: Request) -> Iterator[Iterator[bytes]]:
-        """Open the ZIP stream of *request*; its blocks are at most 64 KiB."""
+        """Open the ZIP stream of *request*; its blocks are at most 64 KiB.
+
+        Raises:
+            HeldForReview: the images wait for a release review; nothing came.
+
+        """
+        with self.streamed("POST", "/query", json=request.as_json(), headers=_key(session)) as blocks:
+            yield blocks
+
+    @contextmanager
+    def streamed(self, method: str, path: str, **more: object) -> Iterator[Iterator[bytes]]:
+        """Open the answer to one request as blocks of at most 64 KiB.
+
+        Raises:
+            HeldForReview: the images wait for a release review; nothing came.
+            P2DError: as ``call``.
+
+        """
         with (
             self._translated(),
-            self.http.stream("POST", "/query", json=request.as_json(), headers=_key(session)) as response,
+            self.http.stream(method, path, **more) as response,  # type: ignore[arg-type]  # as below
         ):
             if response.is_error:
                 response.read()
                 raise _error(response)
+            if response.status_code == HTTPStatus.ACCEPTED:
+                response.read()
+                raise _held(response)
             yield response.iter_bytes(_CHUNK)
 
     def studies(self, session: SessionKey, patient: str) -> dict[str, object]:
         """Return the studies and series of *patient* as the archive lists them now."""
-        answer = self._call("GET", "/studies", params={"patient": patient}, headers=_key(session)).json()
+        answer = self.call("GET", "/studies", params={"patient": patient}, headers=_key(session)).json()
         if not isinstance(answer, dict):
             raise ProtocolViolation("gateway", "did not answer with an object")
         return answer
@@ -110,17 +144,17 @@ class GatewayClient:
     def rendered(self, session: SessionKey, study: str, series: str) -> bytes:
         """Return the middle image of a series as JPEG."""
         path = f"/studies/{study}/series/{series}/rendered"
-        return self._call("GET", path, headers=_key(session)).content
+        return self.call("GET", path, headers=_key(session)).content
 
     def start_bulk(self, operator_secret: str, user: str, request: Request) -> str:
         """Start a bulk run in the name of operator *user* and return its id."""
         headers = self._operator(operator_secret, user)
-        answer = self._call("POST", "/query", json={"type": "bulk", **request.as_json()}, headers=headers)
+        answer = self.call("POST", "/query", json={"type": "bulk", **request.as_json()}, headers=headers)
         return str(answer.json()["run_id"])
 
     def run(self, operator_secret: str, user: str, run_id: str) -> dict[str, object]:
         """Return progress and, once it ended, the report of a bulk run."""
-        answer = self._call("GET", f"/runs/{run_id}", headers=self._operator(operator_secret, user)).json()
+        answer = self.call("GET", f"/runs/{run_id}", headers=self._operator(operator_secret, user)).json()
         if not isinstance(answer, dict):
             raise ProtocolViolation("gateway", "did not answer with an object")
         return answer
@@ -129,7 +163,14 @@ class GatewayClient:
         assertion = sign(self.private_key, user, "operator")
         return {"Authorization": f"Bearer {secret}", "P2D-Assertion": assertion}
 
-    def _call(self, method: str, path: str, **more: object) -> httpx.Response:
+    def call(self, method: str, path: str, **more: object) -> httpx.Response:
+        """Return the answer to one request; *more* is what httpx takes.
+
+        Raises:
+            P2DError: of the family that the answer names.
+            Unavailable: the gateway is silent.
+
+        """
         with self._translated():
             response = self.http.request(method, path, **more)  # type: ignore[arg-type]  # httpx types each keyword
         if response.is_error:
@@ -148,6 +189,16 @@ class GatewayClient:
 
 def _key(session: SessionKey) -> dict[str, str]:
     return {"P2D-Session": session.key}
+
+
+def _held(response: httpx.Response) -> P2DError:
+    try:
+        body = response.json()
+        return HeldForReview(
+            str(body["hold"]), str(body["expires"]), sum(int(one["images"]) for one in body["series"])
+        )
+    except (ValueError, KeyError, TypeError):
+        return ProtocolViolation("gateway", "the answer ended before it was whole", "try again")
 
 
 def _error(response: httpx.Response) -> P2DError:

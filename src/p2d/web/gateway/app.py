@@ -10,7 +10,7 @@ from p2d.audit.refusals import record_refusal
 from p2d.flows.gateway.gateway import Gateway
 from p2d.flows.gateway.runner import BulkRunner
 from p2d.model.errors import P2DError
-from p2d.web.gateway import browse, query, runs, sessions
+from p2d.web.gateway import browse, query, reviews, runs, sessions
 from p2d.web.gateway.guard import Guard, Web
 from p2d.web.problems import install_problem_handlers, problem
 
@@ -18,7 +18,7 @@ _DESCRIPTION = """
 Query a picture archive by pseudonyms. Every call carries the warehouse's service secret
 (`Authorization: Bearer …`). Researcher's queries also carry a session key (`P2D-Session`), limited to the
 patients of a warehouse query; bulk runs carry the operator's secret and a signed assertion
-(`P2D-Assertion`). Errors are RFC 9457 problem documents.
+(`P2D-Assertion`); release reviews an officer's secret and assertion. Errors are RFC 9457 problem documents.
 """
 _MAX_BODY = 16 * 1024 * 1024
 
@@ -32,6 +32,7 @@ def create_app(gateway: Gateway, guard: Guard) -> FastAPI:
     app.include_router(query.router)
     app.include_router(browse.router)
     app.include_router(runs.router)
+    app.include_router(reviews.router)
 
     @app.middleware("http")
     async def limits(request: Request, call_next: RequestResponseEndpoint) -> Response:

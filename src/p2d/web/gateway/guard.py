@@ -11,6 +11,7 @@ from fastapi import Request
 from p2d.access.assertion import Assertions
 from p2d.access.caller import Caller
 from p2d.access.check import check_bulk
+from p2d.access.roles import Role
 from p2d.access.service import Gatekeeper
 from p2d.access.sessions import Session
 from p2d.flows.gateway.gateway import Gateway
@@ -30,6 +31,7 @@ class Guard:
     assertions: Assertions = field(repr=False)
     session_hours: float = 8.0
     session_idle_minutes: float = 15.0
+    officer_secret: Gatekeeper | None = field(default=None, repr=False)
 
     def service(self, request: Request) -> None:
         """Require the warehouse's service secret."""
@@ -45,6 +47,17 @@ class Guard:
         self.operator_secret.admit(_bearer(request), _source(request))
         caller = self.caller(request.headers.get(_ASSERTION, ""))
         check_bulk(caller)
+        return caller
+
+    def reviewer(self, request: Request) -> Caller:
+        """Require an assertion; of an officer the officers' secret besides, of others the service secret."""
+        caller = self.caller(request.headers.get(_ASSERTION, ""))
+        if caller.role is not Role.OFFICER:
+            self.service(request)
+            return caller
+        if self.officer_secret is None:
+            raise Refused("role", "this gateway knows no officers", "set review.officer_secret")
+        self.officer_secret.admit(_bearer(request), _source(request))
         return caller
 
     def caller(self, assertion: str) -> Caller:

@@ -1,18 +1,21 @@
 """``/query``: metadata and images, GET and POST, bulk and ad hoc; one meaning for both methods."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Query, Request
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response
 
-from p2d.export.zip import Member, stream_zip
+from p2d.export.zip import stream_zip
 from p2d.flows.gateway.adhoc import AdHoc
 from p2d.flows.gateway.deid_report import ImageRun, profile_of
 from p2d.flows.gateway.package import members_of
+from p2d.flows.gateway.review import Reviews
 from p2d.model.errors import InvalidRequest
 from p2d.model.request import Request as ImagingRequest
 from p2d.web.gateway.guard import Web, web_of
+from p2d.web.gateway.reviews import held_response
+from p2d.web.gateway.streams import ClosedStream, begun
 from p2d.web.gateway.tables import metadata_response
 
 router = APIRouter(tags=["query"])
@@ -117,19 +120,8 @@ def _images(web: Web, query: ImagingRequest, request: Request) -> Response:
     session = web.guard.session(request)
     run = ImageRun()
     outcomes = AdHoc(web.gateway).images(query, session, run)
-
+    if web.gateway.profile.review:
+        return held_response(Reviews(web.gateway).hold(outcomes, query.output, run))
     members = members_of(outcomes, query.output, web.gateway.renderer, run, profile_of(web.gateway))
     headers = {"Content-Disposition": 'attachment; filename="p2d-images.zip"'}
-    return StreamingResponse(stream_zip(_begun(members)), media_type="application/zip", headers=headers)
-
-
-def _begun(members: Iterator[Member]) -> Iterator[Member]:
-    """Take the first member now, while an error can still be answered by its status."""
-    first = next(members, None)
-
-    def all_of_them() -> Iterator[Member]:
-        if first is not None:
-            yield first
-        yield from members
-
-    return all_of_them()
+    return ClosedStream(stream_zip(begun(members)), "application/zip", headers=headers)

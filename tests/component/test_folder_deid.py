@@ -219,7 +219,7 @@ def test_bad_input_is_told_and_nothing_is_written(
     assert "zwetschgenbaum" not in ended.stderr.lower()
 
 
-def test_a_copy_of_an_object_is_the_same_output_and_another_object_of_its_uid_stays(tmp_path: Path) -> None:
+def test_a_copy_is_the_same_output_and_another_object_of_the_same_uid_has_its_own(tmp_path: Path) -> None:
     first = write(tmp_path / "in", "a.dcm", PatientID="98765432")
     (tmp_path / "in" / "b.dcm").write_bytes(first.read_bytes())
     write(tmp_path / "in", "c.dcm", PatientID="98765432", SeriesDescription="other")
@@ -228,9 +228,13 @@ def test_a_copy_of_an_object_is_the_same_output_and_another_object_of_its_uid_st
 
     report = json.loads((tmp_path / "report.json").read_text())
     assert ended.returncode == 0, ended.stderr
-    assert [entry["outcome"] for entry in report["files"]] == ["released", "released", "withheld"]
-    assert report["files"][0]["output"] == report["files"][1]["output"]
-    assert len(outputs(tmp_path / "out")) == 1
+    one, copy, other = (entry["output"] for entry in report["files"])
+    assert one == copy != other
+    assert other == one.removesuffix(".dcm") + "-2.dcm"
+    assert [read(tmp_path / "out" / name).SeriesDescription for name in (one, other)] == [
+        "Axial 5 mm",
+        "other",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -186,3 +186,7 @@ def test_a_person_observer_named_by_a_long_code_is_judged_as_one() -> None:
     image = released(instance_of(ct(ContentSequence=Sequence([item]))))
 
     assert "Schmitz" not in str(image)
+
+
+def test_the_strict_mode_puts_no_dummy_for_a_rescale_type() -> None:
+    assert released(instance_of(ct(RescaleType="HU")), PRESETS["strict"]).RescaleType == "HU"

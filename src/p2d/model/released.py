@@ -29,7 +29,6 @@ class Reason(StrEnum):
     NOT_DICOM = "not a DICOM file"
     UNREADABLE = "file not readable"
     NO_PATIENT = "neither PatientID nor StudyInstanceUID"
-    DUPLICATE = "another file has the same SOP Instance UID and other content"
     POLICY = "SOP class or modality withheld by the project"
     HEAD = "recognisable head excluded by the project"
     REJECTED = "rejected in the release review"

@@ -16,8 +16,9 @@ from p2d.flows.gateway.folder.project import Project
 from p2d.flows.gateway.folder.scan import Input, Unusable, answer_in, instance_of
 from p2d.model.identified import IdentifiedInstance, KnownValues, PatientKeys
 from p2d.model.level import Output
-from p2d.model.released import Reason, Withheld
+from p2d.model.released import Withheld
 
+_SUFFIX = ".dcm"
 _KEPT_OPEN = 128
 """Files of one patient that stay mapped between the two looks; further ones are opened twice."""
 
@@ -104,7 +105,7 @@ class PatientRelease:
             yield from self._outcomes(folder)
 
     def _outcomes(self, folder: LastFolder) -> Iterator[FileOutcome]:
-        written: dict[tuple[str, str, str], tuple[Input, str]] = {}
+        written: dict[tuple[str, str, str], list[tuple[Input, str]]] = {}
         for item in self._patient.files:
             opened = self._opened.pop(item.number, None) or self._open(item)
             if isinstance(opened, Unusable):
@@ -112,30 +113,22 @@ class PatientRelease:
                 yield FileOutcome(item.number, reason=opened.reason)
                 continue
             ids = _ids(opened)
-            if ids in written:
-                yield self._again(item, *written[ids])
+            before = written.setdefault(ids, [])
+            if copy := next((name for first, name in before if _are_equal(item, first)), ""):
+                yield FileOutcome(item.number, output=copy)
                 continue
             released = self._releaser.image(opened)
             if isinstance(released, Withheld):
                 yield FileOutcome(item.number, reason=released.reason)
                 continue
             name = file_name(released.header, Output.DICOM)
-            written[ids] = (item, name)
+            if before:  # another object that bears the same SOP Instance UID
+                name = f"{name.removesuffix(_SUFFIX)}-{len(before) + 1}{_SUFFIX}"
+            before.append((item, name))
             *names, leaf = name.split("/")
             with trouble():
                 write_parts(folder.at(names), leaf, released.parts)
             yield FileOutcome(item.number, output=name)
-
-    def _again(self, item: Input, first: Input, name: str) -> FileOutcome:
-        """Return the outcome of a file that is the same object as *first*, which was written as *name*."""
-        try:
-            if filecmp.cmp(item.path, first.path, shallow=False):
-                return FileOutcome(item.number, output=name)
-            reason = Reason.DUPLICATE
-        except OSError:
-            reason = Reason.UNREADABLE
-        self._tally.withheld(reason)
-        return FileOutcome(item.number, reason=reason)
 
     def done(self, files: Sequence[FileOutcome]) -> PatientDone:
         """Return the line for the journal."""
@@ -147,3 +140,11 @@ def _ids(opened: Opened | Unreadable) -> tuple[str, str, str]:
     """Return study, series and instance, which name the file in the output folder."""
     header = opened.instance.header
     return header.study_instance_uid, header.series_instance_uid, header.sop_instance_uid
+
+
+def _are_equal(one: Input, other: Input) -> bool:
+    """Whether two files hold the same bytes; unreadable ones are equal to none."""
+    try:
+        return filecmp.cmp(one.path, other.path, shallow=False)
+    except OSError:
+        return False

@@ -4,7 +4,6 @@ Functions take descriptors of open directories, so that a folder swapped for a l
 """
 
 import contextlib
-import io
 import mmap
 import os
 import stat
@@ -124,12 +123,12 @@ def write_parts(folder: int, leaf: str, parts: Sequence[bytes | memoryview]) -> 
         if not stat.S_ISREG(os.stat(leaf, dir_fd=folder, follow_symlinks=False).st_mode):
             raise FileExistsError
     part = f".{leaf}.part"
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(part, dir_fd=folder)
+    descriptor = _made(folder, part)
     try:
-        with open(os.open(part, _CREATE, 0o600, dir_fd=folder), "wb", buffering=0) as file:  # noqa: PTH123 - opens a descriptor
-            for piece in parts:
-                _write_all(file, memoryview(piece))
+        try:
+            _write_all(descriptor, parts)
+        finally:
+            os.close(descriptor)
         os.rename(part, leaf, src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
@@ -137,14 +136,28 @@ def write_parts(folder: int, leaf: str, parts: Sequence[bytes | memoryview]) -> 
         raise
 
 
-def _write_all(file: io.FileIO, view: memoryview) -> None:
-    """Write *view*, of which the operating system takes as much at a time as it likes."""
-    source = view.obj if isinstance(view.obj, mmap.mmap) else None
-    position = 0
-    while position < len(view):
-        position += file.write(view[position : position + _PIECE]) or 0
-        if source is not None and len(view) > _PIECE:
-            source.madvise(mmap.MADV_DONTNEED)
+def _made(folder: int, leaf: str) -> int:
+    """Return a descriptor of the new file *leaf*, in the place of what a killed attempt left."""
+    try:
+        return os.open(leaf, _CREATE, 0o600, dir_fd=folder)
+    except FileExistsError:
+        os.unlink(leaf, dir_fd=folder)
+        return os.open(leaf, _CREATE, 0o600, dir_fd=folder)
+
+
+def _write_all(descriptor: int, parts: Sequence[bytes | memoryview]) -> None:
+    """Write *parts*, of which the operating system takes as much at a time as it likes."""
+    if sum(map(len, parts)) <= _PIECE and os.writev(descriptor, parts) == sum(map(len, parts)):
+        return
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    for part in parts:
+        view = memoryview(part)
+        source = view.obj if isinstance(view.obj, mmap.mmap) and len(view) > _PIECE else None
+        position = 0
+        while position < len(view):
+            position += os.write(descriptor, view[position : position + _PIECE])
+            if source is not None:
+                source.madvise(mmap.MADV_DONTNEED)
 
 
 def replace_file(folder: int, leaf: str, content: bytes) -> None:

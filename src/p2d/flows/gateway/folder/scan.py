@@ -62,26 +62,28 @@ def inputs_of(folder: Path) -> list[Input]:
     """
     if not folder.is_dir():
         raise InvalidRequest("IN", "is not a folder", "name the folder with the DICOM files")
-    found = sorted(_files(folder), key=lambda pair: pair[0])
+    found = sorted(_files(folder, ""), key=lambda entry: entry[0])
     return [
         Input(number, path, name, status.st_size, status.st_mtime_ns)
-        for number, (name, path) in enumerate(found, 1)
-        for status in (path.stat(),)
+        for number, (name, path, status) in enumerate(found, 1)
     ]
 
 
-def _files(folder: Path) -> Iterator[tuple[str, Path]]:
-    def fail(_: OSError) -> None:
+def _files(folder: Path, above: str) -> Iterator[tuple[str, Path, os.stat_result]]:
+    """Yield name below the first folder, path and status of each regular file; one system call a file."""
+    try:
+        with os.scandir(folder) as entries:
+            listed = list(entries)
+    except OSError:
         raise InvalidRequest(
             "IN", "holds a folder that cannot be listed", "give this user the right to read it"
-        )
-
-    for root, folders, names in os.walk(folder, onerror=fail):
-        folders.sort()
-        for name in names:
-            path = Path(root, name)
-            if path.is_file() and not path.is_symlink():
-                yield os.fsencode(path.relative_to(folder)).decode("utf-8", "replace"), path
+        ) from None
+    for entry in listed:
+        name = f"{above}{os.fsencode(entry.name).decode('utf-8', 'replace')}"
+        if entry.is_dir(follow_symlinks=False):
+            yield from _files(Path(entry.path), f"{name}/")
+        elif entry.is_file(follow_symlinks=False):
+            yield name, Path(entry.path), entry.stat(follow_symlinks=False)
 
 
 def instance_of(item: Input, last: int = _SERIES) -> IdentifiedInstance | Unusable:
@@ -110,11 +112,17 @@ def instance_of(item: Input, last: int = _SERIES) -> IdentifiedInstance | Unusab
 
 def _mapped(path: Path) -> Source:
     """Return the bytes of *path*: small files as they are, others mapped, so that pixels are not read."""
-    with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        if size <= _LARGEST_MEMORY:
-            return file.read()
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        size = os.fstat(descriptor).st_size
+        if size > _LARGEST_MEMORY:
+            return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+        content = os.read(descriptor, size + 1)
+        if len(content) != size:
+            raise OSError("changed while it was read")
+        return content
+    finally:
+        os.close(descriptor)
 
 
 def answer_in(elements: Elements) -> IdentifiedHeader:

@@ -288,3 +288,14 @@ def test_a_deflated_file_has_a_patient_too(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stderr
     assert len(outputs(tmp_path / "out")) == 1
     assert leaks(outputs(tmp_path / "out")) == []
+
+
+def test_a_patient_id_beyond_ascii_is_the_same_everywhere(tmp_path: Path) -> None:
+    write(tmp_path / "in", "a.dcm", PatientID="Zürich-77123", SpecificCharacterSet="ISO_IR 100")
+    (tmp_path / "p.csv").write_text(
+        "PatientID,PatientName\nZürich-77123,Zwetschgenbaum^Gerlinde\n", encoding="utf-8"
+    )
+
+    ended = p2d("in", "out", "--patients", "p.csv", "--screen", "rules", cwd=tmp_path)
+
+    assert "1 files: 1 released" in ended.stdout, ended.stdout

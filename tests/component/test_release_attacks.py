@@ -190,3 +190,13 @@ def test_a_person_observer_named_by_a_long_code_is_judged_as_one() -> None:
 
 def test_the_strict_mode_puts_no_dummy_for_a_rescale_type() -> None:
     assert released(instance_of(ct(RescaleType="HU")), PRESETS["strict"]).RescaleType == "HU"
+
+
+def test_items_without_end_cost_one_withheld_object() -> None:
+    item = b"\xfe\xff\x00\xe0" + bytes(4)
+    sequence = struct.pack("<HH2sHI", 0x0008, 0x1110, b"SQ", 0, len(item) * 100_001) + item * 100_001
+    whole = instance_of(ct(ReferencedStudySequence=None))
+    content = bytes(whole.content[:])
+    place = content.index(struct.pack("<HH", 0x0010, 0x0010))
+
+    assert reason(replace(whole, content=content[:place] + sequence + content[place:])) is Reason.UNDECODABLE

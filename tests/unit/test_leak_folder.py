@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis.strategies import binary, integers, sampled_from
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
@@ -234,6 +234,7 @@ def test_findings_of_several_files_add_up_and_show_no_value() -> None:
     assert "ehmk" not in repr(ONE)
 
 
+@example(noise=b"\0", cut=395, syntax="1.2.840.10008.1.2.1.99")
 @given(binary(max_size=600), integers(0, 700), sampled_from(SYNTAXES))
 def test_broken_files_are_searched_to_their_end(noise: bytes, cut: int, syntax: str) -> None:
     whole = file_of(nested(2, TextValue="Befund"), syntax)

@@ -126,7 +126,8 @@ class PatientTools:
                     creator, known = blocks.get(tag >> 8, nobody)
             treated = known.get(raw)
             if treated is None:
-                treated = rewriter.treated(opened.source, span, creator)
+                read = None if tag & PRIVATE else opened.elements.get(f"{tag:08X}")
+                treated = rewriter.treated(opened.source, span, creator, read)
                 fresh.append((known, raw, treated))
             done.used.append(treated)
             if treated.encoded:

@@ -385,7 +385,10 @@ def _disagreements(answered: Elements, content: Elements) -> tuple[str, ...]:
     """Return flags for what the data set says otherwise than the archive."""
 
     def differ(path: str) -> bool:
-        ours, theirs = text_of(answered, path).strip(), text_of(content, path).strip()
+        answer, own = answered.get(path), content.get(path)
+        if answer is None or own is None or answer.values == own.values:
+            return False
+        ours, theirs = answer.text.strip(), own.text.strip()
         return bool(ours and theirs and ours != theirs)
 
     flags = []

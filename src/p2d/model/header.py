@@ -21,7 +21,8 @@ class Element:
     @property
     def text(self) -> str:
         r"""All values joined by a backslash, as DICOM writes them; empty without a value."""
-        return "\\".join(str(value) for value in self.values)
+        values = self.values
+        return str(values[0]) if len(values) == 1 else "\\".join(map(str, values))
 
 
 Elements = Mapping[str, Element]

@@ -38,6 +38,7 @@ class Budget:
         self._left = size
         self._streams = _MAX_STREAMS
         self.depth = 0
+        self.is_torn = False  # whether that stream was cut short or broken
         self.rest = b""  # what followed the stream that was inflated last, or its broken part
 
     def spend(self, size: int, *, streams: int = 0) -> None:
@@ -73,6 +74,7 @@ class Budget:
             self.rest = inflater.unused_data
         except zlib.error:
             self.rest = rest
+        self.is_torn = not inflater.eof
         self.spend(0, streams=1)
         return b"".join(parts)
 

@@ -97,7 +97,7 @@ def parts_of(content: bytes | memoryview) -> Iterator[Part]:
     """Yield the parts of a DICOM file in their order, elements of sequence items included.
 
     Raises:
-        Unsearchable: a deflated data set that is too large.
+        Unsearchable: a deflated data set that is too large, or torn: what of it could be read was yielded.
 
     """
     view = memoryview(content)
@@ -105,7 +105,7 @@ def parts_of(content: bytes | memoryview) -> Iterator[Part]:
     if bytes(view[128:_PREFIX]) == b"DICM":
         yield Part(PREAMBLE, "", view[:128])
         begin = _PREFIX
-    syntax = ""
+    syntax, is_torn = "", False
     for part, end in _meta(view, begin):
         begin = max(begin, end)
         if part is not None:
@@ -117,6 +117,7 @@ def parts_of(content: bytes | memoryview) -> Iterator[Part]:
         view, begin = memoryview(budget.inflated(bytes(view[begin:]), -zlib.MAX_WBITS)), 0
         if budget.rest:
             yield Part(TRAILING, "", memoryview(budget.rest))
+        is_torn = budget.is_torn
     reading = _Reading(view, _is_explicit(view, begin), ">" if syntax == _BIG_ENDIAN else "<")
     for part, end in _elements(reading, begin, len(view), "", DEFAULT, 0):
         begin = end
@@ -124,6 +125,8 @@ def parts_of(content: bytes | memoryview) -> Iterator[Part]:
             yield part
     if begin < len(view):
         yield Part(TRAILING, "", view[begin:])
+    if is_torn:
+        raise Unsearchable
 
 
 def _meta(view: memoryview, begin: int) -> Iterator[tuple[Part | None, int]]:

@@ -11,6 +11,7 @@ from typing import Final
 from p2d.deid.rewrite.decoder import Decoders, Encoding, declared
 from p2d.dicom.charset import DEFAULT, UndecodableText
 from p2d.dicom.walk import (
+    BEGIN,
     END,
     EXPLICIT_BIG,
     EXPLICIT_LITTLE,
@@ -28,6 +29,9 @@ from p2d.model.identified import IdentifiedInstance
 from p2d.model.released import Reason
 
 MAX_INFLATED_BYTES: Final = 1 << 28
+MAX_ITEMS: Final = 100_000
+"""Items of all sequences; more cost minutes, and no device writes them."""
+
 DEFLATED: Final = "1.2.840.10008.1.2.1.99"
 IMPLICIT: Final = "1.2.840.10008.1.2"
 EXPLICIT: Final = "1.2.840.10008.1.2.1"
@@ -78,6 +82,10 @@ def open_content(instance: IdentifiedInstance, decoders: Decoders) -> Opened | U
         return Unreadable(instance, Reason.UNDECODABLE)
 
 
+def _item_tag(syntax: Syntax) -> bytes:
+    return b"\xfe\xff\x00\xe0" if syntax.is_little else b"\xff\xfe\xe0\x00"
+
+
 def syntax_of(transfer_syntax_uid: str) -> Syntax:
     """Return how a data set of *transfer_syntax_uid* is encoded once it is inflated."""
     return _SYNTAXES.get(transfer_syntax_uid, EXPLICIT_LITTLE)
@@ -96,6 +104,8 @@ def _opened(instance: IdentifiedInstance, decoders: Decoders) -> Opened:
     if len(pixels) > 1:
         raise ValueError("pixel data in two forms")
     header = [span for span in found if span[0] not in _PIXELS] if pixels else found
+    if source[begin : pixels[0][BEGIN] if pixels else len(source)].count(_item_tag(syntax)) > MAX_ITEMS:
+        raise ValueError("too many items")
     encoding = Encoding(syntax, declared(source, header, DEFAULT), _is_signed(source, header))
     elements, raw = decoders.elements(encoding, source, header)
     return Opened(instance, source, encoding, elements, header, raw, pixels[0] if pixels else None)

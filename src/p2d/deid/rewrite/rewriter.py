@@ -81,8 +81,8 @@ class Rewriter:
             for treated in memo.values():
                 treated.count(tally)
 
-    def treated(self, source: Source, span: Span, creator: str = "") -> Treated:
-        """Decide on the element *span*.
+    def treated(self, source: Source, span: Span, creator: str = "", read: Element | None = None) -> Treated:
+        """Decide on the element *span*; *read* is what it holds, where that is known.
 
         Raises:
             Underived: a UID or accession number without pseudonym.
@@ -90,7 +90,9 @@ class Rewriter:
 
         """
         parts = _Parts()
-        content = self._element(source, self._encoding, self._rules, span, _Place("", "", creator), parts)
+        content = self._element(
+            source, self._encoding, self._rules, span, _Place("", "", creator, read), parts
+        )
         elements = {element.path: element for element in parts.elements}
         return Treated(content, elements, tuple(parts.outcomes))
 
@@ -113,13 +115,10 @@ class Rewriter:
         if action is Action.BULK or vr in BULK_VRS:
             parts.outcomes.append((kind, Outcome.KEPT))
             return self._copied(source, encoding, span, vr)
-        values = encoding.values(source, span, vr, path)
+        read = place.read
+        values = read.values if read and read.vr == vr else encoding.values(source, span, vr, path)
         new = treat(action, vr, values, self._treatment)
-        if (
-            any(value != "" for value in values)
-            and not any(value != "" for value in new or ())
-            and rules.is_required(tag)
-        ):
+        if not _is_telling(new) and _is_telling(values) and rules.is_required(tag):
             new = dummy_of(vr) or new  # type 1 in its IOD: must not become empty
         parts.outcomes.append((kind, outcome_of(action, values, new)))
         if new is None:
@@ -197,11 +196,20 @@ class Rewriter:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where an element stands: path with item numbers, path without them, private creator."""
+    """Where an element stands: path with item numbers, path without them, private creator.
+
+    ``read`` is the element as it was read before.
+    """
 
     path: str
     kind: str
     creator: str
+    read: Element | None = field(default=None, repr=False)
+
+
+def _is_telling(values: tuple[Value, ...] | None) -> bool:
+    """Whether one of *values* is not empty."""
+    return values is not None and any(value != "" for value in values)
 
 
 def _verdict(source: Source, item: Item, rules: Rules) -> Action:

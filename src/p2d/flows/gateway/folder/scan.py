@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from p2d.deid.rewrite.content import DEFLATED, inflated, syntax_of
+from p2d.dicom.charset import DEFAULT, character_set, decoded
 from p2d.dicom.part10 import NotDicom, open_part10
 from p2d.dicom.walk import Malformed, Source, first_spans
 from p2d.model.errors import InvalidRequest
@@ -18,6 +19,7 @@ from p2d.model.level import Level
 from p2d.model.released import Reason
 
 _PATIENT_ID: Final = 0x00100020
+_CHARACTER_SET: Final = 0x00080005
 _STUDY: Final = 0x0020000D
 _SERIES: Final = 0x0020000E
 _INSTANCE: Final = 0x00080018
@@ -135,10 +137,12 @@ def _answer(source: Source, offset: int, transfer_syntax_uid: str, last: int) ->
     if transfer_syntax_uid == DEFLATED:
         source, offset = inflated(source[offset:]), 0
     found: dict[str, Element] = {}
-    syntax = syntax_of(transfer_syntax_uid)
-    for tag, _, _, value, end, _ in first_spans(source, syntax, offset, last):
-        if vr := _ANSWERED.get(tag):
-            text = source[value:end].decode("latin-1").strip(" \0")
+    codecs = DEFAULT
+    for tag, _, _, value, end, _ in first_spans(source, syntax_of(transfer_syntax_uid), offset, last):
+        if tag == _CHARACTER_SET:
+            codecs = character_set(source[value:end])
+        elif vr := _ANSWERED.get(tag):
+            text = decoded(source[value:end], codecs, guess=True).strip(" \0")
             path = f"{tag:08X}"
             found[path] = Element(path, vr, (text,) if text else ())
     return IdentifiedHeader(Level.INSTANCE, found)

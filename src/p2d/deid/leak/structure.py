@@ -105,13 +105,19 @@ def parts_of(content: bytes | memoryview) -> Iterator[Part]:
     if bytes(view[128:_PREFIX]) == b"DICM":
         yield Part(PREAMBLE, "", view[:128])
         begin = _PREFIX
-    syntax, is_torn = "", False
+    syntax = ""
     for part, end in _meta(view, begin):
         begin = max(begin, end)
         if part is not None:
             if part.place == "00020010":
                 syntax = bytes(part.value).rstrip(b"\0 ").decode("ascii", "replace")
             yield part
+    yield from _data_set(view, begin, syntax)
+
+
+def _data_set(view: memoryview, begin: int, syntax: str) -> Iterator[Part]:
+    """Yield the parts of the data set that begins at *begin*."""
+    is_torn = False
     if syntax in _DEFLATED:
         budget = Budget(_MAX_INFLATED)
         view, begin = memoryview(budget.inflated(bytes(view[begin:]), -zlib.MAX_WBITS)), 0

@@ -14,6 +14,12 @@ IMPLEMENTATION_CLASS_UID: Final = "2.25.13110493467459100850707203300489924033"
 IMPLEMENTATION_VERSION_NAME: Final = "P2D"
 """P2D's ImplementationVersionName (0002,0013), at most 16 characters."""
 
+_LATER_CLASSES: Final = {
+    "1.2.840.10008.5.1.4.1.1.66.7": "Label Map Segmentation Storage",
+    "1.2.840.10008.5.1.4.1.1.66.8": "Height Map Segmentation Storage",
+}
+"""SOP classes that PS3.6 has registered since pydicom's table was made."""
+
 MAX_UID_LENGTH: Final = 64
 
 _NATIVE: Final = frozenset(
@@ -34,12 +40,12 @@ def is_well_known(uid: str) -> bool:
 
 def registered_name(uid: str) -> str:
     """Return the name that PS3.6 Annex A registers for *uid*, or an empty string."""
-    return UID_dictionary[uid][0] if uid in UID_dictionary else ""
+    return UID_dictionary[uid][0] if uid in UID_dictionary else _LATER_CLASSES.get(uid, "")
 
 
 def is_sop_class(uid: str) -> bool:
     """Whether PS3.6 Annex A registers *uid* as a SOP class."""
-    return uid in UID_dictionary and UID_dictionary[uid][1] == "SOP Class"
+    return uid in _LATER_CLASSES or (uid in UID_dictionary and UID_dictionary[uid][1] == "SOP Class")
 
 
 def is_transfer_syntax(uid: str) -> bool:

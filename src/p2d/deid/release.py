@@ -7,6 +7,7 @@ on account of what the data hold.
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
+from p2d.deid.hierarchy import disagreements
 from p2d.deid.patient_tools import PatientTools, Rewritten
 from p2d.deid.pixels.decision import Decision, Verdict, decide, is_radiography, is_sampled
 from p2d.deid.pixels.gate import Screened
@@ -250,7 +251,7 @@ class Releaser:
         elements = rewritten.elements
         elements[_PATIENT] = Element(_PATIENT, "LO", (str(self._keys.patient),))
         elements.update(statement(self._profile, true_dates=self._keys.true_dates, masked=False))
-        header = self._released(answer, elements, _disagreements(answer.elements, opened.elements))
+        header = self._released(answer, elements, disagreements(answer.elements, opened.elements))
         return header if isinstance(header, Withheld) else _Whole(header, rewritten)
 
     def _counted(self, whole: "_Whole") -> tuple[ReleasedHeader]:
@@ -379,23 +380,3 @@ def _own_known(keys: PatientKeys) -> KnownValues:
     ids = {one for one in (keys.patient_id.value, *keys.cases) if not is_placeholder(one)}
     own = KnownValues(ids=frozenset(ids), accessions=frozenset(keys.accessions))
     return merge_known(keys.known, own)
-
-
-def _disagreements(answered: Elements, content: Elements) -> tuple[str, ...]:
-    """Return flags for what the data set says otherwise than the archive."""
-
-    def differ(path: str) -> bool:
-        answer, own = answered.get(path), content.get(path)
-        if answer is None or own is None or answer.values == own.values:
-            return False
-        ours, theirs = answer.text.strip(), own.text.strip()
-        return bool(ours and theirs and ours != theirs)
-
-    flags = []
-    if any(differ(path) for path in (_STUDY, _SERIES, _INSTANCE)):
-        flags.append("uid_mismatch")
-    if differ(_PATIENT):
-        flags.append("patient_mismatch")
-    if differ(_ACCESSION):
-        flags.append("accession_mismatch")
-    return tuple(flags)

@@ -1,4 +1,4 @@
-"""Where a data set says otherwise than the archive about what it belongs to: kept and marked, never dropped."""
+"""Where a data set says otherwise than the archive about what it belongs to: kept and marked."""
 
 from typing import Final
 

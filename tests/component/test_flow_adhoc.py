@@ -9,9 +9,10 @@ import pytest
 
 from p2d.access.policy import ModalityPolicy
 from p2d.access.sessions import Session
+from p2d.deid.profile.profile import RESEARCH
 from p2d.flows.gateway.adhoc import AdHoc
 from p2d.flows.gateway.deid_report import ImageRun
-from p2d.model.errors import InvalidRequest, NotFound, P2DError, Refused, Unavailable
+from p2d.model.errors import InvalidRequest, Misconfigured, NotFound, P2DError, Refused, Unavailable
 from p2d.model.ids import Pseudonym
 from p2d.model.level import Choice, Kind, Output, Scope
 from p2d.model.released import Reason, ReleasedInstance, Withheld
@@ -67,6 +68,14 @@ def test_images_arrive_released_with_a_ledger_that_adds_up(stages: GatewayStages
     assert len([one for one in found if isinstance(one, ReleasedInstance)]) == 18
     assert len(run.lines) == 2
     assert run.tally.objects == 18
+
+
+def test_a_profile_of_whole_weeks_is_not_served_with_shifts_by_days(stages: GatewayStages) -> None:
+    weekly = replace(stages.gateway, profile=replace(RESEARCH, whole_weeks=True))
+    targets = tuple(stages.target(patient) for patient in ("P-1", "P-2", "P-3"))
+
+    with pytest.raises(Misconfigured, match="whole weeks"):
+        AdHoc(weekly).metadata(Request(targets), stages.session("P-1", "P-2", "P-3"))
 
 
 def other_patient(stages: GatewayStages) -> Target:

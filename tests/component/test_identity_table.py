@@ -285,3 +285,16 @@ def test_what_gets_a_pseudonym_gets_its_trimmed_self_back(
             assert table.resolve(domain, [psn]) == [kind(text.strip(" "))]
         else:
             assert psn == Invalid()
+
+
+def test_shifts_by_weeks_keep_the_day_of_the_week_and_are_fixed(path: Path) -> None:
+    patients = [Pseudonym(f"P{number}") for number in range(50)]
+    table = IdentityTable(path, Keys(TEST_KEY, 1), by_weeks=True)
+
+    shifts = table.date_shift(patients)
+    table.close()
+
+    assert all(shift % 7 == 0 and -365 <= shift < 0 for shift in shifts)
+    assert len(set(shifts)) > 10
+    with pytest.raises(Misconfigured):
+        IdentityTable(path, Keys(TEST_KEY, 1))

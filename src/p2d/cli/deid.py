@@ -17,11 +17,13 @@ from p2d.flows.gateway.folder.project import DAYS_A_WEEK, Project, project_keys
 from p2d.flows.gateway.folder.report import write_report
 from p2d.flows.gateway.folder.run import FolderJob, FolderResult, deidentify_folder
 from p2d.model.errors import InvalidRequest
+from p2d.pixels.screening import ScreeningSandbox
 
 _INCOMPLETE: Final = 7
 _LEAKS: Final = 4
 _PATH: Final = click.Path(path_type=Path)
 _MOST_SHOWN: Final = 20
+_SECONDS: Final = 20  # of processor time that one image may cost
 
 
 @click.command()
@@ -87,7 +89,8 @@ def deid(  # noqa: PLR0913, PLR0917 - one parameter an option
         click.echo(f"New project key {key}: keep it, and keep it apart from the result.")
     project = Project(keys, max_shift_days, DAYS_A_WEEK if profile.whole_weeks else 1)
     job = FolderJob(source, target, profile, project, known, mapping, jobs)
-    with PixelScreen() as pixels, BulkProgress() as progress:
+    sandbox = ScreeningSandbox(children=jobs, cpu_seconds=_SECONDS, deadline_seconds=3 * _SECONDS)
+    with PixelScreen(sandbox=sandbox) as pixels, BulkProgress() as progress:
         result = deidentify_folder(job, pixels, progress.show_counts)
     if report:
         write_report(report, result, profile)

@@ -30,6 +30,7 @@ from p2d.model.errors import InvalidRequest, Misconfigured, Unavailable
 from p2d.model.identified import AccessionNumber, CaseStay, InstanceUid, PatientId
 from p2d.model.ids import Pseudonym
 
+_WEEK: Final = 7
 _SCHEMA_VERSION: Final = "1"
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -86,9 +87,10 @@ class _Row:
 class IdentityTable:
     """The ``Identity`` port over one SQLite file; safe to share between threads."""
 
-    def __init__(self, path: Path, keys: Keys, max_shift_days: int = 365) -> None:
+    def __init__(self, path: Path, keys: Keys, max_shift_days: int = 365, *, by_weeks: bool = False) -> None:
         self._keys = keys
         self._max_shift_days = max_shift_days
+        self._unit_days = _WEEK if by_weeks else 1
         self._lock = threading.Lock()
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -109,6 +111,11 @@ class IdentityTable:
             "max_shift_days",
             str(max_shift_days),
             "restore identity.max_shift_days: it fixes every date shift",
+        )
+        self._pin(
+            "shift_unit_days",
+            str(self._unit_days),
+            "restore identity.shift_by_weeks: it fixes every date shift",
         )
 
     def close(self) -> None:
@@ -158,7 +165,7 @@ class IdentityTable:
 
     def date_shift(self, patients: Sequence[Pseudonym]) -> list[int]:
         """Return each patient's shift in whole days, into the past, never 0."""
-        return [self._keys.shift_days(patient, self._max_shift_days) for patient in patients]
+        return [self._keys.shift_days(patient, self._max_shift_days, self._unit_days) for patient in patients]
 
     def ping(self) -> None:
         """Ask the database whether it answers."""

@@ -82,7 +82,12 @@ def serve(settings_path: Path) -> None:
 
 def _table(settings: IdentitySettings) -> IdentityTable:
     keys = read_key_file(settings.identity.key_file)
-    return IdentityTable(settings.identity.database, keys, settings.identity.max_shift_days)
+    return IdentityTable(
+        settings.identity.database,
+        keys,
+        settings.identity.max_shift_days,
+        by_weeks=settings.identity.shift_by_weeks,
+    )
 
 
 def _recorder(log: AuditLog) -> Recorder:

@@ -32,6 +32,7 @@ class Service(Strict):
     database: FilePath
     key_file: FilePath
     max_shift_days: int = Field(365, ge=1, le=3650)
+    shift_by_weeks: bool = False
 
 
 class Client(Strict):

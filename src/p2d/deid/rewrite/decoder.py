@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from p2d.deid.profile.action import BULK_VRS
+from p2d.deid.standard.private import safe_vr
 from p2d.dicom.charset import CharacterSet, UndecodableText, character_set
 from p2d.dicom.elements import may_be_signed, values_of
 from p2d.dicom.walk import (
@@ -64,7 +65,10 @@ class Encoding:
 
     def vr_of(self, span: Span, creator: str = "") -> str:
         """Return the VR to read *span* as; PixelRepresentation chooses US or SS where bytes do not."""
-        vr = vr_at(span[0], span[1], creator)
+        tag = span[0]
+        vr = vr_at(tag, span[1], creator)
+        if vr == "UN" and creator and tag & PRIVATE:
+            vr = safe_vr(tag >> 16, creator, tag & 0xFF) or vr
         return "SS" if vr == "US" and self.is_signed and self._is_guessed(span) else vr
 
     def _is_guessed(self, span: Span) -> bool:

@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from p2d.deid.references import References
 from p2d.flows.gateway.gateway import Gateway
 from p2d.flows.gateway.locate import PatientWork
 from p2d.identity.port import Domain
-from p2d.model.errors import ProtocolViolation
+from p2d.model.errors import Misconfigured, ProtocolViolation
 from p2d.model.identified import AccessionNumber, CaseStay, InstanceUid, PatientKeys
 from p2d.model.ids import Pseudonym
 from p2d.model.level import Calendar
+
+_WEEK: Final = 7
 
 
 def keys_for(
@@ -23,9 +26,16 @@ def keys_for(
 
     Raises:
         Unavailable, Refused, ProtocolViolation: as the identity port.
+        Misconfigured: the profile asks for whole weeks, and identity moves by days.
 
     """
     is_true = gateway.calendar is Calendar.TRUE
+    if gateway.profile.whole_weeks and not is_true and work.shift_days % _WEEK:
+        raise Misconfigured(
+            "identity.shift_by_weeks",
+            "is false, but the profile moves dates by whole weeks",
+            "set it to true",
+        )
     bare = PatientKeys(
         patient=work.patient,
         patient_id=work.patient_id,

@@ -15,6 +15,21 @@ from phi.tools.gateway import Gateway
 
 pytestmark = pytest.mark.system
 FILES = 36
+SAMPLE_TARGETS = {
+    "- text removed": 100.0,
+    "- UIDs changed": 100.0,
+    "- dates changed": 100.0,
+    # of some thirty drawn texts one or two may lie where nobody reads them: the detector finds 99 of 100
+    "- burned-in hidden": 93.0,
+    "Privacy": 99.8,
+    # one file of 36 that is withheld beyond policy is 3 %
+    "Utility": 94.0,
+    "Consistency": 95.0,
+    "All actions": 96.0,
+    "- released files": 99.5,
+}
+"""What a small set of new people in random files has to reach; ``make bench-phi`` holds P2D to more."""
+
 SEED = int(os.environ.get("P2D_PHI_SEED") or int.from_bytes(os.urandom(3)))
 
 
@@ -30,7 +45,7 @@ def test_p2d_reaches_its_targets_on_people_it_has_never_seen(
     with capsys.disabled():
         print(f"\nP2D_PHI_SEED={SEED}: {len(key.files)} files, {len(key.rows)} actions")  # noqa: T201 - to repeat it
     wrong = "\n".join([*failures(key, verdicts), *table([score])])
-    targets = dict(TARGETS)
+    targets = TARGETS | SAMPLE_TARGETS
     if find_spec("rapidocr") is None:
         del targets["- burned-in hidden"]  # such pictures are withheld without the extra p2d[pixels]
     reached = {name: score.percents[name] for name in targets}

@@ -153,6 +153,12 @@ def forms(family: str, given: str) -> list[str]:
     ]
 
 
+def test_one_name_twice_is_found_joined() -> None:
+    cleaner = TextCleaner(KnownValues(names=frozenset({"QAAA^QAAA"})), 0)
+
+    assert cleaner.clean("thorax QAAAQAAA nativ") == "thorax nativ"
+
+
 @given(family=NAME, given_name=NAME, before=WORDS, after=WORDS, data=st.data())
 def test_no_form_of_a_name_survives_and_other_words_do(
     family: str, given_name: str, before: list[str], after: list[str], data: st.DataObject

@@ -20,7 +20,8 @@ from p2d.pixels.raster import PIXEL_KEYWORDS, Raster, Samples
 from p2d.pixels.shade import shade_of
 from p2d.pixels.statement import mark_masked, mark_screened
 
-_LETTER: Final = 40  # pixels that a letter lost at the end of a line is wide at the most
+_LETTER: Final = 24  # pixels that a letter lost at the end of a line is wide at the most
+_LOST_LETTERS: Final = 4  # of them at each end, where text is expected over structures in colour
 _ROUNDS: Final = 3
 """Times a frame is looked at again after masking before the object is given up."""
 _ENLARGED: Final = 1.5
@@ -143,16 +144,17 @@ class _Eye:
         elif effort != "layout":
             found += self._detector.boxes(stacked(pictures), _COARSE)
         lines = joined_lines(found, _GAP)
-        return without_covered(_generous(box).clipped(rows, columns) for box in lines)
+        letters = 1 if effort == "alarm" else _LOST_LETTERS
+        return without_covered(_generous(box, letters).clipped(rows, columns) for box in lines)
 
 
-def _generous(box: Box) -> Box:
-    """Return *box* with room for accents and soft edges, and at both ends of the line for a letter.
+def _generous(box: Box, letters: int) -> Box:
+    """Return *box* with room for accents and soft edges, and at both ends of the line for *letters*.
 
-    Over bright structures the detector loses the first or last letters of a line.
+    Over bright or coloured structures the detector loses the first or last letters of a line.
     """
     short, is_line = min(box.width, box.height), box.width >= box.height
-    aside, along = 2 + short // 10, 2 + min(short, _LETTER)
+    aside, along = 2 + short // 10, 2 + min(letters * short, letters * _LETTER)
     right, down = (along, aside) if is_line else (aside, along)
     return Box(box.left - right, box.top - down, box.right + right, box.bottom + down)
 

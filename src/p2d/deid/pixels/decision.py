@@ -137,12 +137,13 @@ def _for_pixels(
 ) -> Decision:
     """Return what becomes of an image of a known class."""
     bits = _overlay_bits(elements)
-    if _may_show_text(elements, names, modality) or bits:
+    is_picture = not any(word in name for name in names for word in _NO_PICTURES)
+    is_suspect = _may_show_text(elements, names, modality) if is_picture else _is_annotated(elements)
+    if is_suspect or bits:
         known = Reason.BURNED_IN if text_of(elements, "00280301").strip().upper() == "YES" else None
         return Decision(
             Verdict.SCREEN, known, regions_of(elements), recognisable=recognisable, overlay_bits=bits
         )
-    is_picture = not any(word in name for name in names for word in _NO_PICTURES)
     if is_picture and (sample or _is_secondary(elements)):
         return Decision(Verdict.SCREEN, alarm=True, recognisable=recognisable)
     return Decision(Verdict.PASS, recognisable=recognisable)
@@ -172,11 +173,16 @@ def _may_show_text(elements: Elements, names: list[str], modality: str) -> bool:
     modalities = {text_of(elements, "00080060").strip().upper(), modality}
     if modalities & _MODALITIES:
         return True
-    if text_of(elements, "00280301").strip().upper() not in {"", "NO"}:
+    if _is_annotated(elements):
         return True
     image_type = text_of(elements, "00080008").upper()
     is_capture = bool(modalities & _PROJECTIONS) and _is_secondary(elements)
     return is_capture or any(word in image_type for word in _TEXT_IMAGES)
+
+
+def _is_annotated(elements: Elements) -> bool:
+    """Whether BurnedInAnnotation (0028,0301) is there and not NO."""
+    return text_of(elements, "00280301").strip().upper() not in {"", "NO"}
 
 
 def _is_secondary(elements: Elements) -> bool:

@@ -171,12 +171,7 @@ def _inside_length(part: str) -> int:
 
 def _forms(parts: NameParts) -> dict[str, set[str]]:
     several = parts.strong | parts.weak
-    joined = {
-        fold_once(a + b)
-        for a in several
-        for b in several
-        if a != b and (a in parts.strong or b in parts.strong)
-    }
+    joined = {fold_once(a + b) for a in several for b in several if a in parts.strong or b in parts.strong}
     logins = {login for a in parts.strong for i in parts.initials for login in (i + a, a + i)}
     joined |= {login for login in logins if len(login) >= _LOGIN_LENGTH}
     return {

@@ -52,8 +52,10 @@ class DamagedPacs(MemoryPacs):
         patient_id: PatientId,
         instances: Sequence[IdentifiedHeader],
         counts: RetrieveCounts | None = None,
+        *,
+        pixels: bool = True,
     ) -> Iterator[IdentifiedInstance]:
-        for number, one in enumerate(super().retrieve(patient_id, instances, counts)):
+        for number, one in enumerate(super().retrieve(patient_id, instances, counts, pixels=pixels)):
             damaged = one.content[:].replace(b"CT head", b"CT h\xe4d ")
             yield replace(one, content=damaged) if number == 0 else one
 

@@ -44,11 +44,13 @@ class RetrieveCounts:
     """What one retrieve did not yield; filled by the connector while its iterator runs.
 
     ``refused`` objects were not asked for, or their data set names another instance; ``duplicates`` had
-    arrived before.
+    arrived before. ``notes`` say what had to be done otherwise than planned (C-MOVE for C-GET, single
+    instances for lists), as sentences without an identifier.
     """
 
     refused: int = 0
     duplicates: int = 0
+    notes: list[str] = field(default_factory=list)
 
 
 class Pacs(Protocol):
@@ -65,6 +67,17 @@ class Pacs(Protocol):
 
     def close(self) -> None:
         """Release what is kept open towards the archive; safe to call twice."""
+        ...
+
+    def stop(self) -> None:
+        """End within 5 seconds what runs towards the archive, and refuse new work until ``resume``.
+
+        Running requests are cancelled (C-CANCEL), then aborted; their callers get Unavailable.
+        """
+        ...
+
+    def resume(self) -> None:
+        """Take work again after ``stop``."""
         ...
 
     def echo(self) -> None:
@@ -108,9 +121,12 @@ class Pacs(Protocol):
         patient_id: PatientId,
         instances: Sequence[IdentifiedHeader],
         counts: RetrieveCounts | None = None,
+        *,
+        pixels: bool = True,
     ) -> Iterator[IdentifiedInstance]:
         """Yield each of *instances* that arrives, once, in order of arrival; the caller reconciles.
 
+        Without *pixels* the connector may leave out the data set from its pixel data on (``is_cut``).
         Objects that were not asked for are refused, added to *counts* and never yielded. What does not
         arrive is simply not yielded: a status is never taken as proof of delivery.
 

@@ -6,7 +6,7 @@ from typing import Final
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
-from p2d.model.errors import P2DError
+from p2d.model.errors import P2DError, Unavailable
 from p2d.model.header import Element
 from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, PatientId
 from p2d.model.level import Level
@@ -38,6 +38,7 @@ class MemoryPacs:
         self.fails: P2DError | None = None
         self.queries = 0
         self.retrieves = 0
+        self.is_stopped = False
 
     @property
     def name(self) -> str:
@@ -50,6 +51,14 @@ class MemoryPacs:
 
     def close(self) -> None:
         """Do nothing; there is nothing to close."""
+
+    def stop(self) -> None:
+        """Refuse every call until ``resume``."""
+        self.is_stopped = True
+
+    def resume(self) -> None:
+        """Take work again."""
+        self.is_stopped = False
 
     def echo(self) -> None:
         """Answer, unless ``fails`` is set."""
@@ -97,10 +106,12 @@ class MemoryPacs:
         patient_id: PatientId,
         instances: Sequence[IdentifiedHeader],
         counts: RetrieveCounts | None = None,
+        *,
+        pixels: bool = True,
     ) -> Iterator[IdentifiedInstance]:
         """Yield each of *instances* that is held and not ``missing``; see ``Pacs``."""
         checked(Query(Level.INSTANCE, patient_id))
-        del counts  # nothing arrives here that was not asked for
+        del counts, pixels  # nothing arrives here that was not asked for, and always whole
         return self._retrieved(instances)
 
     def _retrieved(self, instances: Sequence[IdentifiedHeader]) -> Iterator[IdentifiedInstance]:
@@ -112,10 +123,13 @@ class MemoryPacs:
             if uid in self.missing or uid in seen:
                 continue
             seen.add(uid)
+            self._fail()
             for one in self._index.instances({"SOPInstanceUID": uid}):
                 yield instance_of(header, one)
 
     def _fail(self) -> None:
+        if self.is_stopped:
+            raise Unavailable("pacs", "queries to the archive are stopped", "resume them, then try again")
         if self.fails is not None:
             raise self.fails
 

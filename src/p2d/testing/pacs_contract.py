@@ -13,7 +13,7 @@ import pytest
 from pydicom.filereader import read_dataset
 
 from p2d.dicom.elements import elements_of
-from p2d.model.errors import InvalidRequest
+from p2d.model.errors import InvalidRequest, Unavailable
 from p2d.model.header import text_of
 from p2d.model.identified import IdentifiedHeader, PatientId
 from p2d.model.level import Choice, Level
@@ -185,3 +185,44 @@ class PacsContract:
         arriving.close()  # type: ignore[attr-defined] # connectors write it as a generator
 
         assert len(found(pacs, Level.INSTANCE, "P-3")) == 20
+
+    def test_a_stopped_archive_takes_no_work_until_it_is_resumed(self, pacs: Pacs) -> None:
+        """The kill switch holds for every operation."""
+        headers = found(pacs, Level.INSTANCE, "P-3")
+        pacs.stop()
+        try:
+            with pytest.raises(Unavailable):
+                found(pacs, Level.STUDY, "P-3")
+            with pytest.raises(Unavailable):
+                list(pacs.retrieve(PatientId("P-3"), headers))
+            with pytest.raises(Unavailable):
+                pacs.echo()
+        finally:
+            pacs.resume()
+
+        assert len(found(pacs, Level.INSTANCE, "P-3")) == 20
+
+    def test_a_stop_ends_a_retrieve_that_runs(self, pacs: Pacs) -> None:
+        """Whoever takes objects is told; nothing is taken as whole."""
+        headers = found(pacs, Level.INSTANCE, "P-3")
+        arriving = pacs.retrieve(PatientId("P-3"), headers)
+        next(arriving)
+        pacs.stop()
+        try:
+            with pytest.raises(Unavailable):
+                list(arriving)
+        finally:
+            pacs.resume()
+
+    def test_headers_alone_arrive_whole_up_to_the_pixel_data(self, pacs: Pacs) -> None:
+        """A connector may drop pixel data; no element before it is lost."""
+        headers = found(pacs, Level.INSTANCE, "P-1")
+
+        arrived = list(pacs.retrieve(PatientId("P-1"), headers, pixels=False))
+
+        assert {one.header.sop_instance_uid for one in arrived} == expected("SOPInstanceUID", "P-1")
+        for one in arrived:
+            implicit = one.transfer_syntax_uid == IMPLICIT
+            elements = elements_of(read_dataset(BytesIO(one.content), implicit, is_little_endian=True))
+            assert text_of(elements, "00280010") == "8"
+            assert ("7FE00010" in elements) is not one.is_cut

@@ -125,7 +125,7 @@ def release_basic(gateway: Gateway, prepared: Prepared) -> list[ReleasedHeader]:
 
 def release_extended(gateway: Gateway, prepared: Prepared) -> Iterator[ReleasedHeader | Withheld]:
     """Retrieve the picked instances and release their whole headers, one by one."""
-    return _retrieved(gateway, prepared, lambda releaser, opened: releaser.extended(opened))
+    return _retrieved(gateway, prepared, lambda releaser, opened: releaser.extended(opened), pixels=False)
 
 
 def release_images(
@@ -143,17 +143,19 @@ def release_images(
         header = outcome.header
         return Withheld(header.patient, header.study, header.series, header.instance, Reason.MODALITY)
 
-    return _retrieved(gateway, prepared, release)
+    return _retrieved(gateway, prepared, release, pixels=True)
 
 
 def _retrieved(
     gateway: Gateway,
     prepared: Prepared,
     release: Callable[[Releaser, Opened | Unreadable], _RELEASED | Withheld],
+    *,
+    pixels: bool,
 ) -> Iterator[_RELEASED | Withheld]:
     keys, releaser = prepared.keys, Releaser(prepared.keys, gateway.profile, screen=gateway.screen)
     counts = RetrieveCounts()
-    arriving = gateway.pacs.retrieve(prepared.work.patient_id, prepared.picks, counts)
+    arriving = gateway.pacs.retrieve(prepared.work.patient_id, prepared.picks, counts, pixels=pixels)
     for some in _batched(arriving, INSTANCES_AT_ONCE):
         opened = [releaser.open(instance) for instance in some]
         keys = extended(gateway, keys, releaser.references)
@@ -168,6 +170,7 @@ def _retrieved(
             f"patient {prepared.tally.patient}: {counts.refused} objects refused that were not asked for, "
             f"{counts.duplicates} arrived twice"
         )
+    prepared.tally.notes.extend(f"patient {prepared.tally.patient}: {note}" for note in counts.notes)
 
 
 def _batched(items: Iterable[IdentifiedInstance], size: int) -> Iterator[tuple[IdentifiedInstance, ...]]:

@@ -1,6 +1,7 @@
 """The archive over DIMSE as a ``Pacs``: associations kept between queries, capabilities proved before use."""
 
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Self, TypeVar
 
@@ -42,6 +43,8 @@ class DimseArchive:
         self._lock = threading.Lock()
         self._kept: list[Association] = []
         self._is_closed = False
+        self._is_stopped = False
+        self._live: weakref.WeakSet[Association] = weakref.WeakSet()
         self._relational = {"relational": True, "hierarchical": False}.get(settings.query)
         self._store_scp = StoreScp(settings)
 
@@ -72,9 +75,38 @@ class DimseArchive:
         for association in kept:
             association.release()
 
+    def stop(self) -> None:
+        """Abort every association and take no new work until ``resume``; see ``Pacs``."""
+        with self._lock:
+            self._is_stopped = True
+            live, self._kept = list(self._live), []
+        for association in live:
+            association.drop()
+
+    def resume(self) -> None:
+        """Take work again; see ``Pacs``."""
+        with self._lock:
+            self._is_stopped = False
+
+    def _opened(self, contexts: Sequence[Any], roles: Sequence[Any] = ()) -> Association:
+        self._check_running()
+        association = Association(self._settings, contexts, roles)
+        with self._lock:
+            self._live.add(association)
+        try:
+            self._check_running()  # a stop may have come while it was negotiated
+        except BaseException:
+            association.drop()
+            raise
+        return association
+
+    def _check_running(self) -> None:
+        if self._is_stopped:
+            raise Unavailable("pacs", "queries to the archive are stopped", "resume them, then try again")
+
     def echo(self) -> None:
         """Verify over a new association that the archive answers; see ``Pacs``."""
-        association = Association(self._settings, [build_context(VERIFICATION, IMPLICIT)])
+        association = self._opened([build_context(VERIFICATION, IMPLICIT)])
         try:
             context = association.context(VERIFICATION)
             message_id = association.send({COMMAND: ECHO_REQUEST}, context)
@@ -138,7 +170,7 @@ class DimseArchive:
         return self._afresh(work)
 
     def _afresh(self, work: Callable[[Association], T]) -> T:
-        association = Association(self._settings, query_contexts())
+        association = self._opened(query_contexts())
         try:
             result = work(association)
         except BaseException:
@@ -159,7 +191,7 @@ class DimseArchive:
                     stale.append(association)
         for association in stale:
             association.drop()
-        return (found, True) if found else (Association(self._settings, query_contexts()), False)
+        return (found, True) if found else (self._opened(query_contexts()), False)
 
     def _give_back(self, association: Association) -> None:
         with self._lock:
@@ -173,11 +205,14 @@ class DimseArchive:
         patient_id: PatientId,
         instances: Sequence[IdentifiedHeader],
         counts: RetrieveCounts | None = None,
+        *,
+        pixels: bool = True,
     ) -> Iterator[IdentifiedInstance]:
         """Yield each of *instances* that arrives; what a list left out is asked for once more by itself.
 
         See ``Pacs``.
         """
+        del pixels  # they come with the data set
         checked(Query(Level.INSTANCE, patient_id))
         return self._retrieved(patient_id, instances, counts or RetrieveCounts())
 
@@ -200,7 +235,7 @@ class DimseArchive:
     def _got(
         self, contexts: Sequence[Any], roles: Sequence[Any], keys: Sequence[Request], collection: Collection
     ) -> Iterator[IdentifiedInstance]:
-        association = Association(self._settings, contexts, roles)
+        association = self._opened(contexts, roles)
         try:
             for one in keys:
                 yield from get(association, one, collection)
@@ -212,7 +247,7 @@ class DimseArchive:
     def _moved(self, keys: Sequence[Request], collection: Collection) -> Iterator[IdentifiedInstance]:
         settings = self._settings
         with self._store_scp.expecting(collection) as delivery:
-            association = Association(settings, move_contexts())
+            association = self._opened(move_contexts())
             try:
                 for one in keys:
                     yield from move(

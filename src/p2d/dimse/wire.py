@@ -5,6 +5,7 @@ threads may only put in a word (``interject``) or end the connection (``abort``)
 """
 
 import contextlib
+import select
 import socket
 import ssl
 import threading
@@ -12,7 +13,7 @@ import time
 from typing import Final, NamedTuple
 
 from p2d.dimse import pdu
-from p2d.model.errors import Misconfigured, Unavailable
+from p2d.model.errors import Misconfigured, P2DError, Unavailable
 
 LONGEST_PDU: Final = 262_144
 """Maximum length of P-DATA that P2D offers, in bytes (PS3.8 D.1)."""
@@ -39,8 +40,8 @@ class Closed(Unavailable):
 class Wire:
     """PDUs over *plain*, a connected socket (TLS done, where there is any); owned by one thread.
 
-    *longest_pdu* bounds P-DATA that is read; from its first byte on each PDU has *pdu_seconds* to arrive
-    whole, however its bytes trickle. *send_seconds* bound each sending.
+    *longest_pdu* bounds P-DATA that is read, 0 before the negotiation has ended. From its first byte on each
+    PDU has *pdu_seconds* to arrive whole, however its bytes trickle. *send_seconds* bound each sending.
     """
 
     def __init__(
@@ -54,8 +55,8 @@ class Wire:
         self.longest_pdu = longest_pdu
         self.is_open = True
         self._plain = plain
-        self._pdu_seconds = pdu_seconds
-        self._send_seconds = send_seconds
+        self.pdu_seconds = pdu_seconds
+        self.send_seconds = send_seconds
         self._buffer = memoryview(bytearray(_BUFFER))
         self._begin = self._end = 0
         self._lock = threading.Lock()
@@ -65,9 +66,17 @@ class Wire:
         plain.settimeout(_SLICE_SECONDS)
 
     @property
-    def has_waiting(self) -> bool:
-        """Whether bytes of the peer have been read that no ``read`` has returned yet."""
-        return self._end > self._begin
+    def is_quiet(self) -> bool:
+        """Whether the connection stands and the peer has sent nothing that was not read; for the owner."""
+        if not self.is_open or self._end > self._begin:
+            return False
+        poll = select.poll()
+        poll.register(self._plain, select.POLLIN)
+        if not poll.poll(0):
+            return True
+        with contextlib.suppress(P2DError):
+            return self.read(0) is None  # of TLS there may be records without content
+        return False
 
     def read(self, seconds: float) -> Pdu | None:
         """Return the next PDU; None when *seconds* pass without its first byte.
@@ -83,7 +92,7 @@ class Wire:
             self._begin = self._end = 0
             if not self._more(deadline):
                 return None
-        deadline = time.monotonic() + self._pdu_seconds
+        deadline = time.monotonic() + self.pdu_seconds
         self._until(pdu.HEAD_LENGTH, deadline)
         kind, length = pdu.head(self._buffer, self._begin, self.longest_pdu)
         self._until(pdu.HEAD_LENGTH + length, deadline)
@@ -99,8 +108,8 @@ class Wire:
 
         """
         with self._lock:
-            self._flush(self._send_seconds)
-            self._write(parts[0] if len(parts) == 1 else b"".join(parts), self._send_seconds)
+            self._flush(self.send_seconds)
+            self._write(parts[0] if len(parts) == 1 else b"".join(parts), self.send_seconds)
 
     def interject(self, content: bytes, *, ending: bool = False, wait_seconds: float = 0.0) -> None:
         """Send whole PDUs from any thread, between two others; *ending* closes the connection after them.
@@ -180,7 +189,7 @@ class Wire:
         while True:
             with self._lock:
                 if self._words:
-                    self._flush(self._send_seconds)
+                    self._flush(self.send_seconds)
                 got = self._received(deadline - time.monotonic())
             if got is not None:
                 self._end += got

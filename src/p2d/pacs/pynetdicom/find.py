@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from p2d.dimse.identifiers import answer, encoded
 from p2d.model.errors import ProtocolViolation, Unavailable
 from p2d.model.header import Element, text_of
 from p2d.model.identified import IdentifiedHeader, PatientId
@@ -11,7 +12,6 @@ from p2d.model.level import Level
 from p2d.pacs.port import Query
 from p2d.pacs.pynetdicom.association import Association
 from p2d.pacs.pynetdicom.contexts import FIND
-from p2d.pacs.pynetdicom.identifiers import answer, encoded
 from p2d.pacs.pynetdicom.messages import FIND_RESPONSE
 from p2d.pacs.pynetdicom.requests import COMMAND, FIND_REQUEST, MEDIUM, PRIORITY
 from p2d.pacs.query import ACCESSION_NUMBER, KEYS, PATIENT_ID, STUDY_DATE, UNIQUE, date_range, is_within

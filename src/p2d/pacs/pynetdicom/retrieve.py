@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from p2d.dimse.identifiers import encoded
 from p2d.model.errors import Misconfigured, Unavailable
 from p2d.model.header import text_of
 from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, PatientId
@@ -13,7 +14,6 @@ from p2d.pacs.pynetdicom.association import Association
 from p2d.pacs.pynetdicom.collection import Collection
 from p2d.pacs.pynetdicom.contexts import CLASSES_PER_ASSOCIATION, GET, MOVE
 from p2d.pacs.pynetdicom.find import refusal
-from p2d.pacs.pynetdicom.identifiers import encoded
 from p2d.pacs.pynetdicom.messages import GET_RESPONSE, MOVE_RESPONSE, STORE_REQUEST, Message
 from p2d.pacs.pynetdicom.requests import (
     COMMAND,

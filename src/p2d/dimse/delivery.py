@@ -35,6 +35,10 @@ class Delivery:
         self._is_open = True
         self._changed = threading.Condition()
 
+    def limit(self, *, ahead_bytes: int, room_seconds: float) -> None:
+        """Change how much may wait to be taken, and how long the archive is held back for it."""
+        self._ahead_bytes, self._room_seconds = ahead_bytes, room_seconds
+
     def put(self, one: Arrived) -> int:
         """Hand *one* on, from the thread that received it; return the status of its C-STORE."""
         length = len(one.content)

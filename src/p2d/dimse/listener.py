@@ -8,7 +8,6 @@ import contextlib
 import ipaddress
 import logging
 import socket
-import ssl
 import threading
 import time
 from collections import Counter, deque
@@ -94,6 +93,11 @@ class StoreScp:
         """The port it listens on."""
         return self._door.port if self._listening is None else int(self._listening.getsockname()[1])
 
+    @property
+    def connections(self) -> int:
+        """How many connections there are, associated or not."""
+        return len(self._admission.all())
+
     def start(self) -> None:
         """Open the port; does nothing when it is open.
 
@@ -131,6 +135,8 @@ class StoreScp:
         if listening is None or accepting is None:
             return
         self._stopping.set()
+        with contextlib.suppress(OSError):
+            listening.shutdown(socket.SHUT_RDWR)  # wakes the thread at once where the system does so
         accepting.join()
         listening.close()
         for delivery in deliveries:
@@ -226,10 +232,10 @@ class StoreScp:
             acceptor = Acceptor(wire, self._rules, self.writer, lambda: self._admission.associate(one))
             why = acceptor.serve(seconds)
             wire.close()
-        except ssl.SSLError as error:
-            why = cause(error)
-        except (P2DError, OSError) as error:
+        except P2DError as error:
             why = str(error)
+        except OSError as error:
+            why = cause(error)
         finally:
             self._admission.leave(one)
             one.socket.close()

@@ -13,6 +13,7 @@ import time
 from typing import Final, NamedTuple
 
 from p2d.dimse import pdu
+from p2d.dimse.tls import cause
 from p2d.model.errors import Misconfigured, P2DError, Unavailable
 
 LONGEST_PDU: Final = 262_144
@@ -138,7 +139,7 @@ class Wire:
         """Close at once; a thread that reads gets ``Closed``."""
         self.is_open = False
         with contextlib.suppress(OSError):
-            self._plain.shutdown(socket.SHUT_RDWR)
+            socket.socket.shutdown(self._plain, socket.SHUT_RDWR)  # below TLS, whose state the owner uses
         if self._lock.acquire(timeout=2 * _SLICE_SECONDS):  # the owner lets go once the socket is shut
             try:
                 self._plain.close()
@@ -222,7 +223,10 @@ class Wire:
 
 
 def _broken(error: OSError) -> Closed:
-    return Closed("dimse", f"the connection broke: {type(error).__name__}", "try again")
+    problem = (
+        cause(error) if isinstance(error, ssl.SSLError) else f"the connection broke: {type(error).__name__}"
+    )
+    return Closed("dimse", problem, "try again")
 
 
 def connect(
@@ -251,7 +255,5 @@ def connect(
         raise Unavailable("dimse", "no TLS handshake in time", "try again later") from None
     except OSError as error:
         plain.close()
-        reason = getattr(error, "reason", None) or type(error).__name__
-        raise Misconfigured(
-            "dimse", f"the TLS handshake failed: {reason}", "check certificates and tls settings"
-        ) from None
+        problem = f"no TLS with the peer: {cause(error)}"
+        raise Misconfigured("dimse", problem, "check certificates and tls settings") from None

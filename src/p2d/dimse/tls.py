@@ -103,7 +103,7 @@ class Tls:
     """
 
     def __init__(self, files: TlsFiles) -> None:
-        self._files = files
+        self.files = files
         self._lock = threading.Lock()
         self._signature = self._stamps()
         self._contexts = self._read()
@@ -131,7 +131,7 @@ class Tls:
 
     def _stamps(self) -> tuple[object, ...]:
         stamps: list[object] = []
-        for path in (self._files.certificate, self._files.key, self._files.authorities):
+        for path in (self.files.certificate, self.files.key, self.files.authorities):
             try:
                 status = path.stat()
                 stamps.append((status.st_ino, status.st_size, status.st_mtime_ns))
@@ -140,7 +140,7 @@ class Tls:
         return tuple(stamps)
 
     def _read(self) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-        _check_key(self._files.key)
+        _check_key(self.files.key)
         return (
             self._context(ssl.PROTOCOL_TLS_SERVER),
             self._context(ssl.PROTOCOL_TLS_CLIENT),
@@ -155,13 +155,13 @@ class Tls:
         context.check_hostname = False  # names are compared by _is_archive, on both sides alike
         context.verify_mode = ssl.CERT_REQUIRED
         try:
-            context.load_cert_chain(self._files.certificate, self._files.key, password=_no_password)
+            context.load_cert_chain(self.files.certificate, self.files.key, password=_no_password)
         except (OSError, ValueError) as error:
             raise Misconfigured(
                 "pacs.tls.certificate", f"does not fit pacs.tls.key: {_reason(error)}", "give a PEM pair"
             ) from None
         try:
-            context.load_verify_locations(self._files.authorities)
+            context.load_verify_locations(self.files.authorities)
         except OSError as error:
             raise Misconfigured(
                 "pacs.tls.authorities", f"is not readable: {_reason(error)}", "give certificates in PEM"
@@ -171,10 +171,10 @@ class Tls:
     def _is_archive(self, certificate: Any, whole: bytes | None) -> bool:
         if not whole:
             return False
-        if self._files.peer_fingerprints:
-            wanted = {one.replace(":", "").lower() for one in self._files.peer_fingerprints}
+        if self.files.peer_fingerprints:
+            wanted = {one.replace(":", "").lower() for one in self.files.peer_fingerprints}
             return hashlib.sha256(whole).hexdigest() in wanted
-        return not {one.lower() for one in self._files.peer_names}.isdisjoint(_names(certificate))
+        return not {one.lower() for one in self.files.peer_names}.isdisjoint(_names(certificate))
 
 
 def _names(certificate: Any) -> set[str]:

@@ -36,7 +36,7 @@ def test_the_host_is_the_name_that_counts_unless_others_are_given(tmp_path: Path
     table = files(tmp_path)
 
     plain = tls_of(archive(table, tmp_path))
-    named = tls_of(archive({**table, "peer_names": ["one", "two"]}, tmp_path))
+    named = tls_of(archive({**table, "names": ["one", "two"]}, tmp_path))
 
     assert plain is not None
     assert named is not None
@@ -46,13 +46,13 @@ def test_the_host_is_the_name_that_counts_unless_others_are_given(tmp_path: Path
 
 def test_fingerprints_are_taken_as_tools_print_them(tmp_path: Path) -> None:
     printed = ":".join(["AB"] * 32)
-    tls = archive({**files(tmp_path), "peer_fingerprints": [printed]}, tmp_path).tls
+    tls = archive({**files(tmp_path), "fingerprints": [printed]}, tmp_path).tls
 
     assert isinstance(tls, Tls)
-    assert tls.peer_fingerprints == {"ab" * 32}
+    assert tls.fingerprints == {"ab" * 32}
 
 
 @pytest.mark.parametrize("text", ["", "ab" * 20, "xy" * 32])
 def test_what_is_no_fingerprint_is_refused(tmp_path: Path, text: str) -> None:
-    with pytest.raises(Misconfigured, match=r"pacs|tls\.peer_fingerprints"):
-        archive({**files(tmp_path), "peer_fingerprints": [text]}, tmp_path)
+    with pytest.raises(Misconfigured, match=r"pacs|tls\.fingerprints"):
+        archive({**files(tmp_path), "fingerprints": [text]}, tmp_path)

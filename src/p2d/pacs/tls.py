@@ -14,5 +14,5 @@ def tls_of(archive: Archive) -> Tls | None:
     tls = archive.tls
     if tls is None:
         return None
-    names = tls.peer_names or frozenset({archive.host})
-    return Tls(TlsFiles(tls.certificate, tls.key, tls.authorities, names, tls.peer_fingerprints))
+    names = tls.names or frozenset({archive.host})
+    return Tls(TlsFiles(tls.certificate, tls.key, tls.authorities, names, tls.fingerprints))

@@ -71,32 +71,18 @@ class Listener(Strict):
     patient_form: Pattern | None = None
 
 
-class ArchiveTls(Strict):
-    """`[pacs.tls]`: associations over TLS in both directions (PS3.15 B.9), all files in PEM.
+class Tls(Strict):
+    """`[pacs.tls]`: associations over TLS in both directions (PS3.15 B.9, BCP 195), all files in PEM.
 
-    The archive's certificate comes from one of ``authorities`` and is known by one of ``names``, or else by
-    one of ``fingerprints`` (SHA-256, hexadecimal).
+    The archive's certificate comes from one of ``authorities`` and holds one of ``names`` (``host`` where
+    none is given), or else is one of ``fingerprints`` (SHA-256, hexadecimal).
     """
 
     certificate: FilePath
     key: FilePath
     authorities: FilePath
     names: frozenset[str] = frozenset()
-    fingerprints: frozenset[str] = frozenset()
-
-
-class Tls(Strict):
-    """`[pacs.tls]`: TLS with the archive in both directions, by the BCP 195 profiles (PS3.15 B.9).
-
-    ``peer_names`` are the names of which the archive's certificate has to hold one, ``host`` where there are
-    none; with ``peer_fingerprints`` (SHA-256) it has to be one of these instead.
-    """
-
-    certificate: FilePath
-    key: FilePath
-    authorities: FilePath
-    peer_names: frozenset[str] = frozenset()
-    peer_fingerprints: frozenset[Fingerprint] = frozenset()
+    fingerprints: frozenset[Fingerprint] = frozenset()
 
 
 class Archive(Strict):
@@ -130,7 +116,6 @@ class Archive(Strict):
     pdu_bytes: int = Field(262_144, ge=16_384, le=4_194_304)
     object_mib: int = Field(4096, ge=1, le=65_536)
     spool_dir: FilePath | None = None
-    tls: ArchiveTls | None = None
     connect_seconds: float = Field(5.0, gt=0, le=120)
     answer_seconds: float = Field(60.0, gt=0, le=3600)
     tls: Tls | None = None

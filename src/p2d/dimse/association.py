@@ -72,7 +72,8 @@ class Association:
     """An established association.
 
     ``contexts`` are the agreed ones by id, ``extended`` the peer's answers by SOP class, ``window`` how many
-    operations we may have outstanding. ``answered`` says that the latest request has been answered at all.
+    operations we may have outstanding. ``answered`` says that the latest request has been answered at all,
+    ``is_awaited`` that the owner is waiting for a message right now.
 
     Raises (on construction):
         Misconfigured: the peer rejects it for good, or accepts none of the contexts.
@@ -89,6 +90,7 @@ class Association:
         self.window = 1
         self._message_id = 0
         self._outstanding: dict[int, Context] = {}
+        self.is_awaited = False
         self._waiting: deque[Message] = deque()
         self._longest_sent = 0
         plain = connect(peer.host, peer.port, peer.connect_seconds, peer.tls, peer.server_name)
@@ -168,6 +170,15 @@ class Association:
         return Unavailable("pacs", f"{called} rejects associations for now", "try again later")
 
     @property
+    def sink(self) -> Sink:
+        """What takes the data sets that arrive; may be changed between operations."""
+        return self._assembler.sink
+
+    @sink.setter
+    def sink(self, sink: Sink) -> None:
+        self._assembler.sink = sink
+
+    @property
     def is_ready(self) -> bool:
         """Whether the association stands, nothing runs on it, and the peer has not said a word since."""
         return not self._outstanding and not self._waiting and self._wire.is_quiet
@@ -231,6 +242,7 @@ class Association:
             ProtocolViolation: what came is no message; the association is aborted.
 
         """
+        self.is_awaited = True
         try:
             while not self._waiting:
                 received = self._wire.read(self.peer.answer_seconds if seconds is None else seconds)
@@ -244,6 +256,8 @@ class Association:
         except P2DError:
             self.drop()
             raise
+        finally:
+            self.is_awaited = False
         self.answered = True
         return self._waiting.popleft()
 

@@ -20,12 +20,17 @@ class OutOfResources(Unavailable):
     """The peer ended an operation for lack of resources, or was unable to process it."""
 
 
+class NotSupported(ProtocolViolation):
+    """The peer does not do an operation that it agreed to (PS3.7 C.5)."""
+
+
 def refusal(status: int, operation: str) -> Unavailable | ProtocolViolation:
     """Return the error for a final *status* that is no success; 0xA7xx and 0xCxxx are worth another try."""
     problem = f"{operation} ended with status 0x{status:04X}"
     if status >> 8 == 0xA7 or status >> 12 == 0xC:  # noqa: PLR2004 - PS3.4 C.4.1.1.4 and C.4.2.1.5
         return OutOfResources("pacs", problem, "try again later")
-    return ProtocolViolation("pacs", problem, "see the archive's conformance statement")
+    kind = NotSupported if status in _NOT_SUPPORTED else ProtocolViolation
+    return kind("pacs", problem, "see the archive's conformance statement")
 
 
 def is_final(status: int, operation: str) -> bool:
@@ -48,8 +53,3 @@ def is_final(status: int, operation: str) -> bool:
             "register calling_ae_title, store_host and store_port with the archive",
         )
     raise refusal(status, operation)
-
-
-def is_not_supported(status: int) -> bool:
-    """Whether *status* says that the peer does not do this operation at all (PS3.7 C.5)."""
-    return status in _NOT_SUPPORTED

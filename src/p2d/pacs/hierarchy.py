@@ -185,7 +185,9 @@ class Finder:
         with_series = {text_of(one, UNIQUE[Level.STUDY]) for one in series}
         found = self._answers(
             [
-                self._question(Level.INSTANCE, {**_upper(one, Level.STUDY), **own}, patient_root=True)
+                self._question(
+                    Level.INSTANCE, {**_upper(one, Level.STUDY), **own}, patient_root=self.way.patient_root
+                )
                 for one in studies
                 if text_of(one, UNIQUE[Level.STUDY]) in with_series
             ]
@@ -217,7 +219,7 @@ class Finder:
 
     def _check(self, rows: Sequence[Row], question: Question) -> None:
         """Raise ProtocolViolation when an answer is about something else than was asked, Capped when cut."""
-        must_name_patient = question.patient_root or question.level is Level.STUDY
+        must_name_patient = question.patient_root or not question.keys.get(UNIQUE[Level.STUDY])
         uids = {path: question.keys[path] for path in UNIQUE.values() if question.keys.get(path)}
         asked = uids.pop(PATIENT_ID).strip()
         unique = UNIQUE[question.level]

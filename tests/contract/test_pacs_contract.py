@@ -22,7 +22,7 @@ class TestMemory(PacsContract):
         return MemoryPacs(three_patients().instances())
 
 
-CONNECTORS = {"lean": LeanArchive, "pynetdicom": DimseArchive}
+CONNECTORS: dict[str, type[LeanArchive | DimseArchive]] = {"lean": LeanArchive, "pynetdicom": DimseArchive}
 
 
 @pytest.fixture(

@@ -36,7 +36,7 @@ def dcmqrscp_server(tmp_path_factory: pytest.TempPathFactory, store_port: int) -
         yield archive
 
 
-CONNECTORS = {"lean": LeanArchive, "pynetdicom": DimseArchive}
+CONNECTORS: dict[str, type[LeanArchive | DimseArchive]] = {"lean": LeanArchive, "pynetdicom": DimseArchive}
 WAYS = [f"{connector}-{retrieve}" for connector in CONNECTORS for retrieve in ("get", "move")]
 
 

@@ -4,11 +4,10 @@ Identity is asked once for all patients of a batch. What the ledger is told stay
 batch is recorded when the one before it has its receipt, and a stop drops what was not recorded yet.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import pyarrow as pa
@@ -22,6 +21,7 @@ from p2d.jobs.ledger import Progress
 from p2d.model.errors import InvalidRequest, P2DError, ProtocolViolation, Unavailable
 from p2d.model.request import Request, Target
 from p2d.warehouse.batch import Batch
+from p2d.warehouse.wire import sealed
 
 Watch = Callable[[Progress], None]
 MOST_PICKED: Final = 4_000
@@ -189,12 +189,8 @@ class PatientBatches:
         scope, archive = self.request.scope, self.gateway.pacs.name
         parts = [tables_of(archive, item.basic, item.extended, scope) for item in extracted]
         tables = {name: pa.concat_tables([part[name] for part in parts]) for name in parts[0]}
-        keys = hashlib.sha256()
-        for name in sorted(tables):
-            for row_batch in tables[name].to_batches():
-                keys.update(name.encode())
-                keys.update(row_batch.serialize())
-        return Batch(f"{self.run_id}-{keys.hexdigest()[:24]}", str(scope), self.run_id, tables)
+        batch = sealed(Batch("", str(scope), self.run_id, tables))
+        return replace(batch, batch_id=f"{self.run_id}-{batch.digest[:24]}")
 
 
 def _targets_of(request: Request) -> dict[str, list[Target]]:

@@ -2,20 +2,24 @@
 
 from collections.abc import Sequence
 
+from p2d.model.errors import Misconfigured
 from p2d.pacs.dicomweb.connector import DicomWebArchive
 from p2d.pacs.folder.connector import FolderArchive
+from p2d.pacs.lean.connector import LeanArchive
 from p2d.pacs.port import Pacs
 from p2d.pacs.pynetdicom.connector import DimseArchive
 from p2d.pacs.several import SeveralArchives
 from p2d.settings import gateway
-from p2d.settings.gateway import AnyArchive
+from p2d.settings.archive_profile import ArchiveProfile
+from p2d.settings.file import read_settings
+from p2d.settings.gateway import AnyArchive, Archive
 
 
 def connect_archives(settings: Sequence[AnyArchive]) -> Pacs:
     """Return the archives of *settings*, preferred ones first; none is asked yet.
 
     Raises:
-        Misconfigured: a secret, certificate or authority that cannot be used.
+        Misconfigured: a secret, certificate, authority or profile that cannot be used.
 
     """
     archives = [connect_archive(one) for one in settings]
@@ -34,8 +38,23 @@ def connect_archive(settings: AnyArchive) -> Pacs:
             return DicomWebArchive(settings)
         case gateway.FolderArchive():
             return FolderArchive(settings)
-        case gateway.Archive():
+        case gateway.Archive(connector="pynetdicom"):
             return DimseArchive(settings)
+        case gateway.Archive():
+            return LeanArchive(settings, _profile(settings))
+
+
+def _profile(settings: Archive) -> ArchiveProfile | None:
+    if settings.profile is None:
+        return None
+    profile = read_settings(settings.profile, ArchiveProfile)
+    if profile.archive != settings.name:
+        raise Misconfigured(
+            "pacs.profile",
+            f"is of an archive called {profile.archive}",
+            f"probe {settings.name} and name the file that it wrote",
+        )
+    return profile
 
 
 def described(settings: AnyArchive) -> str:

@@ -124,7 +124,8 @@ class Archive(Strict):
     (addresses or networks; those of ``host`` unless stated) under ``store_ae_titles`` (``called_ae_title``
     unless stated). ``associations`` are the most we hold open towards the archive, ``list_length`` the UIDs
     in one request, ``pdu_bytes`` the longest PDU we take, ``object_mib`` the largest object. Objects of more
-    than a few MiB go to ``spool_dir`` on tmpfs, or to memory outside the heap.
+    than a few MiB go to ``spool_dir`` on tmpfs, or to memory outside the heap. ``profile`` is the file that
+    ``p2d probe`` wrote of this archive.
     """
 
     connector: Literal["dimse", "pynetdicom"] = "dimse"
@@ -147,6 +148,7 @@ class Archive(Strict):
     connect_seconds: float = Field(5.0, gt=0, le=120)
     answer_seconds: float = Field(60.0, gt=0, le=3600)
     tls: Tls | None = None
+    profile: FilePath | None = None
 
 
 class WebArchive(Strict):

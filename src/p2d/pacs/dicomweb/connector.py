@@ -121,7 +121,6 @@ class DicomWebArchive:
                 self._connection.check(mark)
 
     def _headers_alone(self, waiting: Waiting, mark: int) -> Iterator[IdentifiedInstance]:
-        before = len(waiting.missing)
         try:
             for resource in resources(waiting.missing, by_series=True):
                 yield from self._retriever.metadata(resource, waiting, mark)
@@ -129,6 +128,5 @@ class DicomWebArchive:
             self._gives_metadata = False
             waiting.counts.notes.append(_NO_METADATA)
             return
-        lacking = len(waiting.missing)
-        if 0 < lacking < before:
-            waiting.counts.notes.append(f"{lacking} {_LACKING}")
+        if waiting.unusable:
+            waiting.counts.notes.append(f"{waiting.unusable} {_LACKING}")

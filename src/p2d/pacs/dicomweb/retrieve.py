@@ -21,7 +21,7 @@ from p2d.pacs.dicomweb.multipart import NotMultipart, PartSplitter, boundary_of,
 from p2d.pacs.dicomweb.search import JSON, JSON_TYPES
 from p2d.pacs.port import RetrieveCounts
 from p2d.pacs.query import is_uid
-from p2d.pacs.spool import Spool, TooLong
+from p2d.pacs.spool import LONGEST_OBJECT, Spool, TooLong
 
 AS_STORED: Final = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 AS_PLEASED: Final = 'multipart/related; type="application/dicom"'
@@ -61,6 +61,8 @@ class Waiting:
         self._headers = {one.sop_instance_uid: one for one in instances}
         self._missing = dict(self._headers)
         self.counts = counts
+        self.unusable = 0
+        """Headers alone that arrived and were not to be used."""
 
     @property
     def missing(self) -> list[IdentifiedHeader]:
@@ -176,6 +178,7 @@ def _instance_of(one: JsonObject, waiting: Waiting) -> IdentifiedInstance | None
         own = elements_of({path: one[path] for path in (_SOP_CLASS, _SOP_INSTANCE) if path in one})
         content = encoded_dataset(one)
     except NotDicomJson:
+        waiting.unusable += 1
         return None
     header = waiting.take(text_of(own, _SOP_INSTANCE))
     if header is None:
@@ -196,7 +199,7 @@ def _parts(answer: Answer) -> Iterator[Source]:
         splitter = PartSplitter(boundary_of(answer.content_type))
     except NotMultipart:
         raise NotOffered from None
-    with Spool() as spool:
+    with Spool(LONGEST_OBJECT) as spool:
         try:
             for chunk in answer.chunks:
                 for piece in splitter.feed(chunk):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmwrite
 from pydicom.dataset import Dataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from p2d.model.errors import Unavailable
 from p2d.model.header import text_of
@@ -25,7 +25,7 @@ PATIENT = PatientId("P-1")
 def write(path: Path, dataset: Dataset, syntax: str = "") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     if syntax:
-        dataset.file_meta.TransferSyntaxUID = syntax
+        dataset.file_meta.TransferSyntaxUID = UID(syntax)
         little, implicit = syntax != ExplicitVRBigEndian, syntax == ImplicitVRLittleEndian
         dcmwrite(path, dataset, enforce_file_format=True, implicit_vr=implicit, little_endian=little)
     else:

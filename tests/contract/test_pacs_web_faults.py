@@ -11,7 +11,7 @@ import pytest
 from p2d.model.errors import Misconfigured, ProtocolViolation, Unavailable
 from p2d.model.identified import IdentifiedHeader, PatientId
 from p2d.model.level import Level
-from p2d.pacs.dicomweb import retrieve, search
+from p2d.pacs.dicomweb import search
 from p2d.pacs.dicomweb.connector import DicomWebArchive
 from p2d.pacs.port import Query, RetrieveCounts
 from p2d.settings.archive_profile import ArchiveProfile
@@ -246,14 +246,20 @@ def test_a_body_cut_off_yields_whole_objects_only_and_then_an_error(
     assert len(set(arrived)) <= 1
 
 
-def test_an_object_beyond_the_cap_ends_the_retrieve(
-    pacs: DicomWebArchive, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    headers = found(pacs)
-    monkeypatch.setattr(retrieve, "LONGEST_OBJECT", 500)
+def test_an_object_beyond_the_cap_ends_the_retrieve(server: DicomWebServer) -> None:
+    large = held_ct(
+        PatientID="P-9",
+        StudyInstanceUID="1.2",
+        SeriesInstanceUID="1.2.3",
+        SOPInstanceUID="1.2.3.4",
+        TextValue="x" * (1 << 20),
+    )
+    server.index.add(large)
+    with connected(server.url, object_mib=1) as pacs:
+        headers = found(pacs, "P-9")
 
-    with pytest.raises(ProtocolViolation, match="longer"):
-        list(pacs.retrieve(P3, headers))
+        with pytest.raises(ProtocolViolation, match="longer"):
+            list(pacs.retrieve(PatientId("P-9"), headers))
 
 
 def test_an_archive_without_headers_alone_is_asked_for_whole_objects_and_it_is_noted(

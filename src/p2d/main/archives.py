@@ -1,13 +1,17 @@
 """The archives that settings name, each with its connector, together as one ``Pacs``."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from p2d.pacs.dicomweb.connector import DicomWebArchive
 from p2d.pacs.folder.connector import FolderArchive
+from p2d.pacs.lean.connector import LeanArchive
 from p2d.pacs.port import Pacs
 from p2d.pacs.pynetdicom.connector import DimseArchive
 from p2d.pacs.several import SeveralArchives
 from p2d.settings import gateway
+from p2d.settings.archive_profile import ArchiveProfile
+from p2d.settings.file import read_settings
 from p2d.settings.gateway import AnyArchive
 
 
@@ -26,16 +30,22 @@ def connect_archive(settings: AnyArchive) -> Pacs:
     """Return the archive of *settings*; it is not asked yet.
 
     Raises:
-        Misconfigured: as ``connect_archives``.
+        Misconfigured: as ``connect_archives``; also a profile that cannot be read.
 
     """
     match settings:
         case gateway.WebArchive():
-            return DicomWebArchive(settings)
+            return DicomWebArchive(settings, _profile(settings.profile))
         case gateway.FolderArchive():
             return FolderArchive(settings)
-        case gateway.Archive():
+        case gateway.Archive(connector="pynetdicom"):
             return DimseArchive(settings)
+        case gateway.Archive():
+            return LeanArchive(settings, _profile(settings.profile))
+
+
+def _profile(path: Path | None) -> ArchiveProfile | None:
+    return None if path is None else read_settings(path, ArchiveProfile)
 
 
 def described(settings: AnyArchive) -> str:

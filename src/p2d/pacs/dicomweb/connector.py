@@ -35,7 +35,7 @@ class DicomWebArchive:
         self._settings = settings
         self._connection = WebConnection(settings)
         self._search = Search(self._connection, page=page)
-        self._retriever = Retriever(self._connection)
+        self._retriever = Retriever(self._connection, settings.object_mib << 20)
         is_offered = profile is None or profile.web.wado_metadata
         self._gives_metadata = settings.headers == "metadata" and is_offered
 

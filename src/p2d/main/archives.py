@@ -12,14 +12,14 @@ from p2d.pacs.several import SeveralArchives
 from p2d.settings import gateway
 from p2d.settings.archive_profile import ArchiveProfile
 from p2d.settings.file import read_settings
-from p2d.settings.gateway import AnyArchive, Archive
+from p2d.settings.gateway import AnyArchive, Archive, WebArchive
 
 
 def connect_archives(settings: Sequence[AnyArchive]) -> Pacs:
     """Return the archives of *settings*, preferred ones first; none is asked yet.
 
     Raises:
-        Misconfigured: a secret, certificate, authority or profile that cannot be used.
+        Misconfigured: a secret, certificate or authority that cannot be used.
 
     """
     archives = [connect_archive(one) for one in settings]
@@ -30,12 +30,12 @@ def connect_archive(settings: AnyArchive) -> Pacs:
     """Return the archive of *settings*; it is not asked yet.
 
     Raises:
-        Misconfigured: as ``connect_archives``.
+        Misconfigured: as ``connect_archives``; also a profile that cannot be read.
 
     """
     match settings:
         case gateway.WebArchive():
-            return DicomWebArchive(settings)
+            return DicomWebArchive(settings, _profile(settings))
         case gateway.FolderArchive():
             return FolderArchive(settings)
         case gateway.Archive(connector="pynetdicom"):
@@ -44,7 +44,7 @@ def connect_archive(settings: AnyArchive) -> Pacs:
             return LeanArchive(settings, _profile(settings))
 
 
-def _profile(settings: Archive) -> ArchiveProfile | None:
+def _profile(settings: Archive | WebArchive) -> ArchiveProfile | None:
     if settings.profile is None:
         return None
     profile = read_settings(settings.profile, ArchiveProfile)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from p2d.pacs.dicomweb.connector import DicomWebArchive
 from p2d.pacs.folder.connector import FolderArchive
+from p2d.pacs.lean.connector import LeanArchive
 from p2d.pacs.port import Pacs
 from p2d.pacs.pynetdicom.connector import DimseArchive
 from p2d.pacs.several import SeveralArchives
@@ -35,7 +36,7 @@ def connect_archive(settings: AnyArchive) -> Pacs:
         case gateway.FolderArchive():
             return FolderArchive(settings)
         case gateway.Archive():
-            return DimseArchive(settings)
+            return DimseArchive(settings) if settings.connector == "pynetdicom" else LeanArchive(settings)
 
 
 def described(settings: AnyArchive) -> str:

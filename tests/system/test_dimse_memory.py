@@ -41,7 +41,8 @@ with scp.expecting(awaited) as delivery:
         kept, length, dropped = kept + 1, len(one.content), one.dropped_bytes
         del one
         before = before or peak()
-    print(json.dumps({"before": before, "after": peak(), "kept": kept, "length": length, "dropped": dropped}), flush=True)
+    found = {"before": before, "after": peak(), "kept": kept, "length": length, "dropped": dropped}
+    print(json.dumps(found), flush=True)
     sys.stdin.read()  # until the sender has its answer
 scp.stop()
 """

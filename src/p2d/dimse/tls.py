@@ -52,7 +52,7 @@ _CAUSES: Final = {
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": "it asks for a certificate of ours",
     "TLSV1_ALERT_PROTOCOL_VERSION": "it takes no TLS version of BCP 195",
     "SSLV3_ALERT_HANDSHAKE_FAILURE": "it takes none of our cipher suites, or not our certificate",
-    "UNEXPECTED_EOF_WHILE_READING": "it closed the connection during the handshake",
+    "UNEXPECTED_EOF_WHILE_READING": "it closed the connection, as peers do that do not take a certificate",
 }
 _WRONG: Final = "its certificate is not that of the configured archive"
 

@@ -7,6 +7,7 @@ done leaves the last good certificate in use.
 """
 
 import hashlib
+import logging
 import os
 import ssl
 import stat
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from p2d.model.errors import Misconfigured
+
+_LOG: Final = logging.getLogger(__name__)
 
 SUITES: Final = (
     "ECDHE-ECDSA-AES128-GCM-SHA256",
@@ -126,6 +129,7 @@ class Tls:
                     self.problem = ""
                 except Misconfigured as error:
                     self.problem = str(error)  # perhaps half written: the last good files stay in use
+                    _LOG.warning("new TLS files are not used: %s", error)
                 self._signature = stamps
             return self._contexts
 
@@ -152,6 +156,8 @@ class Tls:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_ciphers(":".join(SUITES))
         context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET
+        if protocol == ssl.PROTOCOL_TLS_SERVER:
+            context.num_tickets = 0  # every connection shows its certificate anew
         context.check_hostname = False  # names are compared by _is_archive, on both sides alike
         context.verify_mode = ssl.CERT_REQUIRED
         try:

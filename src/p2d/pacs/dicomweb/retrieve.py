@@ -134,7 +134,6 @@ class Retriever:
                     _check_count(count, resource)
                     instance = _instance_of(one, waiting)
                     if instance is not None:
-                        waiting.counts.octets += len(instance.content)
                         yield instance
             except NotJson as error:
                 raise ProtocolViolation("pacs", f"WADO-RS metadata are not readable: {error}") from None
@@ -172,7 +171,6 @@ class Retriever:
             _check_found(answer)
             for count, source in enumerate(self._parts(answer, waiting), 1):
                 _check_count(count, resource)
-                waiting.counts.octets += len(source)
                 arrived = opened(source)
                 if arrived is None:
                     waiting.counts.refused += 1

@@ -80,8 +80,11 @@ class BareAssociation:
             rows.append(_row(content))
         raise ConnectionError("the association ended")
 
-    def get(self, level: str, keys: Mapping[int, str], *, cut: bool) -> Iterator[bytes]:
-        """Yield the data sets of a C-GET; with *cut* each up to its pixel data, dropped on arrival."""
+    def get(self, level: str, keys: Mapping[int, str], *, cut: bool) -> Iterator[tuple[str, str, bytes]]:
+        """Yield SOP class, SOP instance and data set of each object of a C-GET.
+
+        With *cut* each ends before its pixel data, which are dropped as they arrive.
+        """
         self._send(3, {0x0100: 0x0010, 0x0002: GET}, identifier(level, keys))
         for context, command, content in self._messages(cut=cut):
             if command[0x0100] == _STORE:
@@ -92,7 +95,7 @@ class BareAssociation:
                     0x0900: 0,
                 }
                 self._command(context, answer, is_alone=True)
-                yield content
+                yield str(command[0x0002]), str(command[0x1000]), content
             elif command[0x0900] not in _PENDING:
                 return
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from p2d.model.level import Level
+from p2d.pacs.lean.connector import LeanArchive
 from p2d.pacs.port import Pacs
 from p2d.pacs.pynetdicom.connector import DimseArchive
 from p2d.settings.gateway import Archive
@@ -21,9 +22,19 @@ class TestMemory(PacsContract):
         return MemoryPacs(three_patients().instances())
 
 
-@pytest.fixture(scope="module", params=["get-prove", "move-prove", "get-hierarchical"])
-def dimse(request: pytest.FixtureRequest) -> Iterator[DimseArchive]:
-    retrieve, query = request.param.split("-")
+CONNECTORS: dict[str, type[LeanArchive | DimseArchive]] = {"lean": LeanArchive, "pynetdicom": DimseArchive}
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        f"{connector}-{way}"
+        for connector in CONNECTORS
+        for way in ("get-prove", "move-prove", "get-hierarchical")
+    ],
+)
+def dimse(request: pytest.FixtureRequest) -> Iterator[Pacs]:
+    connector, retrieve, query = request.param.split("-")
     store_port = free_ports(1)[0]
     with DimseArchiveServer(three_patients(), peers={"P2D": ("127.0.0.1", store_port)}) as server:
         settings = Archive.model_validate(
@@ -37,13 +48,13 @@ def dimse(request: pytest.FixtureRequest) -> Iterator[DimseArchive]:
                 "answer_seconds": 10,
             }
         )
-        with DimseArchive(settings) as archive:
+        with CONNECTORS[connector](settings) as archive:
             yield archive
 
 
 class TestDimse(PacsContract):
     @pytest.fixture
-    def pacs(self, dimse: DimseArchive) -> Pacs:
+    def pacs(self, dimse: Pacs) -> Pacs:
         return dimse
 
     def test_relational_queries_are_used_only_where_proved(

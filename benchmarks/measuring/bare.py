@@ -181,7 +181,7 @@ def _row(content: bytes) -> Row:
     while position < len(content):
         group, element, length = _ELEMENT.unpack_from(content, position)
         begin, position = position + 8, position + 8 + length
-        row[group << 16 | element] = content[begin:position].rstrip(b"\0 ")
+        row[group << 16 | element] = content[begin:position]
     return row
 
 

@@ -79,7 +79,7 @@ def firsts(rows: Iterable[Row]) -> list[str]:
         number = row.get(_NUMBER, b"")
         place = (not number, int(number or 0), row[_INSTANCE])
         best[row[_SERIES]] = min(best.get(row[_SERIES], place), place)
-    return [uid.decode() for _, _, uid in best.values()]
+    return [uid.rstrip(b"\0").decode() for _, _, uid in best.values()]
 
 
 def objects_of(

@@ -16,7 +16,7 @@ from p2d.dimse.listener import Door, StoreScp
 from p2d.dimse.services import FIND, VERIFICATION, storage_classes
 from p2d.dimse.spool import memory_folder
 from p2d.dimse.status import OutOfResources
-from p2d.dimse.tls import Tls, TlsFiles
+from p2d.dimse.tls import Tls
 from p2d.model.errors import Misconfigured, P2DError, ProtocolViolation, Unavailable
 from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, PatientId
 from p2d.model.level import Level
@@ -38,10 +38,12 @@ from p2d.pacs.lean.retrieve import GetRefused, Plan, Reach, Retrieve, passes, wi
 from p2d.pacs.lean.transport import Getting, Moving
 from p2d.pacs.port import Abilities, Query, RetrieveCounts
 from p2d.pacs.query import checked, checked_study
+from p2d.pacs.tls import tls_of
 from p2d.settings.archive_profile import ArchiveProfile
 from p2d.settings.gateway import Archive
 
 _LOG: Final = logging.getLogger(__name__)
+_COUNT: Final = "00201209"  # NumberOfSeriesRelatedInstances
 
 
 class LeanArchive:
@@ -53,7 +55,7 @@ class LeanArchive:
     def __init__(self, settings: Archive, profile: ArchiveProfile | None = None) -> None:
         self._settings = settings
         self._profile = profile
-        self._tls = _tls(settings)
+        self._tls = tls_of(settings)
         self._peer = Peer(
             settings.host,
             settings.port,
@@ -94,6 +96,9 @@ class LeanArchive:
             relational=self._way is not None and self._way.is_relational,
             get=self._gets,
             move=self._moving is not None,
+            lists=_reach(self._settings, self._profile).list_length > 1,
+            counts=self._profile is not None and _COUNT not in self._profile.find.unsupported,
+            headers_alone=True,
         )
 
     def close(self) -> None:
@@ -262,14 +267,6 @@ def _reach(settings: Archive, profile: ArchiveProfile | None) -> Reach:
         found.study,
         patient=not found.lists_need_upper_keys and found.list_length > 1,
     )
-
-
-def _tls(settings: Archive) -> Tls | None:
-    one = settings.tls
-    if one is None:
-        return None
-    names = one.names or frozenset({settings.host})
-    return Tls(TlsFiles(one.certificate, one.key, one.authorities, names, one.fingerprints))
 
 
 def _moving(settings: Archive, tls: Tls | None, pool: Pool) -> Moving | None:

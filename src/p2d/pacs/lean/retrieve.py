@@ -81,6 +81,7 @@ class Retrieve:
         ours = self.awaited.counts
         self.counts.refused += ours.refused + ours.mismatched
         self.counts.duplicates += ours.duplicates
+        self.counts.octets += self.limits.retrieve_bytes - self.awaited.allowance.left
         if ours.conflicts:
             self.note(f"{ours.conflicts} instance(s) came more than once with different content.")
         if ours.unreadable:

@@ -1,4 +1,4 @@
-"""A private PostgreSQL for system tests: its own cluster in a folder, on a Unix socket, stopped and started at will.
+"""A private PostgreSQL for tests: a cluster of its own on a Unix socket, stopped and started at will.
 
 PostgreSQL refuses to run as root, so root runs it as the unprivileged user of Debian's package.
 """
@@ -67,7 +67,7 @@ class Postgres:
     def database(self, name: str) -> str:
         """Make an empty database *name* and return its connection string."""
         with psycopg.connect(f"host={self.folder} user={self.user} dbname=postgres", autocommit=True) as db:
-            db.execute(f'CREATE DATABASE "{name}"')  # type: ignore[call-overload]  # a name of the tests' own
+            db.execute(f'CREATE DATABASE "{name}"')
         return f"host={self.folder} user={self.user} dbname={name}"
 
     def _control(self, *arguments: str) -> None:
@@ -91,7 +91,17 @@ class Postgres:
         """Make the cluster and its database, and start it."""
         data = self.folder / "data"
         self._run(
-            "initdb", "-D", str(data), "-U", self.user, "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"
+            "initdb",
+            "-D",
+            str(data),
+            "-U",
+            self.user,
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--no-locale",
+            "--no-sync",
         )
         with (data / "postgresql.conf").open("a", encoding="ascii") as stream:
             stream.write(_SETTINGS)

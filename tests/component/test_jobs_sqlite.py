@@ -2,17 +2,17 @@
 
 import sqlite3
 import stat
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
-import p2d.jobs as ledger_package
 from p2d.jobs.counts import SeriesCounts
 from p2d.jobs.ledger import Ledger
 from p2d.jobs.migration import LATEST
 from p2d.model.errors import Misconfigured
 
-TABLES = Path(ledger_package.__file__).with_name("migrations") / "0002_ledger.sql"
+TABLES = files("p2d.jobs") / "migrations" / "0002_ledger.sql"
 VERSION_2 = """
 CREATE TRIGGER patient_added AFTER INSERT ON patient BEGIN
     UPDATE run SET patients_total = patients_total + 1 WHERE run_id = NEW.run_id; END;

@@ -1,8 +1,6 @@
 """The ledger on either engine: every patient in one state, every image counted, nothing lost by a crash."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,7 +10,7 @@ from p2d.jobs.counts import SeriesCounts
 from p2d.jobs.ledger import Ledger
 from p2d.jobs.report import render
 from p2d.model.errors import InvalidRequest, NotFound
-from p2d.testing.ledgers import Engine, PostgresEngine, SqliteEngine
+from p2d.testing.ledgers import Engine
 
 REQUEST = {"identifiers": [{"kind": "patient", "pseudonym": "P1"}], "scope": "basic"}
 PATIENTS = ["P1", "P2", "P3"]
@@ -23,22 +21,6 @@ def line(patient: str, expected: int = 10, series: str = "2.25.2", **parts: int)
     received = parts.pop("received", expected)
     released = received - sum(withheld.values()) - sum(parts.values())
     return SeriesCounts(patient, "2.25.1", series, expected, received, released, **parts, withheld=withheld)
-
-
-@pytest.fixture(params=[SqliteEngine, pytest.param(PostgresEngine, marks=pytest.mark.system)])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    made: Engine = (
-        SqliteEngine(tmp_path / "state" / "ledger.sqlite")
-        if request.param is SqliteEngine
-        else PostgresEngine(request.getfixturevalue("postgres_server"))
-    )
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def ledger(engine: Engine) -> Ledger:
-    return engine.ledger()
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ class Book:
             run = reading.run_row(db, run_id, locked=True)
             result = change(db)
             db.rows("UPDATE run SET updated_at = :now WHERE run_id = :run", now=now, run=run_id)
-            if run["pace_at"] is not None and now - float(run["pace_at"]) >= _PACE_SECONDS:
+            if run["pace_at"] is None or now - float(run["pace_at"]) >= _PACE_SECONDS:
                 db.rows(
                     "UPDATE run SET pace_before_at = pace_at, pace_before_done = pace_done, pace_at = :now,"
                     " pace_done = :done WHERE run_id = :run",

@@ -94,6 +94,16 @@ class Leases:
         """End the lease: what of it is pending is ready for others at once; an ended one changes nothing."""
         self._book.change(lease.run_id, lambda db: leasing.end(db, lease))
 
+    def pending(self, lease: Lease) -> list[str]:
+        """Return the patients of the lease that are pending, in the order of the run."""
+        found = self._book.store.read(
+            lambda db: db.rows(
+                "SELECT patient FROM patient WHERE lease_id = :lease AND state = 'pending' ORDER BY position",
+                lease=lease.lease_id,
+            )
+        )
+        return [str(row[0]) for row in found]
+
     def next_due(self, run_id: str) -> float | None:
         """Return in how many seconds there may be work again; None when every patient is finished."""
         now = self._book.store.now()

@@ -1,7 +1,7 @@
 """What the ledger asks of a database, whichever it is: transactions of plain SQL, named parameters.
 
 Statements are written once, with ``:name`` parameters and what SQLite and PostgreSQL both understand; an
-engine translates the parameters. A change is a function: an engine can run it again when its transaction failed.
+engine translates the parameters. A change is a function: an engine runs it again when a transaction failed.
 """
 
 from collections.abc import Callable, Iterable, Mapping

@@ -25,7 +25,8 @@ class Gateway:
     may state its time frame in true dates. ``patient_form`` is the form of a foreign
     IDM's patient pseudonyms. ``profile`` says how to de-identify; without ``screen`` images whose pixels may
     show text are withheld. ``holds`` keeps images for the release review; without it a profile that asks for
-    one releases no images.
+    one releases no images. While a peer is down for less than ``outage_seconds`` a bulk run waits instead of
+    giving patients up; ``lease_seconds`` is how long a worker holds patients without a sign of life.
     """
 
     pacs: Pacs
@@ -41,6 +42,8 @@ class Gateway:
     patients_per_batch: int = 10
     attempts: int = 3
     retry_seconds: float = 2.0
+    outage_seconds: float = 0.0
+    lease_seconds: float = 60.0
     patient_form: re.Pattern[str] | None = None
     profile: Profile = RESEARCH
     screen: Screen | None = None

@@ -46,6 +46,7 @@ _FULL_DISK = """
 import resource, sys
 from pathlib import Path
 from p2d.audit.log import AuditLog
+from p2d.model.errors import Unavailable
 path = Path(sys.argv[1])
 log = AuditLog(path)
 log.record("before")

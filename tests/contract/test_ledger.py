@@ -309,7 +309,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=steps)
 def test_any_sequence_with_crashes_keeps_the_ledger_true(
     engine: Engine, steps: list[tuple[str, str, str, int]]

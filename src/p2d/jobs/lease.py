@@ -10,7 +10,7 @@ class Lease:
     """Patients of one run that one worker may work until the lease ends.
 
     ``lease_id`` only ever grows and goes with everything its holder writes (a fencing token): once others
-    took the patients over, what a late holder writes is refused.
+    took the patients over, what a late holder writes is refused. ``is_retry``: its one patient failed before.
     """
 
     lease_id: int
@@ -18,6 +18,7 @@ class Lease:
     worker: str
     patients: tuple[str, ...]
     seconds: float
+    is_retry: bool = False
 
 
 class LeaseLost(Unavailable):

@@ -57,7 +57,7 @@ class Leases:
 
         """
         now = self._book.store.now()
-        if not self._book.store.read(lambda db: leasing.abandoned(db, run_id, now, dead)):
+        if not self.abandoned(run_id, dead):
             return None
         return self._book.change(
             run_id,
@@ -65,6 +65,11 @@ class Leases:
                 db, run_id, worker, seconds=seconds, now=now, allowed=attempts_allowed, dead=dead
             ),
         )
+
+    def abandoned(self, run_id: str, dead: str = "") -> bool:
+        """Whether there is something to take over."""
+        now = self._book.store.now()
+        return self._book.store.read(lambda db: leasing.abandoned(db, run_id, now, dead))
 
     def begin(self, lease: Lease, patient: str | None) -> bool:
         """Note that the holder is amid *patient* (None: amid none); return whether the run is to go on.
@@ -78,7 +83,7 @@ class Leases:
             leasing.mark(db, lease, patient)
             return leasing.workable(reading.run_row(db, lease.run_id))
 
-        return self._book.store.write(begun)
+        return self._book.store.write(begun, durable=False)
 
     def renew(self, lease: Lease) -> None:
         """Extend the lease by its seconds from now.
@@ -88,7 +93,7 @@ class Leases:
 
         """
         expires_at = self._book.store.now() + lease.seconds
-        self._book.store.write(lambda db: leasing.renew(db, lease, expires_at))
+        self._book.store.write(lambda db: leasing.renew(db, lease, expires_at), durable=False)
 
     def end(self, lease: Lease) -> None:
         """End the lease: what of it is pending is ready for others at once; an ended one changes nothing."""

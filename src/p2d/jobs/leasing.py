@@ -39,16 +39,16 @@ def take(
         found = db.rows(_READY.format(due="ready_at > 0 AND ready_at <= :now"), now=now, **where)
     if not found:
         return None
-    some = [str(patient) for patient, attempts in found if not attempts]
-    if found[0][1]:
-        some = [str(found[0][0])]
+    is_retry = bool(found[0][1])
+    untried = (str(patient) for patient, attempts in found if not attempts)
+    some = (str(found[0][0]),) if is_retry else tuple(untried)
     db.rows("UPDATE run SET state = 'running' WHERE run_id = :run AND state <> 'running'", run=run_id)
     lease_id = _grant(db, run_id, worker, now + seconds)
     db.many(
         "UPDATE patient SET lease_id = :lease, ready_at = NULL WHERE run_id = :run AND patient = :patient",
         [{"lease": lease_id, "run": run_id, "patient": patient} for patient in some],
     )
-    return Lease(lease_id, run_id, worker, tuple(some), seconds)
+    return Lease(lease_id, run_id, worker, some, seconds, is_retry)
 
 
 def _grant(db: Db, run_id: str, worker: str, expires_at: float) -> int:

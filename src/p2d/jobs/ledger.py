@@ -20,12 +20,13 @@ from p2d.jobs.lease import Lease
 from p2d.jobs.leases import Leases
 from p2d.jobs.leasing import workable
 from p2d.jobs.orders import Orders
+from p2d.jobs.records import Entry
 from p2d.jobs.report import Progress, RunReport
 from p2d.jobs.sqlite import SqliteStore
 from p2d.jobs.store import Db, Store
 from p2d.model.errors import InvalidRequest
 
-__all__ = ["Ledger", "Progress", "RunReport"]
+__all__ = ["Entry", "Ledger", "Progress", "RunReport"]
 
 T = TypeVar("T")
 _NOTHING: Final[Mapping[str, int]] = {}
@@ -166,9 +167,25 @@ class Ledger:
             LeaseLost: the patient is not, or no longer, of *lease*; so with the other calls that take one.
 
         """
-        lines.check(patient, counts)
-        of = (patient, notes, counted)
-        self._book.change(run_id, lambda db: records.record(db, run_id, batch_id, counts, of, lease))
+        self.record_all(run_id, batch_id, [Entry(patient, counts, notes, counted)], lease=lease)
+
+    def record_all(
+        self, run_id: str, batch_id: str, entries: Sequence[Entry], *, lease: Lease | None = None
+    ) -> None:
+        """Do as ``record`` does with the patients of *entries*, all or none.
+
+        Raises:
+            NotFound, InvalidRequest, LeaseLost: as ``record``.
+
+        """
+        for entry in entries:
+            lines.check(entry.patient, entry.counts)
+
+        def recorded(db: Db) -> None:
+            for entry in entries:
+                records.record(db, run_id, batch_id, entry, lease)
+
+        self._book.change(run_id, recorded)
 
     def loaded(self, run_id: str, batch_id: str, *, lease: Lease | None = None) -> None:
         """Mark the batch's patients done: its receipt is there. Asked twice, it changes nothing.

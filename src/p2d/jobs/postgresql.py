@@ -94,9 +94,9 @@ class PostgresStore:
             raise unreachable(error) from None
         return int(found[0]) if found else 0
 
-    def write(self, change: Callable[[Db], T]) -> T:
+    def write(self, change: Callable[[Db], T], *, durable: bool = True) -> T:
         """Run *change* in one transaction; see the port."""
-        return self._persistently(self._write, change)
+        return self._persistently(self._write if durable else self._write_lightly, change)
 
     def read(self, look: Callable[[Db], T]) -> T:
         """Run *look* in one snapshot; see the port."""
@@ -124,6 +124,13 @@ class PostgresStore:
             if not number or number[0] is None or not self._was_committed(str(number[0])):
                 raise
         return result
+
+    def _write_lightly(self, change: Callable[[Db], T]) -> T:
+        def changed(db: Db) -> T:
+            db.rows("SET LOCAL synchronous_commit = off")
+            return change(db)
+
+        return self._write(changed)
 
     def _was_committed(self, number: str) -> bool:
         """Ask the server, once it is back, whether the transaction *number* was committed."""

@@ -5,6 +5,7 @@ Whoever holds a lease writes under it; without one only patients that nobody hol
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from p2d.jobs import counters, lines, reading, totals
@@ -89,16 +90,19 @@ def held(db: Db, lease: Lease | None) -> None:
         raise LeaseLost
 
 
-def record(
-    db: Db,
-    run_id: str,
-    batch_id: str,
-    counts: Sequence[SeriesCounts],
-    of: tuple[str, Sequence[str], Mapping[str, int]],
-    lease: Lease | None,
-) -> None:
-    """Replace the lines, notes and counters of a patient (*of*); it is extracted and waits for a receipt."""
-    patient, notes, counted = of
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the ledger keeps of a patient that was extracted: lines, notes, numbers by name."""
+
+    patient: str
+    counts: Sequence[SeriesCounts]
+    notes: Sequence[str] = ()
+    counted: Mapping[str, int] = field(default_factory=dict)
+
+
+def record(db: Db, run_id: str, batch_id: str, entry: Entry, lease: Lease | None) -> None:
+    """Replace the lines, notes and counters of a patient; it is extracted and waits for a receipt."""
+    patient, counts, notes, counted = entry.patient, entry.counts, entry.notes, entry.counted
     state = require(db, run_id, patient, (*TO_DO, "parked"), lease)
     change = cleared(db, run_id, patient, state)
     lines.write(db, run_id, counts)

@@ -48,6 +48,7 @@ class SqliteStore:
 
         """
         self._lock = threading.Lock()
+        self._is_durable = True
         self._clock = clock
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -73,22 +74,25 @@ class SqliteStore:
         migrate(db, self._version(), is_sqlite=True)
         db.rows(f"PRAGMA user_version = {LATEST}")
 
-    def write(self, change: Callable[[Db], T]) -> T:
+    def write(self, change: Callable[[Db], T], *, durable: bool = True) -> T:
         """Run *change* in one transaction; see the port."""
-        with self._transaction("BEGIN IMMEDIATE") as db:
+        with self._transaction("BEGIN IMMEDIATE", durable=durable) as db:
             result = change(db)
             self._connection.execute("COMMIT")
         return result
 
     def read(self, look: Callable[[Db], T]) -> T:
         """Run *look* in one snapshot; see the port."""
-        with self._transaction("BEGIN") as db:
+        with self._transaction("BEGIN", durable=self._is_durable) as db:
             return look(db)
 
     @contextmanager
-    def _transaction(self, begin: str) -> Iterator[Db]:
+    def _transaction(self, begin: str, *, durable: bool = True) -> Iterator[Db]:
         with self._lock:
             try:
+                if durable is not self._is_durable:  # in WAL mode NORMAL does not wait for the disk
+                    self._connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+                    self._is_durable = durable
                 self._connection.execute(begin)
                 yield _Transaction(self._connection)
             except sqlite3.Error as error:

@@ -31,10 +31,11 @@ class Db(Protocol):
 class Store(Protocol):
     """A database; safe to share between threads, and between processes by its address."""
 
-    def write(self, change: Callable[[Db], T]) -> T:
+    def write(self, change: Callable[[Db], T], *, durable: bool = True) -> T:
         """Run *change* in one transaction: all of it is durable afterwards, or none.
 
-        It may run more than once; only its last run counts, exactly once.
+        It may run more than once; only its last run counts, exactly once. What is not *durable* outlives this
+        process, but perhaps not a power cut, and does not wait for the disk.
 
         Raises:
             Unavailable: the database is full, broken or away for longer than this store waits.

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 from typing import Protocol
-from uuid import uuid4
 
 from p2d.jobs.ledger import Ledger
-from p2d.jobs.postgresql import PostgresStore, migrate_postgresql
+from p2d.jobs.postgresql import PostgresStore, connect, migrate_postgresql
 from p2d.testing.clock import Clock
 from p2d.testing.postgres import Postgres
 
@@ -44,12 +43,14 @@ class SqliteEngine:
 
 
 class PostgresEngine:
-    """A database of its own on a server."""
+    """The tables of a server's database ``p2d``, emptied; one test has them at a time."""
 
     def __init__(self, server: Postgres) -> None:
         self.clock = Clock()
-        self.dsn = server.database(f"t{uuid4().hex}")
+        self.dsn = server.dsn
         migrate_postgresql(self.dsn)
+        with connect(self.dsn) as connection:
+            connection.execute("TRUNCATE run CASCADE")
         self._opened: list[Ledger] = []
 
     def ledger(self) -> Ledger:

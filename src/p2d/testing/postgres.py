@@ -1,5 +1,7 @@
 """A private PostgreSQL for tests: a cluster of its own on a Unix socket, stopped and started at will.
 
+It does not wait for the disk: what it was told outlives its own end, not the machine's.
+
 PostgreSQL refuses to run as root, so root runs it as the unprivileged user of Debian's package.
 """
 
@@ -21,7 +23,7 @@ _SETTINGS: Final = """
 listen_addresses = ''
 max_connections = 40
 shared_buffers = 32MB
-fsync = on
+fsync = off
 log_min_messages = fatal
 """
 

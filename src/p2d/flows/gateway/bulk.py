@@ -4,7 +4,6 @@ State between attempts is the ledger's (pseudonyms); identifiers are resolved an
 done when the warehouse's receipt for its batch is there, never before.
 """
 
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Event
@@ -13,19 +12,17 @@ from p2d.access.caller import Caller
 from p2d.access.check import check_bulk, check_true_frames
 from p2d.audit.log import Entry
 from p2d.audit.refusals import refusals_recorded
+from p2d.flows.gateway.batches import Watch
 from p2d.flows.gateway.bulk_request import of_patients, run_request
 from p2d.flows.gateway.deid_report import describe_run
 from p2d.flows.gateway.forms import check_attributes, check_forms
 from p2d.flows.gateway.gateway import Gateway
 from p2d.flows.gateway.shift import Shift
-from p2d.jobs.ledger import Progress
 from p2d.jobs.report import RunReport
 from p2d.jobs.workers import this_worker
 from p2d.model.errors import InvalidRequest, P2DError
 from p2d.model.level import Kind
 from p2d.model.request import Request
-
-Watch = Callable[[Progress], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +78,7 @@ class BulkExtractor:
         ledger = self.gateway.ledger
         request = run_request(ledger, run_id)
         subject = {"run": run_id, "scope": str(request.scope), "choice": str(request.choice)}
-        shift = Shift(self.gateway, run_id, this_worker(), request, watch, self.drain)
+        shift = Shift(self.gateway, run_id, this_worker(), request, self.drain, watch)
         with self.gateway.audit.query(action="bulk", user=caller.user, session="", subject=subject) as entry:
             ledger.start(run_id)
             try:

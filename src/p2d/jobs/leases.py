@@ -23,6 +23,17 @@ class Leases:
         )
         return [str(row[0]) for row in found]
 
+    def ready(self) -> list[str]:
+        """Return those of ``runs`` that have a patient that nobody works and that may be worked now."""
+        now = self._book.store.now()
+        found = self._book.store.read(lambda db: db.rows(leasing.READY_RUNS, now=now))
+        return [str(row[0]) for row in found]
+
+    def spans(self, run_id: str, size: int, most: int) -> list[Span]:
+        """Return up to *most* spans of *size* positions that hold a patient that may be worked now."""
+        now = self._book.store.now()
+        return self._book.store.read(lambda db: leasing.spans(db, run_id, size=size, most=most, now=now))
+
     def take(
         self, run_id: str, worker: str, *, most: int, seconds: float, span: Span = WHOLE
     ) -> Lease | None:

@@ -24,6 +24,13 @@ ORDER BY ready_at, position LIMIT :most
 """
 
 
+READY_RUNS: Final = """
+SELECT run_id FROM run WHERE state IN ('open', 'running') AND held IS NULL AND stopping = 0
+AND EXISTS (SELECT 1 FROM patient WHERE patient.run_id = run.run_id AND ready_at <= :now)
+ORDER BY priority DESC, started_at, run_id
+"""
+
+
 def workable(run: reading.Row) -> bool:
     """Whether workers may take patients of the run."""
     return run["held"] is None and not run["stopping"]
@@ -49,6 +56,34 @@ def take(
         [{"lease": lease_id, "run": run_id, "patient": patient} for patient in some],
     )
     return Lease(lease_id, run_id, worker, some, seconds, is_retry)
+
+
+def spans(db: Db, run_id: str, *, size: int, most: int, now: float) -> list[Span]:
+    """Return up to *most* spans of *size* positions with a patient that is ready, the untried first."""
+    found: dict[int, Span] = {}
+    start = 0
+    while len(found) < most:
+        rows = db.rows(
+            "SELECT position FROM patient WHERE run_id = :run AND ready_at = 0 AND position >= :start"
+            " ORDER BY position LIMIT 1",
+            run=run_id,
+            start=start,
+        )
+        if not rows:
+            break
+        number = int(rows[0][0]) // size
+        start = (number + 1) * size
+        found[number] = (number * size, start)
+    for (position,) in db.rows(
+        "SELECT position FROM patient WHERE run_id = :run AND ready_at > 0 AND ready_at <= :now"
+        " ORDER BY ready_at LIMIT :most",
+        run=run_id,
+        now=now,
+        most=most - len(found),
+    ):
+        number = int(position) // size
+        found.setdefault(number, (number * size, (number + 1) * size))
+    return list(found.values())
 
 
 def _grant(db: Db, run_id: str, worker: str, expires_at: float) -> int:

@@ -1,8 +1,8 @@
 """Patients of a bulk run in batches, three at a time: one is listed, one released, one loaded.
 
 A batch is what one lease holds, or a part of it. Identity is asked once for all patients of a batch. What the
-ledger is told stays in the order of the run: a batch is recorded when the one before it has its receipt. A stop
-drops what was not recorded yet, and so does the loss of a lease: others have its patients.
+ledger is told stays in the order of the run: a batch is recorded when the one before it has its receipt.
+A stop drops what was not recorded yet, and so does the loss of a lease: others have its patients.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -41,7 +41,7 @@ from p2d.model.request import Request, parse_modalities
 )
 @click.option("--later", is_flag=True, help="Only record the run: p2d worker works it.")
 @click.pass_obj
-def extract(
+def extract(  # noqa: PLR0913, PLR0917 - click hands over one argument an option
     roots: Roots,
     list_file: Path | None,
     settings: Path,

@@ -2,8 +2,8 @@
 
 A job holds a run's id and the positions of its first and last patients, nothing else; its tables lie in the
 schema ``p2d_queue``. The queue follows the ledger: whoever works it keeps a few ranges with ready patients
-queued for each run, and a job that is one too many finds nothing to do. So nothing is lost with the queue, and
-leases alone decide who works a patient.
+queued for each run, and a job that is one too many finds nothing to do. So nothing is lost with the queue,
+and leases alone decide who works a patient.
 """
 
 import asyncio

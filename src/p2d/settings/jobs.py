@@ -15,8 +15,8 @@ class Jobs(Strict):
 
     ``dsn`` is a file with the connection string (libpq), a secret. ``processes`` is how many workers ``p2d
     worker`` starts. One without a sign of life for ``lease_seconds`` loses its patients to others. While a
-    peer is down ``p2d extract`` waits for ``outage_seconds`` before it gives patients up; ``p2d worker`` waits
-    on. A job of the queue covers ``patients_per_job``.
+    peer is down ``p2d extract`` waits for ``outage_seconds`` before it gives patients up; ``p2d worker``
+    waits on. A job of the queue covers ``patients_per_job``.
     """
 
     engine: Literal["ledger", "postgresql"] = "ledger"

@@ -51,3 +51,5 @@ class Roots:
     open_cohorts: Callable[[str, str], Cohorts]
     open_gateway_client: Callable[[Path], GatewayClient]
     run_demo: Callable[[DemoOptions], int]
+    work: Callable[[Path, int | None], None]
+    migrate_jobs: Callable[[Path], str]

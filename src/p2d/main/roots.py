@@ -33,4 +33,6 @@ def roots() -> Roots:
         open_cohorts=_late("research_clients", "open_cohorts"),
         open_gateway_client=_late("research_clients", "open_gateway_client"),
         run_demo=_late("demo.show", "run_demo"),
+        work=_late("worker", "work"),
+        migrate_jobs=_late("worker", "migrate"),
     )

@@ -98,6 +98,12 @@ class FaultyArchive:
         return sum(one.operation is operation and level in {"", one.level} for one in self.requests)
 
     @property
+    def is_listening(self) -> bool:
+        """Whether connections are taken: not amid a restart."""
+        with self._lock:
+            return self._listener is not None
+
+    @property
     def open_connections(self) -> int:
         """How many connections are open now."""
         with self._lock:

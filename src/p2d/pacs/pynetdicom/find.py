@@ -1,13 +1,16 @@
 """C-FIND (PS3.4 C.4.1): one query asked to its final status, and the hierarchy joined from few of them."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import date
 from typing import Final
 
 from p2d.model.errors import ProtocolViolation, Unavailable
 from p2d.model.header import Element, text_of
 from p2d.model.identified import IdentifiedHeader, PatientId
 from p2d.model.level import Level
+from p2d.pacs.capped import CAPPED, SUSPICIOUS, CappedError, by_days, short
 from p2d.pacs.port import Query
 from p2d.pacs.pynetdicom.association import Association
 from p2d.pacs.pynetdicom.contexts import FIND
@@ -19,6 +22,7 @@ from p2d.pacs.query import ACCESSION_NUMBER, KEYS, PATIENT_ID, STUDY_DATE, UNIQU
 Row = dict[str, Element]
 
 _SUCCESS: Final = 0x0000
+_STUDIES: Final = "00201200"  # NumberOfPatientRelatedStudies
 _PENDING: Final = frozenset({0xFF00, 0xFF01})  # 0xFF01: some optional keys were not matched
 _MOST_OWNERS: Final = 10
 MOST_ROWS: Final = 1_000_000
@@ -43,6 +47,7 @@ def ask(association: Association, level: Level, keys: Mapping[str, str], *, pati
     """Return all answers at *level* to *keys*, the level's return keys added.
 
     Raises:
+        CappedError: a final status by which archives say that there is more.
         Unavailable: no final status 0x0000 was received.
         ProtocolViolation: another final status, an answer that is none, or more than MOST_ROWS of them.
 
@@ -60,6 +65,8 @@ def ask(association: Association, level: Level, keys: Mapping[str, str], *, pati
             rows.append(_row(response.content))
         elif status == _SUCCESS:
             return rows
+        elif status in CAPPED:
+            raise CappedError(refusal(status, "C-FIND"))
         else:
             raise refusal(status, "C-FIND")
 
@@ -80,7 +87,16 @@ class Finder:
     relational: bool
 
     def headers(self) -> list[IdentifiedHeader]:
-        """Return what the query asks for, each entity once, upper levels joined."""
+        """Return what the query asks for, each entity once, upper levels joined.
+
+        What an archive cut short is asked for again in smaller pieces; what cannot be split is an error.
+        """
+        try:
+            return self._headers()
+        except CappedError as capped:
+            raise capped.error from None
+
+    def _headers(self) -> list[IdentifiedHeader]:
         level = self.query.level
         if level is Level.PATIENT:
             rows = self._asked(Level.PATIENT, {}, patient_root=True)
@@ -102,29 +118,67 @@ class Finder:
             STUDY_DATE: date_range(self.query.first_day, self.query.last_day),
             ACCESSION_NUMBER: self.query.accession_number,
         }
-        rows = self._asked(Level.STUDY, keys)
+        try:
+            rows = self._asked(Level.STUDY, keys)
+        except CappedError:
+            rows = self._studies_by_days(keys)
+            self._check_studies(rows)
+        else:
+            if len(rows) in SUSPICIOUS:
+                rows = _merged(Level.STUDY, rows, self._studies_by_days(keys))
         return [row for row in rows if is_within(IdentifiedHeader(Level.STUDY, row), self.query)]
+
+    def _studies_by_days(self, keys: Mapping[str, str]) -> list[Row]:
+        def of_days(first: date, last: date) -> list[Row]:
+            return self._asked(Level.STUDY, {**keys, STUDY_DATE: date_range(first, last)})
+
+        return _merged(Level.STUDY, by_days(of_days, self.query.first_day, self.query.last_day))
+
+    def _check_studies(self, rows: list[Row]) -> None:
+        """Raise ProtocolViolation when the archive counts more studies than were found by their days."""
+        if self._is_narrowed:
+            return
+        of_patient = self._asked(Level.PATIENT, {}, patient_root=True)
+        counted = text_of(of_patient[0], _STUDIES) if of_patient else ""
+        if counted.isdigit() and int(counted) > len(rows):
+            raise ProtocolViolation(
+                "pacs",
+                f"C-FIND is cut short, and {int(counted) - len(rows)} studies are not found by their dates",
+                "raise the archive's limit of results",
+            )
 
     def _series(self, studies: list[Row]) -> list[Row]:
         own = {UNIQUE[Level.SERIES]: self.query.series_instance_uid}
-        if self.relational and not self._is_narrowed:
-            return _joined(self._asked(Level.SERIES, own, patient_root=True), studies, Level.STUDY)
         rows: list[Row] = []
-        for study in studies:
+        left = studies
+        if self.relational and not self._is_narrowed:
+            with suppress(CappedError):
+                rows = _joined(self._asked(Level.SERIES, own, patient_root=True), studies, Level.STUDY)
+                left = [] if self.query.series_instance_uid else short(studies, rows, Level.STUDY)
+        for study in left:
             keys = {**_upper(study, Level.STUDY), **own}
-            rows += _joined(self._asked(Level.SERIES, keys), [study], Level.STUDY)
+            some = _joined(self._asked(Level.SERIES, keys), [study], Level.STUDY)
+            rows = _merged(Level.SERIES, rows, some)
         return rows
 
     def _instances(self, studies: list[Row], series: list[Row]) -> list[Row]:
         own = {UNIQUE[Level.INSTANCE]: self.query.sop_instance_uid}
-        if not self.relational:
-            rows: list[Row] = []
-            for one in series:
-                keys = {**_upper(one, Level.STUDY, Level.SERIES), **own}
-                rows += _joined(self._asked(Level.INSTANCE, keys), [one], Level.SERIES)
-            return rows
+        rows: list[Row] = []
+        left = series
+        if self.relational:
+            with suppress(CappedError):
+                rows = self._related(studies, series, own)
+                left = [] if self.query.sop_instance_uid else short(series, rows, Level.SERIES)
+        found = [rows]
+        for one in left:
+            keys = {**_upper(one, Level.STUDY, Level.SERIES), **own}
+            found.append(_joined(self._asked(Level.INSTANCE, keys), [one], Level.SERIES))
+        return _merged(Level.INSTANCE, *found) if left else rows
+
+    def _related(self, studies: list[Row], series: list[Row], own: dict[str, str]) -> list[Row]:
+        """Return the instances of all *series* by as few queries as can be."""
         if self.query.series_instance_uid:
-            own[UNIQUE[Level.SERIES]] = self.query.series_instance_uid
+            own = {**own, UNIQUE[Level.SERIES]: self.query.series_instance_uid}
         above = [_upper(study, Level.STUDY) for study in studies] if self._is_narrowed else [{}]
         found = [
             row for keys in above for row in self._asked(Level.INSTANCE, {**keys, **own}, patient_root=True)
@@ -164,6 +218,11 @@ def _upper(row: Row, *levels: Level) -> dict[str, str]:
     return {UNIQUE[level]: text_of(row, UNIQUE[level]) for level in levels}
 
 
+def _merged(level: Level, *found: list[Row]) -> list[Row]:
+    """Return the rows of *found*, each entity at *level* once."""
+    return list({text_of(row, UNIQUE[level]): row for rows in found for row in rows}.values())
+
+
 def _joined(rows: list[Row], upper: list[Row], level: Level) -> list[Row]:
     """Return *rows* with the elements of their entity at *level*; rows outside *upper* are left out."""
     path = UNIQUE[level]
@@ -186,11 +245,11 @@ def owners(association: Association, keys: Mapping[str, str]) -> list[PatientId]
 
     """
     stated = {path: value.strip() for path, value in keys.items() if value}
-    rows = [
-        row
-        for row in ask(association, Level.STUDY, keys, patient_root=False)
-        if all(text_of(row, path) == value for path, value in stated.items())
-    ]
+    try:
+        answered = ask(association, Level.STUDY, keys, patient_root=False)
+    except CappedError as capped:
+        raise capped.error from None
+    rows = [row for row in answered if all(text_of(row, path) == value for path, value in stated.items())]
     patients = list(dict.fromkeys(text_of(row, PATIENT_ID) for row in rows))
     if "" in patients or len(patients) > _MOST_OWNERS:
         raise ProtocolViolation(

@@ -3,6 +3,8 @@
 import queue
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Final
 
 from p2d.model.errors import Misconfigured, Unavailable
@@ -42,6 +44,22 @@ _POLL_SECONDS: Final = 0.02
 Request = dict[str, str]
 
 
+@dataclass(slots=True)
+class Grace:
+    """Seconds that one retrieve may yet wait for objects which the archive says it has sent."""
+
+    left: float = 2.0
+
+    @contextmanager
+    def spent(self) -> Iterator[float]:
+        """Give what is left, as a deadline, and take away what was waited until the context ends."""
+        started = time.monotonic()
+        try:
+            yield started + self.left
+        finally:
+            self.left -= time.monotonic() - started
+
+
 def requests(patient_id: PatientId, instances: Sequence[IdentifiedHeader], length: int) -> list[Request]:
     """Return the keys of as few requests as needed: one for each series, at most *length* instances long."""
     series: dict[tuple[str, str], list[str]] = {}
@@ -73,8 +91,12 @@ def by_classes(instances: Sequence[IdentifiedHeader]) -> list[tuple[frozenset[st
     return groups
 
 
-def get(association: Association, keys: Request, collection: Collection) -> Iterator[IdentifiedInstance]:
+def get(
+    association: Association, keys: Request, collection: Collection, grace: Grace
+) -> Iterator[IdentifiedInstance]:
     """Yield what one C-GET brings; the archive's stores are answered on the same association.
+
+    Objects that the final response counts and that have not come are waited for within *grace*.
 
     Raises:
         Unavailable: aborted, timed out or out of resources.
@@ -83,14 +105,34 @@ def get(association: Association, keys: Request, collection: Collection) -> Iter
     """
     context = association.context(*GET)
     message_id = association.send({COMMAND: GET_REQUEST, PRIORITY: LOW}, context, encoded("IMAGE", keys))
-    while True:
+    before, response = collection.stores, Message()
+    is_final = False
+    while not is_final:
         message = association.receive()
         if message is not None and message.command == STORE_REQUEST:
             instance = _answered(association, message, collection)
             if instance is not None:
                 yield instance
-        elif _is_final(association.response(GET_RESPONSE, message_id, message).status, "C-GET"):
-            return
+        else:
+            response = association.response(GET_RESPONSE, message_id, message)
+            is_final = _is_final(response.status, "C-GET")
+    with grace.spent() as deadline:
+        while _is_owed(response, before, keys, collection) and time.monotonic() < deadline:
+            late = association.receive(deadline - time.monotonic())
+            if late is None:
+                return
+            if late.command != STORE_REQUEST:
+                association.response(GET_RESPONSE, message_id, late)
+            elif (instance := _answered(association, late, collection)) is not None:
+                yield instance
+
+
+def _is_owed(response: Message, before: int, keys: Request, collection: Collection) -> bool:
+    """Whether the final *response* counts more objects than came since *before*, and some are missing."""
+    came = collection.stores - before
+    return response.completed + response.warned > came and collection.lacks(
+        keys[UNIQUE[Level.INSTANCE]].split("\\")
+    )
 
 
 def _answered(association: Association, store: Message, collection: Collection) -> IdentifiedInstance | None:
@@ -109,9 +151,14 @@ def _answered(association: Association, store: Message, collection: Collection) 
 
 
 def move(
-    association: Association, keys: Request, delivery: Delivery, destination: str, idle_seconds: float
+    association: Association,
+    keys: Request,
+    delivery: Delivery,
+    destination: str,
+    idle_seconds: float,
+    grace: Grace,
 ) -> Iterator[IdentifiedInstance]:
-    """Yield what one C-MOVE to *destination*, our own Storage SCP, brings.
+    """Yield what one C-MOVE to *destination*, our own Storage SCP, brings; for *grace* see ``get``.
 
     Raises:
         Unavailable: aborted, out of resources, or neither object nor answer for *idle_seconds*.
@@ -123,6 +170,7 @@ def move(
     command: dict[int, int | str] = {COMMAND: MOVE_REQUEST, PRIORITY: LOW, DESTINATION: destination}
     message_id = association.send(command, context, encoded("IMAGE", keys))
     latest = time.monotonic()
+    before, response = delivery.collection.stores, Message()
     is_final = False
     while not is_final:
         received = association.receive(_POLL_SECONDS)
@@ -135,6 +183,14 @@ def move(
             latest = time.monotonic()
         if time.monotonic() - latest > idle_seconds:
             raise Unavailable("pacs", "C-MOVE brought nothing for too long", "try again later")
+    with grace.spent() as deadline:
+        while time.monotonic() < deadline and (
+            delivery.handled < delivery.collection.stores
+            or _is_owed(response, before, keys, delivery.collection)
+        ):
+            with suppress(queue.Empty):
+                yield delivery.arrived.get(timeout=_POLL_SECONDS)
+    yield from _waiting(delivery)
 
 
 def _waiting(delivery: Delivery) -> Iterator[IdentifiedInstance]:

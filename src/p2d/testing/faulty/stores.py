@@ -33,6 +33,7 @@ from p2d.testing.faulty.wire import (
     Context,
     GoneError,
     Proposal,
+    Received,
     Wire,
     association_pdu,
     encode_command,
@@ -145,11 +146,15 @@ class Stores:
         self._fragment(context, waiting, last=True)
 
     def _status(self) -> int:
-        while True:
-            received = self.wire.receive()
-            if received.command[COMMAND] == _STORE_RESPONSE:
-                return int(received.command[STATUS])
-            self.is_cancelled |= received.command[COMMAND] == CANCEL
+        others: list[Received] = []
+        while (received := self.wire.receive()).command[COMMAND] != _STORE_RESPONSE:
+            if received.command[COMMAND] == CANCEL:
+                self.is_cancelled = True
+            else:
+                others.append(received)
+        for one in others:
+            self.wire.unread(one)
+        return int(received.command[STATUS])
 
 
 def misbehave(wire: Wire, context: int, what: ClaimPdu | EndlessFragments) -> None:

@@ -168,6 +168,7 @@ class Wire:
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.plain = plain
         self.limit = limit
+        self._unread: list[Received] = []
 
     def raw(self, content: bytes) -> None:
         """Send *content* as it is.
@@ -216,6 +217,8 @@ class Wire:
             GoneError: released, aborted or closed.
 
         """
+        if self._unread:
+            return self._unread.pop(0)
         parts = {0: bytearray(), 1: bytearray()}
         command: Command | None = None
         while True:
@@ -235,6 +238,10 @@ class Wire:
                         return Received(context, command)
                 elif control == 2 and command is not None:
                     return Received(context, command, bytes(parts[0]))
+
+    def unread(self, received: Received) -> None:
+        """Keep *received* for whoever receives next."""
+        self._unread.append(received)
 
     def send(self, context: int, command: Mapping[int, int | str], content: bytes = b"") -> None:
         """Send one message; an empty *content* means no data set.

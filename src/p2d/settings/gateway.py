@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, HttpUrl, ValidationInfo
+from pydantic import AfterValidator, Field, HttpUrl, IPvAnyNetwork, ValidationInfo
 
 from p2d.model.level import Calendar
 from p2d.model.modality import MODALITIES
@@ -36,7 +36,15 @@ def _profile(text: str, info: ValidationInfo) -> str:
     return str(beside_settings(Path(text), info)) if text.endswith((".yaml", ".yml")) else text
 
 
+def _fingerprint(text: str) -> str:
+    plain = text.replace(":", "").lower()
+    if not re.fullmatch("[0-9a-f]{64}", plain):
+        raise ValueError("is not a SHA-256 fingerprint: 64 hexadecimal digits, with or without colons")
+    return plain
+
+
 FilePath = Annotated[Path, AfterValidator(beside_settings)]
+Fingerprint = Annotated[str, AfterValidator(_fingerprint)]
 Modality = Annotated[str, AfterValidator(_modality)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
 ProfileName = Annotated[str, AfterValidator(_profile)]
@@ -63,14 +71,35 @@ class Listener(Strict):
     patient_form: Pattern | None = None
 
 
+class Tls(Strict):
+    """`[pacs.tls]`: associations over TLS in both directions (PS3.15 B.9, BCP 195), all files in PEM.
+
+    The archive's certificate comes from one of ``authorities`` and holds one of ``names`` (``host`` where
+    none is given), or else is one of ``fingerprints`` (SHA-256, hexadecimal).
+    """
+
+    certificate: FilePath
+    key: FilePath
+    authorities: FilePath
+    names: frozenset[str] = frozenset()
+    fingerprints: frozenset[Fingerprint] = frozenset()
+
+
 class Archive(Strict):
     """`[pacs]`: the archive's Application Entity and how it is asked.
 
-    ``query``: ``prove`` compares relational with hierarchical answers before relying on them.
-    ``store_port`` is our own Storage SCP, needed where ``retrieve = "move"``.
+    ``connector``: P2D's own DIMSE client, or ``pynetdicom``. ``query``: ``prove`` compares relational with
+    hierarchical answers before relying on them, where no profile says how it is. ``retrieve = "get"`` falls
+    back to C-MOVE where the archive refuses C-GET and a ``store_port`` is set.
+
+    ``store_port`` is our own Storage SCP, needed where ``retrieve = "move"``; it lets in only ``store_from``
+    (addresses or networks; those of ``host`` unless stated) under ``store_ae_titles`` (``called_ae_title``
+    unless stated). ``associations`` are the most we hold open towards the archive, ``list_length`` the UIDs
+    in one request, ``pdu_bytes`` the longest PDU we take, ``object_mib`` the largest object. Objects of more
+    than a few MiB go to ``spool_dir`` on tmpfs, or to memory outside the heap.
     """
 
-    connector: Literal["dimse"] = "dimse"
+    connector: Literal["dimse", "pynetdicom"] = "dimse"
     name: str = Field("main", pattern=r"^[a-z][a-z0-9_-]{0,31}$")
     host: str
     port: Port = 104
@@ -80,8 +109,16 @@ class Archive(Strict):
     retrieve: Literal["get", "move"] = "get"
     store_host: str = "127.0.0.1"
     store_port: Port | None = None
+    store_from: tuple[IPvAnyNetwork, ...] = ()
+    store_ae_titles: frozenset[AeTitle] = frozenset()
+    associations: int = Field(4, ge=1, le=64)
+    list_length: int = Field(200, ge=1, le=4000)
+    pdu_bytes: int = Field(262_144, ge=16_384, le=4_194_304)
+    object_mib: int = Field(4096, ge=1, le=65_536)
+    spool_dir: FilePath | None = None
     connect_seconds: float = Field(5.0, gt=0, le=120)
     answer_seconds: float = Field(60.0, gt=0, le=3600)
+    tls: Tls | None = None
 
 
 class Peer(Strict):

@@ -7,15 +7,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
-from p2d.model.errors import Misconfigured, Unavailable
+from p2d.dimse.identifiers import encoded
+from p2d.dimse.services import GET, MOVE
+from p2d.dimse.status import is_final
+from p2d.model.errors import Unavailable
 from p2d.model.header import text_of
-from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, PatientId
+from p2d.model.identified import IdentifiedHeader, IdentifiedInstance
 from p2d.model.level import Level
 from p2d.pacs.pynetdicom.association import Association
 from p2d.pacs.pynetdicom.collection import Collection
-from p2d.pacs.pynetdicom.contexts import CLASSES_PER_ASSOCIATION, GET, MOVE
-from p2d.pacs.pynetdicom.find import refusal
-from p2d.pacs.pynetdicom.identifiers import encoded
+from p2d.pacs.pynetdicom.contexts import CLASSES_PER_ASSOCIATION
 from p2d.pacs.pynetdicom.messages import GET_RESPONSE, MOVE_RESPONSE, STORE_REQUEST, Message
 from p2d.pacs.pynetdicom.requests import (
     COMMAND,
@@ -31,17 +32,10 @@ from p2d.pacs.pynetdicom.requests import (
     STORE_RESPONSE,
 )
 from p2d.pacs.pynetdicom.store_scp import Delivery
-from p2d.pacs.query import PATIENT_ID, UNIQUE
 from p2d.pacs.query import SOP_CLASS_UID as SOP_CLASS
+from p2d.pacs.query import UNIQUE
 
-LIST_LENGTH: Final = 200
-"""UIDs in one request; what all archives tried took, well below the 65,534 bytes of a UI value."""
-
-_PENDING: Final = frozenset({0xFF00, 0xFF01})
-_DESTINATION_UNKNOWN: Final = 0xA801
 _POLL_SECONDS: Final = 0.02
-
-Request = dict[str, str]
 
 
 @dataclass(slots=True)
@@ -60,24 +54,6 @@ class Grace:
             self.left -= time.monotonic() - started
 
 
-def requests(patient_id: PatientId, instances: Sequence[IdentifiedHeader], length: int) -> list[Request]:
-    """Return the keys of as few requests as needed: one for each series, at most *length* instances long."""
-    series: dict[tuple[str, str], list[str]] = {}
-    for header in instances:
-        key = (header.study_instance_uid, header.series_instance_uid)
-        series.setdefault(key, []).append(header.sop_instance_uid)
-    return [
-        {
-            PATIENT_ID: patient_id.value,
-            UNIQUE[Level.STUDY]: study,
-            UNIQUE[Level.SERIES]: one,
-            UNIQUE[Level.INSTANCE]: "\\".join(uids[start : start + length]),
-        }
-        for (study, one), uids in series.items()
-        for start in range(0, len(uids), length)
-    ]
-
-
 def by_classes(instances: Sequence[IdentifiedHeader]) -> list[tuple[frozenset[str], list[IdentifiedHeader]]]:
     """Group *instances* so that the SOP classes of each group fit one association; unknown ones are one."""
     by_class: dict[str, list[IdentifiedHeader]] = {}
@@ -92,7 +68,7 @@ def by_classes(instances: Sequence[IdentifiedHeader]) -> list[tuple[frozenset[st
 
 
 def get(
-    association: Association, keys: Request, collection: Collection, grace: Grace
+    association: Association, keys: dict[str, str], collection: Collection, grace: Grace
 ) -> Iterator[IdentifiedInstance]:
     """Yield what one C-GET brings; the archive's stores are answered on the same association.
 
@@ -106,8 +82,8 @@ def get(
     context = association.context(*GET)
     message_id = association.send({COMMAND: GET_REQUEST, PRIORITY: LOW}, context, encoded("IMAGE", keys))
     before, response = collection.stores, Message()
-    is_final = False
-    while not is_final:
+    has_ended = False
+    while not has_ended:
         message = association.receive()
         if message is not None and message.command == STORE_REQUEST:
             instance = _answered(association, message, collection)
@@ -115,7 +91,7 @@ def get(
                 yield instance
         else:
             response = association.response(GET_RESPONSE, message_id, message)
-            is_final = _is_final(response.status, "C-GET")
+            has_ended = is_final(response.status, "C-GET")
     with grace.spent() as deadline:
         while _is_owed(response, before, keys, collection) and time.monotonic() < deadline:
             late = association.receive(deadline - time.monotonic())
@@ -127,7 +103,7 @@ def get(
                 yield instance
 
 
-def _is_owed(response: Message, before: int, keys: Request, collection: Collection) -> bool:
+def _is_owed(response: Message, before: int, keys: dict[str, str], collection: Collection) -> bool:
     """Whether the final *response* counts more objects than came since *before*, and some are missing."""
     came = collection.stores - before
     return response.completed + response.warned > came and collection.lacks(
@@ -152,7 +128,7 @@ def _answered(association: Association, store: Message, collection: Collection) 
 
 def move(
     association: Association,
-    keys: Request,
+    keys: dict[str, str],
     delivery: Delivery,
     destination: str,
     idle_seconds: float,
@@ -171,12 +147,12 @@ def move(
     message_id = association.send(command, context, encoded("IMAGE", keys))
     latest = time.monotonic()
     before, response = delivery.collection.stores, Message()
-    is_final = False
-    while not is_final:
+    has_ended = False
+    while not has_ended:
         received = association.receive(_POLL_SECONDS)
         if received is not None:
             response = association.response(MOVE_RESPONSE, message_id, received)
-            is_final = _is_final(response.status, "C-MOVE")
+            has_ended = is_final(response.status, "C-MOVE")
             latest = time.monotonic()
         for instance in _waiting(delivery):
             yield instance
@@ -199,25 +175,3 @@ def _waiting(delivery: Delivery) -> Iterator[IdentifiedInstance]:
             yield delivery.arrived.get_nowait()
         except queue.Empty:
             return
-
-
-def _is_final(status: int, operation: str) -> bool:
-    """Whether *status* ends a retrieve whose gaps the caller finds by comparing UIDs.
-
-    Raises:
-        Misconfigured: destination unknown.
-        Unavailable: out of resources.
-        ProtocolViolation: undefined.
-
-    """
-    if status in _PENDING:
-        return False
-    if status in {0x0000, 0xB000, 0xA702, 0xA900, 0xFE00} or status >> 12 == 0xC:  # noqa: PLR2004 - PS3.4 C.4.2.1.5
-        return True
-    if status == _DESTINATION_UNKNOWN:
-        raise Misconfigured(
-            "pacs",
-            "the archive does not know our AE title as a destination of C-MOVE",
-            "register calling_ae_title, store_host and store_port with the archive",
-        )
-    raise refusal(status, operation)

@@ -25,6 +25,10 @@ WORDS: Final = {
 }
 """Values of QueryRetrieveLevel (0008,0052)."""
 
+_COUNTED: Final = {
+    Level.STUDY: "00201206",  # NumberOfStudyRelatedSeries
+    Level.SERIES: "00201209",  # NumberOfSeriesRelatedInstances
+}
 _MOST_OWNERS: Final = 10
 _ALWAYS: Final = frozenset(UNIQUE.values())
 
@@ -101,12 +105,12 @@ class Finder:
         elif level is Level.STUDY:
             rows = self._studies()
         elif not self._is_narrowed and self._is_at_once(level):
-            rows = self._at_once(level)
+            rows = self._filled(*self._at_once(level))
         else:
             studies = self._studies()
-            rows = self._series(studies)
-            if level is Level.INSTANCE:
-                rows = self._instances(studies, rows)
+            series = self._series(studies)
+            rows = self._instances(studies, series) if level is Level.INSTANCE else series
+            rows = self._filled(rows, studies, series)
         return [IdentifiedHeader(level, row) for row in rows]
 
     @property
@@ -126,8 +130,11 @@ class Finder:
             keys[UNIQUE[Level.INSTANCE]] = self.query.sop_instance_uid
         return {path: value for path, value in keys.items() if value}
 
-    def _at_once(self, level: Level) -> list[Row]:
-        """Ask by PatientID alone, upper levels only where their elements are not answered at *level*."""
+    def _at_once(self, level: Level) -> tuple[list[Row], list[Row], list[Row]]:
+        """Ask by PatientID alone, upper levels only where their elements are not answered at *level*.
+
+        Return the rows, and the studies and series that were asked for by themselves.
+        """
         way, root = self.way, self.way.patient_root
         upper = [
             one
@@ -144,10 +151,13 @@ class Finder:
         ]
         answers = self._answers([*questions, own])
         rows = answers.pop()
+        found = dict(zip(upper, answers, strict=True))
+        studies, series = found.get(Level.STUDY, []), found.get(Level.SERIES, [])
+        series = _joined(series, studies, Level.STUDY, strict=False) if studies else series
         for one in reversed(upper):
-            rows = _joined(rows, answers.pop(), one, strict=False)
+            rows = _joined(rows, series if one is Level.SERIES else studies, one, strict=False)
         self._check_place(rows, level)
-        return rows
+        return rows, studies, series
 
     def _check_place(self, rows: Iterable[Row], level: Level) -> None:
         above = (Level.STUDY,) if level is Level.SERIES else (Level.STUDY, Level.SERIES)
@@ -176,11 +186,7 @@ class Finder:
     def _instances(self, studies: list[Row], series: list[Row]) -> list[Row]:
         own = {UNIQUE[Level.INSTANCE]: self.query.sop_instance_uid}
         if not self.way.instance:
-            questions = [
-                self._question(Level.INSTANCE, {**_upper(one, Level.STUDY, Level.SERIES), **own})
-                for one in series
-            ]
-            return self._below(series, questions, Level.SERIES)
+            return self._of_each(series, own)
         own = self._own(Level.INSTANCE)
         with_series = {text_of(one, UNIQUE[Level.STUDY]) for one in series}
         found = self._answers(
@@ -191,6 +197,27 @@ class Finder:
             ]
         )
         return _joined([row for rows in found for row in rows], series, Level.SERIES)
+
+    def _of_each(self, series: list[Row], own: Mapping[str, str]) -> list[Row]:
+        questions = [
+            self._question(Level.INSTANCE, {**_upper(one, Level.STUDY, Level.SERIES), **own})
+            for one in series
+        ]
+        return self._below(series, questions, Level.SERIES)
+
+    def _filled(self, rows: list[Row], studies: list[Row], series: list[Row]) -> list[Row]:
+        """Return *rows* with what counts, *studies* and *series* show to be missing, asked for once more.
+
+        Some archives end answers at a limit without a word, and answers got lost on the way before.
+        """
+        level = self.query.level
+        if self._own(level):
+            return rows
+        more = self._series(_incomplete(Level.STUDY, [*rows, *series], studies))
+        if level is Level.SERIES:
+            return _united(level, rows, more)
+        short = _incomplete(Level.SERIES, rows, _united(Level.SERIES, series, more))
+        return _united(level, rows, self._of_each(short, {}))
 
     def _below(self, upper: list[Row], questions: Sequence[Question], level: Level) -> list[Row]:
         """Return the answers to *questions*, one for each of *upper*, joined with it."""
@@ -236,6 +263,39 @@ class Finder:
             )
         if self.way.most_rows is not None and len(rows) >= self.way.most_rows:
             raise Capped("pacs", f"C-FIND ended at {len(rows)} rows, where this archive cuts answers off")
+
+
+def stated(row: Row, level: Level) -> int | None:
+    """Return how many series (level STUDY) or instances (SERIES) *row* says there are below its entity."""
+    text = text_of(row, _COUNTED[level])
+    return int(text) if text.isdigit() else None
+
+
+def _incomplete(level: Level, rows: Iterable[Row], known: Iterable[Row]) -> list[Row]:
+    """Return the entities at *level*, *known* or seen in *rows*, that count more below them than *rows* has.
+
+    So are those of which *rows* has nothing. Elements of lower levels are left out.
+    """
+    is_study = level is Level.STUDY
+    above = [Level.STUDY] if is_study else [Level.STUDY, Level.SERIES]
+    below = UNIQUE[Level.SERIES if is_study else Level.INSTANCE]
+    found: dict[tuple[str, ...], set[str]] = {}
+    entities: dict[tuple[str, ...], Row] = {}
+    for row in (*known, *rows):
+        place = tuple(text_of(row, UNIQUE[one]) for one in above)
+        entities.setdefault(place, row)
+        found.setdefault(place, set()).add(text_of(row, below))
+    paths = {path for one in above for path in KEYS[one]}
+    return [
+        {path: row[path] for path in row.keys() & paths}
+        for place, row in entities.items()
+        if all(place) and len(found[place] - {""}) < max(stated(row, level) or 0, 1)
+    ]
+
+
+def _united(level: Level, rows: list[Row], more: list[Row]) -> list[Row]:
+    """Return *rows* and *more*, each entity at *level* once."""
+    return list({text_of(row, UNIQUE[level]): row for row in [*rows, *more]}.values()) if more else rows
 
 
 def _upper(row: Row, *levels: Level) -> dict[str, str]:

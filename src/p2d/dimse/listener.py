@@ -174,7 +174,7 @@ class StoreScp:
             return ObjectWriter(NOT_AUTHORISED)
         uid = command.sop_instance_uid
         with self._lock:
-            own = command.move_originator in {"", self._rules.ae_title}
+            own = command.move_originator in {"", self._rules.ae_title, *self._rules.calling_ae_titles}
             held = [one for one in self._open if one.awaited.holds(uid)] if own else []
             late = any(one.holds(uid) for _, one in self._recent())
             bystanders = self._open[:1]

@@ -38,6 +38,11 @@ class Allowance:
         self._left = limit
         self._lock = threading.Lock()
 
+    @property
+    def left(self) -> int:
+        """Bytes that may still come; it shrinks as long as anything arrives."""
+        return self._left
+
     def take(self, count: int) -> None:
         """Take *count* bytes off what is left.
 

@@ -24,6 +24,10 @@ class CutShort(ProtocolViolation):
     """The peer ended the answers to a C-FIND although nobody had cancelled it: there are more."""
 
 
+class NotSupported(ProtocolViolation):
+    """The peer does not do an operation that it agreed to (PS3.7 C.5)."""
+
+
 def refusal(status: int, operation: str) -> Unavailable | ProtocolViolation:
     """Return the error for a final *status* that is no success; 0xA7xx and 0xCxxx are worth another try."""
     problem = f"{operation} ended with status 0x{status:04X}"
@@ -31,7 +35,8 @@ def refusal(status: int, operation: str) -> Unavailable | ProtocolViolation:
         return OutOfResources("pacs", problem, "try again later")
     if status == CANCELLED:
         return CutShort("pacs", problem, "raise the archive's limit of results")
-    return ProtocolViolation("pacs", problem, "see the archive's conformance statement")
+    kind = NotSupported if status in _NOT_SUPPORTED else ProtocolViolation
+    return kind("pacs", problem, "see the archive's conformance statement")
 
 
 def is_final(status: int, operation: str) -> bool:
@@ -54,8 +59,3 @@ def is_final(status: int, operation: str) -> bool:
             "register calling_ae_title, store_host and store_port with the archive",
         )
     raise refusal(status, operation)
-
-
-def is_not_supported(status: int) -> bool:
-    """Whether *status* says that the peer does not do this operation at all (PS3.7 C.5)."""
-    return status in _NOT_SUPPORTED

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from typing import Final
 
 from p2d.dimse.status import CutShort, OutOfResources
-from p2d.model.errors import ProtocolViolation
+from p2d.model.errors import ProtocolViolation, Unavailable
 from p2d.model.header import Element, text_of
 from p2d.model.level import Level
 from p2d.pacs.hierarchy import Ask, Question, Row, stated
@@ -29,15 +29,23 @@ _BEFORE_ALL: Final = date_range(_FIRST, date(1949, 12, 31))
 _SINCE: Final = date_range(date(1950, 1, 1), _LAST)
 
 
+class Capped(Unavailable):
+    """An answer ends where this archive is known to cut answers off, and cannot be split."""
+
+
 class Whole:
     """An ``Ask`` that asks again, in pieces, for what *ask* brought cut short.
 
+    An answer of *most_rows*, or more, is known to be.
+
     Raises (when called):
-        Unavailable, ProtocolViolation: as *ask*; ``CutShort`` or ``OutOfResources`` of what cannot be split.
+        CutShort, OutOfResources, Capped: of what cannot be split.
+        Unavailable, ProtocolViolation: as *ask*.
     """
 
-    def __init__(self, ask: Ask) -> None:
+    def __init__(self, ask: Ask, most_rows: int | None = None) -> None:
         self._ask = ask
+        self._most_rows = most_rows
 
     def __call__(self, questions: Sequence[Question]) -> list[list[Row]]:
         """Return all answers to each of *questions*."""
@@ -50,10 +58,16 @@ class Whole:
             if pieces is None:
                 raise
             return [pieces]
-        return [
-            self._compared(one, rows) if len(rows) in SUSPICIOUS else rows
-            for one, rows in zip(questions, found, strict=True)
-        ]
+        return [self._judged(one, rows) for one, rows in zip(questions, found, strict=True)]
+
+    def _judged(self, question: Question, rows: list[Row]) -> list[Row]:
+        """Return *rows*, or what they are the beginning of."""
+        if self._most_rows is not None and len(rows) >= self._most_rows:
+            pieces = self._pieces(question)
+            if pieces is None:
+                raise Capped("pacs", f"C-FIND ended at {len(rows)} rows, where this archive cuts answers off")
+            return _merged(question.level, rows, pieces)
+        return self._compared(question, rows) if len(rows) in SUSPICIOUS else rows
 
     def _pieces(self, question: Question) -> list[Row] | None:
         """Return the answers to *question* entity by entity or by days; None where that is not possible."""

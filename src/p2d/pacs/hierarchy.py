@@ -52,16 +52,12 @@ Ask = Callable[[Sequence[Question]], list[list[Row]]]
 """Returns all answers to each question, after its final status 0x0000; else raises as ``Pacs.find``."""
 
 
-class Capped(Unavailable):
-    """An answer ends where this archive is known to cut answers off."""
-
-
 @dataclass(frozen=True, slots=True)
 class Way:
     """What may be asked by PatientID alone (a relational query, PS3.4 C.4.1.3.2), and how.
 
     ``answered`` are the return keys of upper levels that are answered at INSTANCE level too, ``unsupported``
-    those that are not worth asking. An answer of ``most_rows`` or more is taken for one that was cut off.
+    those that are not worth asking.
     """
 
     series: bool = False
@@ -69,7 +65,6 @@ class Way:
     patient_root: bool = True
     answered: frozenset[str] = frozenset()
     unsupported: frozenset[str] = frozenset()
-    most_rows: int | None = None
 
     @property
     def is_relational(self) -> bool:
@@ -191,7 +186,9 @@ class Finder:
         with_series = {text_of(one, UNIQUE[Level.STUDY]) for one in series}
         found = self._answers(
             [
-                self._question(Level.INSTANCE, {**_upper(one, Level.STUDY), **own}, patient_root=True)
+                self._question(
+                    Level.INSTANCE, {**_upper(one, Level.STUDY), **own}, patient_root=self.way.patient_root
+                )
                 for one in studies
                 if text_of(one, UNIQUE[Level.STUDY]) in with_series
             ]
@@ -243,8 +240,8 @@ class Finder:
         return answers
 
     def _check(self, rows: Sequence[Row], question: Question) -> None:
-        """Raise ProtocolViolation when an answer is about something else than was asked, Capped when cut."""
-        must_name_patient = question.patient_root or question.level is Level.STUDY
+        """Raise ProtocolViolation when an answer is about something else than was asked."""
+        must_name_patient = question.patient_root or not question.keys.get(UNIQUE[Level.STUDY])
         uids = {path: question.keys[path] for path in UNIQUE.values() if question.keys.get(path)}
         asked = uids.pop(PATIENT_ID).strip()
         unique = UNIQUE[question.level]
@@ -261,8 +258,6 @@ class Finder:
                 f"{strange} of another study or series, {nameless} without unique key",
                 'use query = "hierarchical" and see the archive\'s conformance statement',
             )
-        if self.way.most_rows is not None and len(rows) >= self.way.most_rows:
-            raise Capped("pacs", f"C-FIND ended at {len(rows)} rows, where this archive cuts answers off")
 
 
 def stated(row: Row, level: Level) -> int | None:

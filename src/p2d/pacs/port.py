@@ -14,11 +14,18 @@ class Abilities:
     """What this archive does; flows ask instead of trying and failing.
 
     ``relational``: image-level queries by PatientID alone were proved equal to the hierarchical answer.
+    ``get`` and ``move`` are the DIMSE services that bring objects, ``web`` is DICOMweb. ``lists``: one
+    request brings several instances. ``counts``: series are answered with NumberOfSeriesRelatedInstances.
+    ``headers_alone``: a retrieve without pixels spares the archive, or at least us, the pixel data.
     """
 
     relational: bool
     get: bool
     move: bool
+    web: bool = False
+    lists: bool = True
+    counts: bool = False
+    headers_alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,21 @@
 """Settings of the gateway process (hospital zone)."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, HttpUrl, IPvAnyNetwork, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    HttpUrl,
+    IPvAnyNetwork,
+    Tag,
+    ValidationInfo,
+    model_validator,
+)
 
 from p2d.model.level import Calendar
 from p2d.model.modality import MODALITIES
@@ -43,12 +54,29 @@ def _fingerprint(text: str) -> str:
     return plain
 
 
+def _named_apart(archives: tuple["AnyArchive", ...]) -> tuple["AnyArchive", ...]:
+    if len({one.name for one in archives}) < len(archives):
+        raise ValueError("two archives have one name: give each its own")
+    return archives
+
+
+def _listed(tables: object) -> object:
+    """Return one table as a list of one."""
+    return tables if isinstance(tables, Sequence) else (tables,)
+
+
+def _connector(table: object) -> str:
+    found = table.get("connector", "dimse") if isinstance(table, dict) else getattr(table, "connector", "")
+    return "dimse" if found == "pynetdicom" else str(found)
+
+
 FilePath = Annotated[Path, AfterValidator(beside_settings)]
 Fingerprint = Annotated[str, AfterValidator(_fingerprint)]
 Modality = Annotated[str, AfterValidator(_modality)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
 ProfileName = Annotated[str, AfterValidator(_profile)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+ArchiveName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 
 
 class Listener(Strict):
@@ -100,7 +128,7 @@ class Archive(Strict):
     """
 
     connector: Literal["dimse", "pynetdicom"] = "dimse"
-    name: str = Field("main", pattern=r"^[a-z][a-z0-9_-]{0,31}$")
+    name: ArchiveName = "main"
     host: str
     port: Port = 104
     called_ae_title: AeTitle
@@ -119,6 +147,62 @@ class Archive(Strict):
     connect_seconds: float = Field(5.0, gt=0, le=120)
     answer_seconds: float = Field(60.0, gt=0, le=3600)
     tls: Tls | None = None
+
+
+class WebArchive(Strict):
+    """`[pacs]` with ``connector = "dicomweb"``: an archive over DICOMweb (PS3.18) below ``url``.
+
+    ``secret`` is a file with the archive's bearer token, or with the password where ``user`` is set;
+    ``ca_file`` holds the authorities to trust instead of the system's, ``certificate`` and ``key`` are ours
+    (all PEM).
+    ``headers``: ``metadata`` asks for headers without pixel data, ``whole`` always retrieves whole objects.
+    """
+
+    connector: Literal["dicomweb"]
+    name: ArchiveName = "main"
+    url: HttpUrl
+    user: str | None = Field(None, pattern=r"^[^:\x00-\x1f]{1,255}$")
+    secret: FilePath | None = None
+    ca_file: FilePath | None = None
+    certificate: FilePath | None = None
+    key: FilePath | None = None
+    headers: Literal["metadata", "whole"] = "metadata"
+    connect_seconds: float = Field(5.0, gt=0, le=120)
+    answer_seconds: float = Field(60.0, gt=0, le=3600)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "WebArchive":
+        if self.url.username or self.url.password or self.url.query or self.url.fragment:
+            raise ValueError("url is an address alone: put the password into the file that secret names")
+        if self.user is not None and self.secret is None:
+            raise ValueError("user needs secret: the file with its password")
+        if (self.certificate is None) is not (self.key is None):
+            raise ValueError("certificate and key need each other")
+        return self
+
+
+class FolderArchive(Strict):
+    """`[pacs]` with ``connector = "folder"``: a folder of DICOM files in the place of an archive.
+
+    Changes are looked for when the index is ``rescan_seconds`` old.
+    """
+
+    connector: Literal["folder"]
+    name: ArchiveName = "main"
+    folder: FilePath
+    rescan_seconds: float = Field(300.0, ge=0)
+
+
+AnyArchive = Annotated[
+    Annotated[Archive, Tag("dimse")]
+    | Annotated[WebArchive, Tag("dicomweb")]
+    | Annotated[FolderArchive, Tag("folder")],
+    Discriminator(
+        _connector,
+        custom_error_type="connector",
+        custom_error_message="connector is none of dimse, pynetdicom, dicomweb, folder",
+    ),
+]
 
 
 class Peer(Strict):
@@ -164,11 +248,16 @@ class Bulk(Strict):
     attempts: int = Field(3, ge=1, le=10)
 
 
+Archives = Annotated[
+    tuple[AnyArchive, ...], Field(min_length=1), BeforeValidator(_listed), AfterValidator(_named_apart)
+]
+
+
 class GatewaySettings(Strict):
-    """The gateway's settings file."""
+    """The gateway's settings file; ``pacs`` is one table or ``[[pacs]]`` several, preferred ones first."""
 
     gateway: Listener
-    pacs: Archive
+    pacs: Archives
     identity: Peer
     warehouse: Peer
     images: Images = Images()

@@ -47,7 +47,7 @@ class MemoryPacs:
 
     def abilities(self) -> Abilities:
         """Return that everything is possible."""
-        return Abilities(relational=True, get=True, move=True)
+        return Abilities(relational=True, get=True, move=True, counts=True)
 
     def close(self) -> None:
         """Do nothing; there is nothing to close."""

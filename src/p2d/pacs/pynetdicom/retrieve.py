@@ -42,7 +42,7 @@ _POLL_SECONDS: Final = 0.02
 class Grace:
     """Seconds that one retrieve may yet wait for objects which the archive says it has sent."""
 
-    left: float = 2.0
+    left: float = 1.0
 
     @contextmanager
     def spent(self) -> Iterator[float]:

@@ -64,6 +64,7 @@ class Retrieval:
         self._remaining = len(planned)
         self._completed = claimed + len(self._late)
         self._failed = self._warned = 0
+        self._is_answered = False
 
     def get(self, stores: Stores) -> None:
         """Answer a C-GET over the association it came by."""
@@ -90,14 +91,19 @@ class Retrieval:
             return
         try:
             with opened(address, destination, self._archive.ae_title, kinds, originator) as stores:
-                self._conversation.respond(self._message, self._send(stores), self._counters())
+                self._answer(self._send(stores))
                 self._send_late(stores)
-        except GoneError:
+        except GoneError:  # our destination; or ourselves, by the script
             if self._archive.was_cut(self._conversation.wire):
                 raise
-            self._failed += self._remaining
-            self._remaining = 0
-            self._conversation.respond(self._message, _OUT_OF_RESOURCES, self._counters())
+            if not self._is_answered:
+                self._failed += self._remaining
+                self._remaining = 0
+                self._answer(_OUT_OF_RESOURCES)
+
+    def _answer(self, status: int) -> None:
+        self._conversation.respond(self._message, status, self._counters())
+        self._is_answered = True
 
     def _send(self, stores: Stores) -> int:
         conversation = self._conversation

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from p2d.pacs.lean.connector import LeanArchive
 from p2d.pacs.port import Pacs
-from p2d.pacs.pynetdicom.connector import DimseArchive
 from p2d.settings.gateway import Archive
 from p2d.testing.datasets import three_patients
 from p2d.testing.faulty_archive import FaultyArchive
@@ -14,7 +14,7 @@ from p2d.testing.pacs_contract import PacsContract
 
 
 @pytest.fixture(scope="module", params=["get", "move"])
-def faultless(request: pytest.FixtureRequest) -> Iterator[DimseArchive]:
+def faultless(request: pytest.FixtureRequest) -> Iterator[LeanArchive]:
     store_port = free_ports(1)[0]
     with FaultyArchive(three_patients().listed, peers={"P2D": ("127.0.0.1", store_port)}) as server:
         settings = Archive.model_validate(
@@ -27,11 +27,11 @@ def faultless(request: pytest.FixtureRequest) -> Iterator[DimseArchive]:
                 "answer_seconds": 10,
             }
         )
-        with DimseArchive(settings) as archive:
+        with LeanArchive(settings) as archive:
             yield archive
 
 
 class TestFaultless(PacsContract):
     @pytest.fixture
-    def pacs(self, faultless: DimseArchive) -> Pacs:
+    def pacs(self, faultless: LeanArchive) -> Pacs:
         return faultless

@@ -6,6 +6,7 @@ compare with the archive's own counts. What cannot be split any further stays an
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Final
@@ -79,12 +80,29 @@ class Whole:
     def _compared(self, question: Question, rows: list[Row]) -> list[Row]:
         """Return *rows* and what the archive holds beyond them, as its counts or smaller pieces show it."""
         if question.level is Level.STUDY:
-            more = self._by_days(question, is_known_whole=True)
+            more = self._around(question, rows)
         elif (upper := _upper(question)) is None or question.keys.get(UNIQUE[question.level]):
             return rows
         else:
             more = self._below(question, _short(self([upper])[0], rows, upper.level))
-        return _merged(question.level, rows, more or [])
+        return _merged(question.level, rows, more)
+
+    def _around(self, question: Question, rows: Sequence[Row]) -> list[Row]:
+        """Return the studies of *question* up to the middle day of *rows*, and after it."""
+        days = sorted({text for row in rows if len(text := text_of(row, STUDY_DATE)) == len("YYYYMMDD")})
+        if question.keys.get(UNIQUE[Level.STUDY]) or len(days) < 2 or not all(map(str.isdigit, days)):  # noqa: PLR2004 - one day cannot be halved
+            return []
+        first, last = _bounds(question.keys.get(STUDY_DATE, ""))
+        middle = date.fromisoformat(days[(len(days) - 1) // 2])
+        halves = [
+            _of_days(question, half)
+            for half in (date_range(first, middle), date_range(middle + timedelta(days=1), last))
+        ]
+        with suppress(CutShort, OutOfResources):
+            found = [row for some in self._ask(halves) for row in some]
+            if len(found) == sum(text_of(row, STUDY_DATE) != "" for row in rows):
+                return []
+        return [row for some in self(halves) for row in some]
 
     def _below(self, question: Question, upper: Sequence[Row]) -> list[Row]:
         """Return the answers to *question* below each of *upper* by itself."""
@@ -98,7 +116,7 @@ class Whole:
             {**_elements(keys), **row} for keys, rows in zip(pieces, answers, strict=True) for row in rows
         ]
 
-    def _by_days(self, question: Question, *, is_known_whole: bool = False) -> list[Row] | None:
+    def _by_days(self, question: Question) -> list[Row] | None:
         """Return the studies of *question* by halves of its days; None for one study or one day.
 
         What is older than any examination is asked for first: an archive that cuts even that answer short has
@@ -110,8 +128,7 @@ class Whole:
         if not days:
             (rows,) = self._ask([_of_days(question, _BEFORE_ALL)])
             rows = _merged(Level.STUDY, rows, self([_of_days(question, _SINCE)])[0])
-            if not is_known_whole:
-                self._check(question, len(rows))
+            self._check(question, len(rows))
             return rows
         first, last = _bounds(days)
         if first >= last:

@@ -46,7 +46,7 @@ class FaultProxy:
     """Listens on a loopback ``port`` and passes connections on to *target*; a context manager.
 
     ``paths`` may be changed at any time and hold for the connections made from then on; the counts of
-    bytes start at 0 with each connection. ``is_listening`` False refuses connections without an answer.
+    bytes start at 0 with each connection. ``bytes``, ``pdus`` (by type) and ``connections`` count what came.
     """
 
     def __init__(self, target: tuple[str, int], **paths: Path) -> None:

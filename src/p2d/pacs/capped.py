@@ -16,7 +16,7 @@ from p2d.model.errors import ProtocolViolation, Unavailable
 from p2d.model.header import Element, text_of
 from p2d.model.level import Level
 from p2d.pacs.hierarchy import Ask, Question, Row, stated
-from p2d.pacs.query import ACCESSION_NUMBER, KEYS, PATIENT_ID, STUDY_DATE, UNIQUE, date_range
+from p2d.pacs.query import ACCESSION_NUMBER, KEYS, PATIENT_ID, STUDY_DATE, UNIQUE, date_range, day_of
 
 SUSPICIOUS: Final = frozenset(
     {50, 64, 100, 128, 200, 250, 256, 300, 400, 500, 512, 1000, 1024, 2000, 2048, 4096, 5000, 8192, 10_000}
@@ -89,18 +89,18 @@ class Whole:
 
     def _around(self, question: Question, rows: Sequence[Row]) -> list[Row]:
         """Return the studies of *question* up to the middle day of *rows*, and after it."""
-        days = sorted({text for row in rows if len(text := text_of(row, STUDY_DATE)) == len("YYYYMMDD")})
-        if question.keys.get(UNIQUE[Level.STUDY]) or len(days) < 2 or not all(map(str.isdigit, days)):  # noqa: PLR2004 - one day cannot be halved
+        days = [day for row in rows if (day := day_of(text_of(row, STUDY_DATE)))]
+        if question.keys.get(UNIQUE[Level.STUDY]) or len(set(days)) == len(days[:1]):
             return []
         first, last = _bounds(question.keys.get(STUDY_DATE, ""))
-        middle = date.fromisoformat(days[(len(days) - 1) // 2])
+        middle = sorted(set(days))[(len(set(days)) - 1) // 2]
         halves = [
             _of_days(question, half)
             for half in (date_range(first, middle), date_range(middle + timedelta(days=1), last))
         ]
         with suppress(CutShort, OutOfResources):
             found = [row for some in self._ask(halves) for row in some]
-            if len(found) == sum(text_of(row, STUDY_DATE) != "" for row in rows):
+            if len(found) == len(days):
                 return []
         return [row for some in self(halves) for row in some]
 

@@ -111,10 +111,12 @@ class MemoryPacs:
     ) -> Iterator[IdentifiedInstance]:
         """Yield each of *instances* that is held and not ``missing``; see ``Pacs``."""
         checked(Query(Level.INSTANCE, patient_id))
-        del counts, pixels  # nothing arrives here that was not asked for, and always whole
-        return self._retrieved(instances)
+        del pixels  # always whole
+        return self._retrieved(instances, counts or RetrieveCounts())
 
-    def _retrieved(self, instances: Sequence[IdentifiedHeader]) -> Iterator[IdentifiedInstance]:
+    def _retrieved(
+        self, instances: Sequence[IdentifiedHeader], counts: RetrieveCounts
+    ) -> Iterator[IdentifiedInstance]:
         self._fail()
         self.retrieves += 1
         seen: set[str] = set()
@@ -125,7 +127,9 @@ class MemoryPacs:
             seen.add(uid)
             self._fail()
             for one in self._index.instances({"SOPInstanceUID": uid}):
-                yield instance_of(header, one)
+                instance = instance_of(header, one)
+                counts.octets += len(instance.content)
+                yield instance
 
     def _fail(self) -> None:
         if self.is_stopped:

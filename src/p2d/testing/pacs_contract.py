@@ -148,6 +148,7 @@ class PacsContract:
             expected("SOPInstanceUID", "P-3")
         )
         assert (counts.refused, counts.duplicates) == (0, 0)
+        assert counts.octets >= sum(len(one.content) for one in arrived)
         for one in arrived:
             implicit = one.transfer_syntax_uid == IMPLICIT
             elements = elements_of(read_dataset(BytesIO(one.content), implicit, is_little_endian=True))

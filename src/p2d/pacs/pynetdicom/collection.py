@@ -48,6 +48,8 @@ class Collection:
 
         *uid* is the command's Affected SOP Instance UID; the data set has to name the same.
         """
+        with self._lock:
+            self._counts.octets += len(content)
         if uid not in self._headers:
             return self.refuse(), None
         found = sop_instance_uid(content, implicit=syntax == IMPLICIT) if syntax in _SYNTAXES else ""

@@ -48,10 +48,10 @@ VIDEO_CLASSES: Final = frozenset(
 )
 
 _IMAGES: Final = "1.2.840.10008.5.1.4.1.1."
-_USUAL: Final = """
+_USUAL_SUFFIXES: Final = """
     2 4 1.1 7 1 6.1 88.33 11.1 104.1 2.1 4.1 1.2 12.1 20 128 88.11 88.22 88.59 88.67 7.4 7.2 7.1 7.3 1.1.1
     1.2.1 1.3 1.3.1 13.1.3 13.1.1 13.1.2 3.1 6.2 66.4 481.1 481.2 481.3 481.5 12.1.1 12.2 77.1.4 77.1.6
-""".split()
+"""
 _NO_STORAGE: Final = frozenset({"1.2.840.10008.1.3.10", "1.2.840.10008.1.20.1", "1.2.840.10008.1.20.2"})
 _LATER: Final = (_IMAGES + "66.7", _IMAGES + "66.8")  # registered since pydicom's table was made
 
@@ -59,7 +59,7 @@ _LATER: Final = (_IMAGES + "66.7", _IMAGES + "66.8")  # registered since pydicom
 @lru_cache(maxsize=1)
 def storage_classes() -> tuple[str, ...]:
     """Return all storage SOP classes of PS3.6, the usual ones of images first."""
-    usual = [_IMAGES + suffix for suffix in _USUAL]
+    usual = [_IMAGES + suffix for suffix in _USUAL_SUFFIXES.split()]
     registered = sorted(
         uid
         for uid, entry in UID_dictionary.items()

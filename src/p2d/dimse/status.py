@@ -16,11 +16,15 @@ _ENDED: Final = frozenset({SUCCESS, 0xB000, 0xA702, MISMATCH, CANCELLED})
 _NOT_SUPPORTED: Final = frozenset({0x0112, 0x0122, 0x0124, 0x0210, 0x0211, 0x0212})
 
 
+class OutOfResources(Unavailable):
+    """The peer ended an operation for lack of resources, or was unable to process it."""
+
+
 def refusal(status: int, operation: str) -> Unavailable | ProtocolViolation:
     """Return the error for a final *status* that is no success; 0xA7xx and 0xCxxx are worth another try."""
     problem = f"{operation} ended with status 0x{status:04X}"
     if status >> 8 == 0xA7 or status >> 12 == 0xC:  # noqa: PLR2004 - PS3.4 C.4.1.1.4 and C.4.2.1.5
-        return Unavailable("pacs", problem, "try again later")
+        return OutOfResources("pacs", problem, "try again later")
     return ProtocolViolation("pacs", problem, "see the archive's conformance statement")
 
 

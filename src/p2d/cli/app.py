@@ -18,6 +18,7 @@ _COMMANDS: Final = {
     "demo": "Start everything on this machine with a synthetic hospital.",
     "serve": "Start one process: gateway, warehouse or identity.",
     "check": "Validate settings and ask every peer whether it answers.",
+    "probe": "Find out what an archive really does, and keep it as its profile.",
     "plan": "Predict what a bulk run costs, for each approach.",
     "extract": "Bulk: headers of many patients from the archive into the warehouse.",
     "worker": "Work open bulk runs in several processes, on one machine or several.",

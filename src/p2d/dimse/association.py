@@ -91,6 +91,7 @@ class Association:
         self.peer = peer
         self.answered = False
         self.contexts: dict[int, Context] = {}
+        self.accepted = AssociateAccept("", "", (), UserInformation())
         self.extended: dict[str, bytes] = {}
         self.window = 1
         self._message_id = 0
@@ -153,6 +154,7 @@ class Association:
                 f"{self.peer.called_ae_title} accepts none of the services asked for",
                 "let the archive allow them for our AE",
             )
+        self.accepted = accepted
         self.extended = {one.sop_class_uid: one.application for one in accepted.user.extended}
         self._longest_sent = accepted.user.maximum_length
         granted = accepted.user.window

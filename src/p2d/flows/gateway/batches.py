@@ -208,7 +208,10 @@ class PatientBatches:
         ledger.record_all(
             lease.run_id,
             batch.batch_id,
-            [Entry(patient, one.lines, one.notes, one.deid.as_counters()) for patient, one in extracted],
+            [
+                Entry(patient, one.lines, one.notes, one.deid.as_counters(), one.findings)
+                for patient, one in extracted
+            ],
             lease=lease,
         )
         try:

@@ -67,7 +67,7 @@ def _listed(tables: object) -> object:
 
 def _connector(table: object) -> str:
     found = table.get("connector", "dimse") if isinstance(table, dict) else getattr(table, "connector", "")
-    return "dimse" if found == "pynetdicom" else str(found)
+    return f"over {'dimse' if found == 'pynetdicom' else found}"
 
 
 FilePath = Annotated[Path, AfterValidator(beside_settings)]
@@ -199,9 +199,9 @@ class FolderArchive(Strict):
 
 
 AnyArchive = Annotated[
-    Annotated[Archive, Tag("dimse")]
-    | Annotated[WebArchive, Tag("dicomweb")]
-    | Annotated[FolderArchive, Tag("folder")],
+    Annotated[Archive, Tag("over dimse")]
+    | Annotated[WebArchive, Tag("over dicomweb")]
+    | Annotated[FolderArchive, Tag("over folder")],
     Discriminator(
         _connector,
         custom_error_type="connector",

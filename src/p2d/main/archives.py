@@ -1,8 +1,8 @@
 """The archives that settings name, each with its connector, together as one ``Pacs``."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
+from p2d.model.errors import Misconfigured
 from p2d.pacs.dicomweb.connector import DicomWebArchive
 from p2d.pacs.folder.connector import FolderArchive
 from p2d.pacs.lean.connector import LeanArchive
@@ -12,7 +12,7 @@ from p2d.pacs.several import SeveralArchives
 from p2d.settings import gateway
 from p2d.settings.archive_profile import ArchiveProfile
 from p2d.settings.file import read_settings
-from p2d.settings.gateway import AnyArchive
+from p2d.settings.gateway import AnyArchive, Archive, WebArchive
 
 
 def connect_archives(settings: Sequence[AnyArchive]) -> Pacs:
@@ -35,17 +35,26 @@ def connect_archive(settings: AnyArchive) -> Pacs:
     """
     match settings:
         case gateway.WebArchive():
-            return DicomWebArchive(settings, _profile(settings.profile))
+            return DicomWebArchive(settings, _profile(settings))
         case gateway.FolderArchive():
             return FolderArchive(settings)
         case gateway.Archive(connector="pynetdicom"):
             return DimseArchive(settings)
         case gateway.Archive():
-            return LeanArchive(settings, _profile(settings.profile))
+            return LeanArchive(settings, _profile(settings))
 
 
-def _profile(path: Path | None) -> ArchiveProfile | None:
-    return None if path is None else read_settings(path, ArchiveProfile)
+def _profile(settings: Archive | WebArchive) -> ArchiveProfile | None:
+    if settings.profile is None:
+        return None
+    profile = read_settings(settings.profile, ArchiveProfile)
+    if profile.archive != settings.name:
+        raise Misconfigured(
+            "pacs.profile",
+            f"is of an archive called {profile.archive}",
+            f"probe {settings.name} and name the file that it wrote",
+        )
+    return profile
 
 
 def described(settings: AnyArchive) -> str:

@@ -1,6 +1,8 @@
 """DICOMweb over TLS: whom we trust, and who we say we are."""
 
 import ssl
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +14,11 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from p2d.model.errors import Misconfigured
+from p2d.model.errors import Misconfigured, Unavailable
+from p2d.model.identified import PatientId
+from p2d.model.level import Level
 from p2d.pacs.dicomweb.connector import DicomWebArchive
+from p2d.pacs.port import Query
 from p2d.settings.gateway import WebArchive
 from p2d.testing.certificates import Authority
 from p2d.testing.datasets import three_patients
@@ -70,6 +75,33 @@ def test_an_archive_that_asks_who_we_are_is_shown_our_certificate(
     echo(server, ca_file=authority.certificate, certificate=ours.certificate, key=ours.key)
     with pytest.raises(Misconfigured):
         echo(server, ca_file=authority.certificate)
+
+
+def test_a_stop_wakes_whoever_waits_for_an_encrypted_answer(
+    server: DicomWebServer, authority: Authority
+) -> None:
+    server.faults.hangs = True
+    url = server.url.replace("127.0.0.1", "localhost")
+    settings = {"connector": "dicomweb", "url": url, "ca_file": authority.certificate, "answer_seconds": 60}
+    with DicomWebArchive(WebArchive.model_validate(settings)) as pacs:
+        headers = list(pacs.find(Query(Level.INSTANCE, PatientId("P-3"))))
+        asked = len(server.requests)
+        ended: list[Unavailable] = []
+
+        def take() -> None:
+            try:
+                list(pacs.retrieve(PatientId("P-3"), headers))
+            except Unavailable as error:
+                ended.append(error)
+
+        thread = threading.Thread(target=take)
+        thread.start()
+        while len(server.requests) == asked:
+            time.sleep(0.01)
+        pacs.stop()
+        thread.join(10)
+
+    assert "stopped" in str(ended[0])
 
 
 def test_files_that_are_none_are_named(server: DicomWebServer, authority: Authority, tmp_path: Path) -> None:

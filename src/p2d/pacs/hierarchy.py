@@ -31,7 +31,6 @@ _COUNTED: Final = {
     Level.STUDY: "00201206",  # NumberOfStudyRelatedSeries
     Level.SERIES: "00201209",  # NumberOfSeriesRelatedInstances
 }
-_MOST_OWNERS: Final = 10
 _ALWAYS: Final = frozenset(UNIQUE.values())
 _BRIEF: Final = (*UNIQUE.values(), "00200013")
 """UIDs and InstanceNumber: what tells where an instance is, and which is the first."""
@@ -399,23 +398,3 @@ def _is_answered(path: str, found: "_Placed", known: "_Placed") -> bool:
 
 def _is_filled(path: str, found: "_Placed") -> bool:
     return any(text_of(one.elements, path) for one in found.values())
-
-
-def owners(ask: Ask, keys: Mapping[str, str]) -> list[PatientId]:
-    """Return the patients of the studies that match *keys*, each once, in the archive's order.
-
-    Raises:
-        ProtocolViolation: an answer without PatientID, or more patients than one examination can have.
-
-    """
-    stated = {path: value.strip() for path, value in keys.items() if value}
-    (found,) = ask([Question(Level.STUDY, keys, KEYS[Level.STUDY])])
-    rows = [row for row in found if all(text_of(row, path) == value for path, value in stated.items())]
-    patients = list(dict.fromkeys(text_of(row, PATIENT_ID) for row in rows))
-    if "" in patients or len(patients) > _MOST_OWNERS:
-        raise ProtocolViolation(
-            "pacs",
-            f"one study or accession number led to {len(patients)} patients, or to one without PatientID",
-            "see the archive's conformance statement",
-        )
-    return [PatientId(patient) for patient in patients]

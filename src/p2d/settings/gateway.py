@@ -62,7 +62,7 @@ def _listed(tables: object) -> object:
 
 def _connector(table: object) -> str:
     found = table.get("connector", "dimse") if isinstance(table, dict) else getattr(table, "connector", "")
-    return "dimse" if found == "pynetdicom" else str(found)
+    return f"over {'dimse' if found == 'pynetdicom' else found}"
 
 
 Fingerprint = Annotated[str, AfterValidator(_fingerprint)]
@@ -193,9 +193,9 @@ class FolderArchive(Strict):
 
 
 AnyArchive = Annotated[
-    Annotated[Archive, Tag("dimse")]
-    | Annotated[WebArchive, Tag("dicomweb")]
-    | Annotated[FolderArchive, Tag("folder")],
+    Annotated[Archive, Tag("over dimse")]
+    | Annotated[WebArchive, Tag("over dicomweb")]
+    | Annotated[FolderArchive, Tag("over folder")],
     Discriminator(
         _connector,
         custom_error_type="connector",

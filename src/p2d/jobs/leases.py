@@ -120,6 +120,15 @@ class Leases:
         )
         return [str(row[0]) for row in found]
 
+    def workers(self, run_id: str) -> list[str]:
+        """Return the names of workers that hold patients of the run now."""
+        found = self._book.store.read(
+            lambda db: db.rows(
+                "SELECT DISTINCT worker FROM lease WHERE run_id = :run ORDER BY worker", run=run_id
+            )
+        )
+        return [str(row[0]) for row in found]
+
     def next_due(self, run_id: str) -> float | None:
         """Return in how many seconds there may be work again; None when every patient is finished."""
         now = self._book.store.now()

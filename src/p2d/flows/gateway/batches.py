@@ -14,7 +14,7 @@ from typing import Final
 import pyarrow as pa
 
 from p2d.flows.gateway.ahead import ahead
-from p2d.flows.gateway.blame import Blame
+from p2d.flows.gateway.blame import Blame, attempted
 from p2d.flows.gateway.bulk_request import targets_of
 from p2d.flows.gateway.gateway import Gateway
 from p2d.flows.gateway.held import Held
@@ -32,7 +32,6 @@ Watch = Callable[[Progress], None]
 MOST_PICKED: Final = 4_000
 """Instances at which a batch ends, however few its patients: two batches are in memory at a time."""
 
-_Failures = (Unavailable, ProtocolViolation, InvalidRequest)
 _Outcome = Prepared | P2DError
 
 
@@ -125,26 +124,20 @@ class PatientBatches:
         yield _Group(lease, unresolved, self._keyed(found))
 
     def _list(self, work: PatientWork) -> Listed | P2DError:
-        try:
-            return listed(self.gateway, work, self.request)
-        except _Failures as error:
-            return error
+        return attempted(lambda: listed(self.gateway, work, self.request))
 
     def _keyed(self, found: Sequence[tuple[str, Listed | P2DError]]) -> list[tuple[str, _Outcome]]:
         """Fetch the keys of all patients at once, or one by one where that fails: one may be the cause."""
         several = [one for _, one in found if isinstance(one, Listed)]
-        try:
-            fetched: list[_Outcome] = [*keyed(self.gateway, several, self.request)]
-        except _Failures:
-            fetched = [self._keyed_alone(one) for one in several]
+        together = attempted(lambda: keyed(self.gateway, several, self.request))
+        fetched: list[_Outcome] = (
+            [self._keyed_alone(one) for one in several] if isinstance(together, P2DError) else [*together]
+        )
         outcomes = iter(fetched)
         return [(patient, next(outcomes) if isinstance(one, Listed) else one) for patient, one in found]
 
     def _keyed_alone(self, one: Listed) -> _Outcome:
-        try:
-            return keyed(self.gateway, [one], self.request)[0]
-        except _Failures as error:
-            return error
+        return attempted(lambda: keyed(self.gateway, [one], self.request)[0])
 
     def _extracted(self, group: _Group) -> list[tuple[str, PatientHeaders]]:
         ledger, lease = self.gateway.ledger, group.lease
@@ -165,12 +158,13 @@ class PatientBatches:
         return extracted
 
     def _patient(self, lease: Lease, patient: str, outcome: _Outcome) -> PatientHeaders | None:
-        try:
-            if isinstance(outcome, P2DError):
-                raise outcome
-            headers = released_headers(self.gateway, outcome, self.request.scope)
-        except _Failures as error:
-            self.blame.failed(lease, patient, error)
+        headers: PatientHeaders | P2DError
+        if isinstance(outcome, P2DError):
+            headers = outcome
+        else:
+            headers = attempted(lambda: released_headers(self.gateway, outcome, self.request.scope))
+        if isinstance(headers, P2DError):
+            self.blame.failed(lease, patient, headers)
             return None
         self.blame.went_well()
         if not headers.lines:
@@ -189,27 +183,34 @@ class PatientBatches:
 
     def _load(self, lease: Lease, extracted: Sequence[tuple[str, PatientHeaders]]) -> None:
         """Load *extracted*; a batch that is refused for its rows is halved until they are one patient's."""
-        batch = self._batch(lease.run_id, [headers for _, headers in extracted])
-        ledger = self.gateway.ledger
-        ledger.record_all(
-            lease.run_id,
-            batch.batch_id,
-            [Entry(patient, one.lines, one.notes, one.deid.as_counters()) for patient, one in extracted],
-            lease=lease,
-        )
-        try:
-            self._post(batch)
-        except P2DError as error:
-            ledger.forget(lease.run_id, batch.batch_id, lease=lease)
-            half = len(extracted) // 2
-            if isinstance(error, InvalidRequest) and half:
-                self._load(lease, extracted[:half])
-                self._load(lease, extracted[half:])
-                return
-            for patient, _ in extracted:
-                self.blame.failed(lease, patient, error)
+        error = self._refusal(lease, extracted)
+        half = len(extracted) // 2
+        if error is None:
             return
-        ledger.loaded(lease.run_id, batch.batch_id, lease=lease)
+        if half and not isinstance(error, Unavailable | ProtocolViolation):
+            self._load(lease, extracted[:half])
+            self._load(lease, extracted[half:])
+            return
+        for patient, _ in extracted:
+            self.blame.failed(lease, patient, error)
+
+    def _refusal(self, lease: Lease, extracted: Sequence[tuple[str, PatientHeaders]]) -> P2DError | None:
+        """Record and post *extracted*; return why there is no receipt, with its patients pending again."""
+        ledger, run_id = self.gateway.ledger, lease.run_id
+        batch = attempted(lambda: self._batch(run_id, [headers for _, headers in extracted]))
+        if isinstance(batch, P2DError):
+            return batch
+        entries = [Entry(patient, one.lines, one.notes, one.deid.as_counters()) for patient, one in extracted]
+        try:
+            ledger.record_all(run_id, batch.batch_id, entries, lease=lease)
+        except InvalidRequest as error:
+            return error
+        posted = attempted(lambda: self._post(batch))
+        if isinstance(posted, P2DError):
+            ledger.forget(run_id, batch.batch_id, lease=lease)
+            return posted
+        ledger.loaded(run_id, batch.batch_id, lease=lease)
+        return None
 
     def _post(self, batch: Batch) -> None:
         receipt = self._receipt(batch)

@@ -1,13 +1,16 @@
-"""The archive port's promises, kept over DIMSE to Orthanc and to DCMTK's dcmqrscp, by C-GET and by C-MOVE."""
+"""The archive port's promises, kept to real archives: DIMSE to Orthanc and dcmqrscp, DICOMweb to Orthanc."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from p2d.model.level import Level
+from p2d.pacs.dicomweb.connector import DicomWebArchive
+from p2d.pacs.lean.connector import LeanArchive
 from p2d.pacs.port import Pacs
 from p2d.pacs.pynetdicom.connector import DimseArchive
-from p2d.settings.gateway import Archive
+from p2d.settings.gateway import Archive, WebArchive
 from p2d.testing.datasets import three_patients
 from p2d.testing.installation import free_ports
 from p2d.testing.pacs_contract import PacsContract, found
@@ -35,8 +38,13 @@ def dcmqrscp_server(tmp_path_factory: pytest.TempPathFactory, store_port: int) -
         yield archive
 
 
-def connected(server: RunningArchive, retrieve: str, store_port: int) -> DimseArchive:
-    return DimseArchive(
+CONNECTORS: dict[str, type[LeanArchive | DimseArchive]] = {"lean": LeanArchive, "pynetdicom": DimseArchive}
+WAYS = [f"{connector}-{retrieve}" for connector in CONNECTORS for retrieve in ("get", "move")]
+
+
+def connected(server: RunningArchive, way: str, store_port: int) -> DimseArchive | LeanArchive:
+    connector, retrieve = way.split("-")
+    return CONNECTORS[connector](
         Archive.model_validate(
             {
                 "host": server.host,
@@ -57,17 +65,36 @@ class ServerContract(PacsContract):
         assert pacs.abilities().relational
 
 
-@pytest.mark.parametrize("retrieve", ["get", "move"])
+@pytest.mark.parametrize("way", WAYS)
 class TestOrthanc(ServerContract):
     @pytest.fixture
-    def pacs(self, orthanc_server: RunningArchive, retrieve: str, store_port: int) -> Iterator[Pacs]:
-        with connected(orthanc_server, retrieve, store_port) as archive:
+    def pacs(self, orthanc_server: RunningArchive, way: str, store_port: int) -> Iterator[Pacs]:
+        with connected(orthanc_server, way, store_port) as archive:
             yield archive
 
 
-@pytest.mark.parametrize("retrieve", ["get", "move"])
+@pytest.mark.parametrize("way", WAYS)
 class TestDcmqrscp(ServerContract):
     @pytest.fixture
-    def pacs(self, dcmqrscp_server: RunningArchive, retrieve: str, store_port: int) -> Iterator[Pacs]:
-        with connected(dcmqrscp_server, retrieve, store_port) as archive:
+    def pacs(self, dcmqrscp_server: RunningArchive, way: str, store_port: int) -> Iterator[Pacs]:
+        with connected(dcmqrscp_server, way, store_port) as archive:
+            yield archive
+
+
+@pytest.mark.parametrize("headers", ["metadata", "whole"])
+class TestOrthancWeb(PacsContract):
+    @pytest.fixture
+    def pacs(self, orthanc_server: RunningArchive, headers: str, tmp_path: Path) -> Iterator[Pacs]:
+        secret = tmp_path / "secret"
+        secret.touch(mode=0o600)
+        secret.write_text(orthanc_server.password)
+        settings = {
+            "connector": "dicomweb",
+            "url": f"http://{orthanc_server.host}:{orthanc_server.http_port}/dicom-web",
+            "user": orthanc_server.user,
+            "secret": secret,
+            "headers": headers,
+            "answer_seconds": 20,
+        }
+        with DicomWebArchive(WebArchive.model_validate(settings), page=6) as archive:
             yield archive

@@ -136,7 +136,8 @@ def loaded(db: Db, run_id: str, batch_id: str, lease: Lease | None) -> None:
     number = db.rows(f"SELECT count(*) FROM patient WHERE run_id = :run{_MINE}", run=run_id, **mine)[0][0]  # noqa: S608 - literals
     counters.settle(db, run_id, _OF_MINE, **mine)
     db.rows(
-        f"UPDATE patient SET state = 'done', lease_id = NULL, ready_at = NULL WHERE run_id = :run{_MINE}",  # noqa: S608 - as above
+        "UPDATE patient SET state = 'done', lease_id = NULL, begun = 0, ready_at = NULL"  # noqa: S608 - as above
+        f" WHERE run_id = :run{_MINE}",
         run=run_id,
         **mine,
     )
@@ -210,7 +211,7 @@ def _leave(
 ) -> None:
     state, reason = end
     db.rows(
-        "UPDATE patient SET state = :state, batch_id = NULL, reason = :reason, lease_id = NULL,"
+        "UPDATE patient SET state = :state, batch_id = NULL, reason = :reason, lease_id = NULL, begun = 0,"
         " ready_at = :ready, expected = 0, received = 0, released = 0"
         " WHERE run_id = :run AND patient = :patient",
         state=state,

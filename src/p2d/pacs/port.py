@@ -6,7 +6,7 @@ from datetime import date
 from typing import Protocol
 
 from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, PatientId
-from p2d.model.level import Level
+from p2d.model.level import Choice, Level
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,11 +14,18 @@ class Abilities:
     """What this archive does; flows ask instead of trying and failing.
 
     ``relational``: image-level queries by PatientID alone were proved equal to the hierarchical answer.
+    ``get`` and ``move`` are the DIMSE services that bring objects, ``web`` is DICOMweb. ``lists``: one
+    request brings several instances. ``counts``: series are answered with NumberOfSeriesRelatedInstances.
+    ``headers_alone``: a retrieve without pixels spares the archive, or at least us, the pixel data.
     """
 
     relational: bool
     get: bool
     move: bool
+    web: bool = False
+    lists: bool = True
+    counts: bool = False
+    headers_alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +34,10 @@ class Query:
 
     ``first_day`` and ``last_day`` bound StudyDate in true dates, both inclusive.
     Keys are exact: wildcards, empty and control characters are refused.
+
+    ``full`` says which instances of each series are to be answered with all keys: those of that choice, or
+    none at all. Of the others an archive may be asked for UIDs and InstanceNumber only, as some look up
+    further keys object by object.
     """
 
     level: Level
@@ -37,6 +48,7 @@ class Query:
     accession_number: str = field(default="", repr=False)
     first_day: date | None = field(default=None, repr=False)
     last_day: date | None = field(default=None, repr=False)
+    full: Choice | None = Choice.ALL
 
 
 @dataclass(slots=True)

@@ -5,16 +5,17 @@ ledger is told stays in the order of the run: a batch is recorded when the one b
 A stop drops what was not recorded yet, and so does the loss of a lease: others have its patients.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 import pyarrow as pa
 
-from p2d.flows.gateway.ahead import ahead
-from p2d.flows.gateway.blame import Blame, attempted
+from p2d.flows.gateway.ahead import ahead, side_by_side
+from p2d.flows.gateway.blame import Blame, Outage, attempted
 from p2d.flows.gateway.bulk_request import targets_of
 from p2d.flows.gateway.gateway import Gateway
 from p2d.flows.gateway.held import Held
@@ -108,23 +109,24 @@ class PatientBatches:
     def _listed(
         self, lease: Lease, works: Sequence[PatientWork], unresolved: list[Unresolved]
     ) -> Iterator[_Group]:
-        """List *works* one after another; a group ends with the last or with MOST_PICKED instances."""
+        """List *works*; a group ends with the last or with MOST_PICKED instances."""
         found: list[tuple[str, Listed | P2DError]] = []
         picked = 0
-        for work in works:
-            if not self.gateway.ledger.leases.begin(lease, str(work.patient)) or self.blame.drain.is_set():
-                break
-            one = self._list(work)
-            found.append((str(work.patient), one))
-            picked += len(one.picks) if isinstance(one, Listed) else 0
-            if picked >= MOST_PICKED:
-                yield _Group(lease, unresolved, self._keyed(found), is_last=False)
-                found, unresolved, picked = [], [], 0
-        self.gateway.ledger.leases.begin(lease, None)
+        listing = side_by_side(partial(self._list, lease), works, self.gateway.patients_at_once)
+        with closing(listing):
+            for work, one in zip(works, listing, strict=True):
+                if self._stops(lease):
+                    break
+                found.append((str(work.patient), one))
+                picked += len(one.picks) if isinstance(one, Listed) else 0
+                if picked >= MOST_PICKED:
+                    yield _Group(lease, unresolved, self._keyed(found), is_last=False)
+                    found, unresolved, picked = [], [], 0
         yield _Group(lease, unresolved, self._keyed(found))
 
-    def _list(self, work: PatientWork) -> Listed | P2DError:
-        return attempted(lambda: listed(self.gateway, work, self.request))
+    def _list(self, lease: Lease, work: PatientWork) -> Listed | P2DError:
+        with self._amid(lease, str(work.patient)):
+            return attempted(lambda: listed(self.gateway, work, self.request))
 
     def _keyed(self, found: Sequence[tuple[str, Listed | P2DError]]) -> list[tuple[str, _Outcome]]:
         """Fetch the keys of all patients at once, or one by one where that fails: one may be the cause."""
@@ -145,32 +147,44 @@ class PatientBatches:
         try:
             for item in group.unresolved:
                 ledger.unresolved(lease.run_id, str(item.pseudonym), item.reason, lease=lease)
-            for patient, outcome in group.patients:
-                if not ledger.leases.begin(lease, patient) or self.blame.drain.is_set():
-                    break
-                headers = self._patient(lease, patient, outcome)
-                if headers is not None:
-                    extracted.append((patient, headers))
-                self._show(lease)
-            ledger.leases.begin(lease, None)
+            with closing(self._released_of(group)) as released:
+                for patient, _ in group.patients:
+                    if self._stops(lease):
+                        break
+                    headers = next(released)
+                    if isinstance(headers, P2DError):
+                        self.blame.failed(lease, patient, headers)
+                    elif not headers.lines:
+                        ledger.absent(lease.run_id, patient, lease=lease)
+                    else:
+                        extracted.append((patient, headers))
+                    self._show(lease)
         except LeaseLost:
             return []
         return extracted
 
-    def _patient(self, lease: Lease, patient: str, outcome: _Outcome) -> PatientHeaders | None:
-        headers: PatientHeaders | P2DError
+    def _released_of(self, group: _Group) -> Generator[PatientHeaders | P2DError, None, None]:
+        release = partial(self._released, group.lease)
+        return side_by_side(release, group.patients, self.gateway.patients_at_once)
+
+    def _released(self, lease: Lease, item: tuple[str, _Outcome]) -> PatientHeaders | P2DError:
+        patient, outcome = item
         if isinstance(outcome, P2DError):
-            headers = outcome
-        else:
+            return outcome
+        with self._amid(lease, patient):
             headers = attempted(lambda: released_headers(self.gateway, outcome, self.request.scope))
-        if isinstance(headers, P2DError):
-            self.blame.failed(lease, patient, headers)
-            return None
-        self.blame.went_well()
-        if not headers.lines:
-            self.gateway.ledger.absent(lease.run_id, patient, lease=lease)
-            return None
+        if not isinstance(headers, P2DError):
+            self.blame.went_well()
         return headers
+
+    @contextmanager
+    def _amid(self, lease: Lease, patient: str) -> Iterator[None]:
+        """Let the ledger know that a death now would be amid *patient*."""
+        leases = self.gateway.ledger.leases
+        if not leases.begin(lease, patient):
+            raise Outage  # stopped since: nothing is counted, the lease ends
+        yield
+        leases.leave(lease, patient)
 
     def _load_group(self, group: _Group, extracted: Sequence[tuple[str, PatientHeaders]]) -> None:
         try:

@@ -16,7 +16,10 @@ Span = tuple[int, int]
 """Positions of patients in their run: from the first, up to but not including the second."""
 WHOLE: Final[Span] = (0, 2**53)
 _DIED: Final = "its worker died while at it"
-_WAITING: Final = "FROM patient WHERE run_id = :run AND state = 'extracted' AND lease_id IS NULL"
+_WAITING: Final = (
+    "FROM patient WHERE run_id = :run AND state = 'extracted' AND lease_id IS NULL ORDER BY position"
+)
+"""Ordered so that SQLite finds them by their state: it has no idea how few they are."""
 _READY: Final = """
 SELECT patient, attempts FROM patient
 WHERE run_id = :run AND {due} AND position >= :first AND position < :last
@@ -166,15 +169,13 @@ def take_over(
         _blame(db, run_id, int(lease_id), now=now, allowed=allowed)
         _release(db, int(lease_id))
         db.rows("DELETE FROM lease WHERE lease_id = :lease", lease=lease_id)
-    waiting = db.rows(f"SELECT patient {_WAITING} ORDER BY position", run=run_id)
+    waiting = db.rows(f"SELECT patient {_WAITING}", run=run_id)
     if not waiting:
         return None
     lease = _grant(db, run_id, worker, now + seconds)
-    db.rows(
-        "UPDATE patient SET lease_id = :lease"
-        " WHERE run_id = :run AND state = 'extracted' AND lease_id IS NULL",
-        lease=lease,
-        run=run_id,
+    db.many(
+        "UPDATE patient SET lease_id = :lease WHERE run_id = :run AND patient = :patient",
+        [{"lease": lease, "run": run_id, "patient": patient} for (patient,) in waiting],
     )
     return Lease(lease, run_id, worker, tuple(str(patient) for (patient,) in waiting), seconds)
 

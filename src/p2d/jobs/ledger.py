@@ -199,17 +199,16 @@ class Ledger:
 
     def unconfirmed(self, run_id: str, *, lease: Lease | None = None) -> list[str]:
         """Return the ids of batches that were recorded and have no receipt yet; of *lease* only, if given."""
-        whose = " AND lease_id = :lease" if lease else ""
 
         def look(db: Db) -> list[str]:
             reading.run_row(db, run_id)
             found = db.rows(
-                f"SELECT batch_id FROM patient WHERE run_id = :run AND state = 'extracted'{whose}"  # noqa: S608 - a literal
-                " GROUP BY batch_id ORDER BY min(position)",
+                "SELECT batch_id, lease_id FROM patient"
+                " WHERE run_id = :run AND state = 'extracted' ORDER BY position",
                 run=run_id,
-                lease=lease.lease_id if lease else 0,
             )
-            return [str(row[0]) for row in found]
+            mine = [str(batch) for batch, holder in found if lease is None or holder == lease.lease_id]
+            return list(dict.fromkeys(mine))
 
         return self._store.read(look)
 

@@ -95,10 +95,6 @@ def progress(db: Db, run: Row, now: float) -> Progress:
     run_id, sums = str(run["run_id"]), totals.read(db, str(run["run_id"]))
     counted = _patients(run, sums)
     done = counted.total - counted.pending - sum(counted.parked.values())
-    working = db.rows(
-        "SELECT count(*) FROM patient WHERE lease_id IN (SELECT lease_id FROM lease WHERE run_id = :run)",
-        run=run_id,
-    )
     return Progress(
         patients_total=counted.total,
         patients_done=done,
@@ -110,9 +106,17 @@ def progress(db: Db, run: Row, now: float) -> Progress:
         updated_at=float(run["updated_at"] or 0),
         state=state(run),
         patients_pending=counted.pending,
-        patients_leased=int(working[0][0]),
+        patients_leased=_leased(db, run_id),
         priority=int(run["priority"] or 0),
         patients_per_minute=_pace(run, done, now),
+    )
+
+
+def _leased(db: Db, run_id: str) -> int:
+    """Return how many patients workers hold; lease by lease, for no engine knows how few these are."""
+    return sum(
+        int(db.rows("SELECT count(*) FROM patient WHERE lease_id = :lease", lease=lease)[0][0])
+        for (lease,) in db.rows("SELECT lease_id FROM lease WHERE run_id = :run", run=run_id)
     )
 
 

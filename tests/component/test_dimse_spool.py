@@ -4,6 +4,7 @@ import mmap
 import os
 import resource
 import subprocess
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,6 +68,20 @@ def test_a_large_object_has_no_name_and_leaves_no_file_open(folder: Path | None)
     assert set(SHARED_MEMORY.iterdir()) == names
     content.close()
     assert open_files() == before
+
+
+def test_fragments_of_a_byte_cost_about_a_byte() -> None:
+    spool = Spool()
+    tracemalloc.start()
+    try:
+        for _ in range(100_000):
+            spool.write(b"x")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert spool.content() == b"x" * 100_000
+    assert peak < 400_000
 
 
 def test_an_object_longer_than_its_limit_is_dropped() -> None:

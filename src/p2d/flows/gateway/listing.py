@@ -51,8 +51,10 @@ class SeriesListing:
         return not is_counted and len(self.headers) in SUSPICIOUS
 
 
-def list_series(gateway: Gateway, work: PatientWork, modalities: frozenset[str]) -> list[SeriesListing]:
-    """List the series of *work* with their instances, in the archive's order.
+def list_series(
+    gateway: Gateway, work: PatientWork, modalities: frozenset[str], full: Choice | None = Choice.ALL
+) -> list[SeriesListing]:
+    """List the series of *work* with their instances, in the archive's order; *full* is as in ``Query``.
 
     Raises:
         Unavailable, ProtocolViolation: as ``Pacs.find``; a partial answer is never returned.
@@ -63,7 +65,7 @@ def list_series(gateway: Gateway, work: PatientWork, modalities: frozenset[str])
     for search in work.searches:
         if search.is_empty:  # an inverted range matches nothing, or in some archives everything
             continue
-        for header in _matching(gateway, work, search, modalities):
+        for header in _matching(gateway, work, search, modalities, full):
             headers.setdefault(header.sop_instance_uid, header)
             if search.instance:
                 partial.add(header.series_instance_uid)
@@ -100,7 +102,7 @@ def unlisted_of(work: PatientWork, listings: Sequence[SeriesListing], request: R
 
 
 def _matching(
-    gateway: Gateway, work: PatientWork, search: Search, modalities: frozenset[str]
+    gateway: Gateway, work: PatientWork, search: Search, modalities: frozenset[str], full: Choice | None
 ) -> Iterable[IdentifiedHeader]:
     query = Query(
         level=Level.INSTANCE,
@@ -109,6 +111,7 @@ def _matching(
         accession_number=search.accession_number,
         first_day=search.first_day,
         last_day=search.last_day,
+        full=Choice.ALL if search.instance else full,
     )
     headers = [
         header
@@ -148,5 +151,6 @@ def _count(
         patient_id=work.patient_id,
         study_instance_uid=study,
         series_instance_uid=series,
+        full=None,
     )
     return len({header.sop_instance_uid for header in gateway.pacs.find(again)})

@@ -26,7 +26,6 @@ WORDS: Final = {
 }
 """Values of QueryRetrieveLevel (0008,0052)."""
 
-_MOST_OWNERS: Final = 10
 _ALWAYS: Final = frozenset(UNIQUE.values())
 _BRIEF: Final = (*UNIQUE.values(), "00200013")
 """UIDs and InstanceNumber: what tells where an instance is, and which is the first."""
@@ -147,7 +146,7 @@ class Finder:
         answers = self._answers([*questions, own])
         rows = answers.pop()
         if level is Level.INSTANCE:
-            rows = self._filled(rows, root)
+            rows = self._in_full(rows, root)
         found = dict(zip(upper, answers, strict=True))
         studies, series = found.get(Level.STUDY, []), found.get(Level.SERIES, [])
         series = _joined(series, studies, Level.STUDY, strict=False) if studies else series
@@ -156,7 +155,7 @@ class Finder:
         self._check_place(rows, level)
         return rows, studies, series
 
-    def _filled(self, rows: list[Row], patient_root: bool) -> list[Row]:  # noqa: FBT001 - as Question's
+    def _in_full(self, rows: list[Row], patient_root: bool) -> list[Row]:  # noqa: FBT001 - as Question's
         """Return *rows*, those that the query wants in full asked for again by lists of their UIDs."""
         choice = self.query.full
         if choice is None or choice is Choice.ALL or not rows:
@@ -361,23 +360,3 @@ def _is_answered(path: str, found: "_Placed", known: "_Placed") -> bool:
 
 def _is_filled(path: str, found: "_Placed") -> bool:
     return any(text_of(one.elements, path) for one in found.values())
-
-
-def owners(ask: Ask, keys: Mapping[str, str]) -> list[PatientId]:
-    """Return the patients of the studies that match *keys*, each once, in the archive's order.
-
-    Raises:
-        ProtocolViolation: an answer without PatientID, or more patients than one examination can have.
-
-    """
-    stated = {path: value.strip() for path, value in keys.items() if value}
-    (found,) = ask([Question(Level.STUDY, keys, KEYS[Level.STUDY])])
-    rows = [row for row in found if all(text_of(row, path) == value for path, value in stated.items())]
-    patients = list(dict.fromkeys(text_of(row, PATIENT_ID) for row in rows))
-    if "" in patients or len(patients) > _MOST_OWNERS:
-        raise ProtocolViolation(
-            "pacs",
-            f"one study or accession number led to {len(patients)} patients, or to one without PatientID",
-            "see the archive's conformance statement",
-        )
-    return [PatientId(patient) for patient in patients]

@@ -19,13 +19,8 @@ from pydantic import (
 
 from p2d.model.level import Calendar
 from p2d.model.modality import MODALITIES
-from p2d.settings.file import AeTitle, Strict
-
-
-def beside_settings(path: Path, info: ValidationInfo) -> Path:
-    """Return *path* relative to the folder of the settings file it was read from."""
-    folder = (info.context or {}).get("folder")
-    return path if folder is None or path.is_absolute() else Path(folder) / path
+from p2d.settings.file import AeTitle, FilePath, Strict, beside_settings
+from p2d.settings.jobs import Jobs
 
 
 def _modality(code: str) -> str:
@@ -70,7 +65,6 @@ def _connector(table: object) -> str:
     return "dimse" if found == "pynetdicom" else str(found)
 
 
-FilePath = Annotated[Path, AfterValidator(beside_settings)]
 Fingerprint = Annotated[str, AfterValidator(_fingerprint)]
 Modality = Annotated[str, AfterValidator(_modality)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
@@ -269,3 +263,4 @@ class GatewaySettings(Strict):
     deid: Deidentification = Deidentification()
     review: Review = Review()
     bulk: Bulk = Bulk()
+    jobs: Jobs = Jobs()

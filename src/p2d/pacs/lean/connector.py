@@ -29,13 +29,13 @@ from p2d.pacs.hierarchy import (
     Finder,
     Question,
     Way,
-    owners,
     proved,
 )
 from p2d.pacs.lean.pool import Pool
 from p2d.pacs.lean.proposals import ECHO, QUERY
 from p2d.pacs.lean.retrieve import GetRefused, Plan, Reach, Retrieve, passes, without_upper_keys
 from p2d.pacs.lean.transport import Getting, Moving
+from p2d.pacs.owners import owners
 from p2d.pacs.port import Abilities, Query, RetrieveCounts
 from p2d.pacs.query import checked, checked_study
 from p2d.pacs.tls import tls_of

@@ -50,6 +50,7 @@ class Retrieve:
     headers: dict[str, IdentifiedHeader] = field(init=False, repr=False)
     awaited: Awaited = field(init=False)
     is_bulk_left_out: bool = field(init=False, default=False)
+    late_seconds: float = field(init=False, default=1.0)
 
     def __post_init__(self) -> None:
         """Expect the instances."""

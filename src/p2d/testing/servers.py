@@ -38,8 +38,13 @@ class RunningArchive:
 
 
 @contextmanager
-def orthanc(folder: Path, *, peer: str = "P2D", store_port: int = 0) -> Iterator[RunningArchive]:
-    """Run an Orthanc that keeps its files in *folder* and knows *peer* as a modality on *store_port*."""
+def orthanc(
+    folder: Path, *, peer: str = "P2D", store_port: int = 0, delays: bool = False
+) -> Iterator[RunningArchive]:
+    """Run an Orthanc that keeps its files in *folder* and knows *peer* as a modality on *store_port*.
+
+    With *delays* it sends as installed, with Nagle's algorithm on.
+    """
     archive = RunningArchive(
         "127.0.0.1",
         free_ports(1)[0],
@@ -90,7 +95,7 @@ def orthanc(folder: Path, *, peer: str = "P2D", store_port: int = 0) -> Iterator
     file = folder / "orthanc.json"
     file.touch(mode=0o600)
     file.write_text(json.dumps(settings), encoding="utf-8")
-    with _running([str(ORTHANC), str(file)], folder / "orthanc.log"):
+    with _running([str(ORTHANC), str(file)], folder / "orthanc.log", delays=delays):
         until_echo(archive, peer)
         yield archive
 
@@ -123,10 +128,12 @@ AETable END
 
 
 @contextmanager
-def _running(command: list[str], log: Path) -> Iterator[None]:
+def _running(command: list[str], log: Path, *, delays: bool = False) -> Iterator[None]:
     with log.open("wb") as output:
         # DCMTK and Orthanc leave the Nagle delay on unless told so; tests are not to wait for it
         env = {**os.environ, "TCP_NODELAY": "1"}
+        if delays:
+            del env["TCP_NODELAY"]
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=env)
     try:
         yield

@@ -19,13 +19,8 @@ from pydantic import (
 
 from p2d.model.level import Calendar
 from p2d.model.modality import MODALITIES
-from p2d.settings.file import AeTitle, Strict
-
-
-def beside_settings(path: Path, info: ValidationInfo) -> Path:
-    """Return *path* relative to the folder of the settings file it was read from."""
-    folder = (info.context or {}).get("folder")
-    return path if folder is None or path.is_absolute() else Path(folder) / path
+from p2d.settings.file import AeTitle, FilePath, Strict, beside_settings
+from p2d.settings.jobs import Jobs
 
 
 def _modality(code: str) -> str:
@@ -70,7 +65,6 @@ def _connector(table: object) -> str:
     return "dimse" if found == "pynetdicom" else str(found)
 
 
-FilePath = Annotated[Path, AfterValidator(beside_settings)]
 Fingerprint = Annotated[str, AfterValidator(_fingerprint)]
 Modality = Annotated[str, AfterValidator(_modality)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
@@ -124,7 +118,8 @@ class Archive(Strict):
     (addresses or networks; those of ``host`` unless stated) under ``store_ae_titles`` (``called_ae_title``
     unless stated). ``associations`` are the most we hold open towards the archive, ``list_length`` the UIDs
     in one request, ``pdu_bytes`` the longest PDU we take, ``object_mib`` the largest object. Objects of more
-    than a few MiB go to ``spool_dir`` on tmpfs, or to memory outside the heap.
+    than a few MiB go to ``spool_dir`` on tmpfs, or to memory outside the heap. ``profile`` is the file that
+    ``p2d probe`` wrote.
     """
 
     connector: Literal["dimse", "pynetdicom"] = "dimse"
@@ -147,6 +142,7 @@ class Archive(Strict):
     connect_seconds: float = Field(5.0, gt=0, le=120)
     answer_seconds: float = Field(60.0, gt=0, le=3600)
     tls: Tls | None = None
+    profile: FilePath | None = None
 
 
 class WebArchive(Strict):
@@ -156,6 +152,7 @@ class WebArchive(Strict):
     ``ca_file`` holds the authorities to trust instead of the system's, ``certificate`` and ``key`` are ours
     (all PEM).
     ``headers``: ``metadata`` asks for headers without pixel data, ``whole`` always retrieves whole objects.
+    ``object_mib`` is the largest object, ``profile`` the file that ``p2d probe`` wrote.
     """
 
     connector: Literal["dicomweb"]
@@ -167,6 +164,8 @@ class WebArchive(Strict):
     certificate: FilePath | None = None
     key: FilePath | None = None
     headers: Literal["metadata", "whole"] = "metadata"
+    object_mib: int = Field(4096, ge=1, le=65_536)
+    profile: FilePath | None = None
     connect_seconds: float = Field(5.0, gt=0, le=120)
     answer_seconds: float = Field(60.0, gt=0, le=3600)
 
@@ -264,3 +263,4 @@ class GatewaySettings(Strict):
     deid: Deidentification = Deidentification()
     review: Review = Review()
     bulk: Bulk = Bulk()
+    jobs: Jobs = Jobs()

@@ -26,7 +26,9 @@ class Gateway:
     ``patients_at_once`` are asked of the archive at a time. ``patient_form`` is the form of a foreign
     IDM's patient pseudonyms. ``profile`` says how to de-identify; without ``screen`` images whose pixels may
     show text are withheld. ``holds`` keeps images for the release review; without it a profile that asks for
-    one releases no images.
+    one releases no images. While a peer is down for less than ``outage_seconds`` a bulk run waits instead of
+    giving patients up; ``lease_seconds`` is how long a worker holds patients without a sign of life. Where
+    the gateway ``has_workers`` of its own, the serving process leaves bulk runs to them.
     """
 
     pacs: Pacs
@@ -43,6 +45,9 @@ class Gateway:
     patients_at_once: int = 2
     attempts: int = 3
     retry_seconds: float = 2.0
+    outage_seconds: float = 0.0
+    lease_seconds: float = 60.0
+    has_workers: bool = False
     patient_form: re.Pattern[str] | None = None
     profile: Profile = RESEARCH
     screen: Screen | None = None

@@ -1,7 +1,7 @@
 """Bulk extraction from a real archive (Orthanc), next to other ways to the same end and to the ceiling.
 
 A synthetic hospital is stored in Orthanc, which sends without Nagle's delay (TCP_NODELAY=1). In every round
-the headers of its patients are brought to rows in an empty warehouse, by P2D and by others, the order rotating:
+headers of the patients are brought to rows in an empty warehouse, by P2D and by others, the order rotating:
 
 - DCMTK: findscu, study by study and series by series, and a movescu for each image: a process and an
   association for each request, the paper's way. storescp receives.
@@ -58,6 +58,7 @@ _TARGETS: Final = {
     ("extended/first", "stock"): 15.0,
     ("extended/all", "stock"): 6.0,
 }
+_AT_ONCE: Final = 2
 _CEILINGS: Final = {"basic/first": 2.0, "basic/all": 2.0, "extended/first": 2.0, "extended/all": 1.5}
 
 
@@ -171,7 +172,9 @@ def _round(bench: Bench, rounds: Rounds, number: int, sample: int) -> None:
             for work in WORKS:
                 if way != "dcmtk" or (work.name, way) in _TARGETS:
                     say(f"  {way}: {work.name}")
-                    rounds.add(work.name, way, work.images(some), to_rows(bench.site, pacs, work, places))
+                    at_once = 1 if isinstance(pacs, Remembering) else _AT_ONCE
+                    taken = to_rows(bench.site, pacs, work, places, patients_at_once=at_once)
+                    rounds.add(work.name, way, work.images(some), taken)
             pacs.close()
     everyone = range(len(bench.hospital.patients))
     for work in WORKS:

@@ -3,14 +3,12 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Final
 
 from measuring.relay import Relay
 from measuring.summary import Summary, table
 from measuring.works import OPERATOR, WORKS, Work, empty_warehouse, gateway_of
 from p2d.flows.gateway.bulk import BulkExtractor
-from p2d.jobs.report import Progress
 from p2d.model.request import Request
 from p2d.pacs.port import Pacs
 from p2d.testing.hospital import Hospital
@@ -56,27 +54,22 @@ class Cost:
 
 
 def by_patient(site: Site, pacs: Pacs, relay: Relay, work: Work) -> list[Cost]:
-    """Extract every patient of *site* in batches of one, one after another, over *relay*.
+    """Extract the patients of *site* one after another, each by a run of its own, over *relay*.
 
-    The seconds of a patient run from the receipt of the one before to its own; KiB are those of the
-    connection, protocol included.
+    The seconds are those of the whole run, to its receipt; KiB are those of the connection, protocol included.
     """
     empty_warehouse(site)
+    costs = []
     with gateway_of(site) as own:
-        gateway = replace(own, pacs=pacs, patients_per_batch=1, patients_at_once=1)
-        extractor = BulkExtractor(gateway)
-        run_id = extractor.open(Request(site.targets, choice=work.choice, scope=work.scope), OPERATOR)
-        marks = [(time.perf_counter(), 0, relay.octets)]
-
-        def watch(progress: Progress) -> None:
-            if progress.patients_done == len(marks):
-                marks.append((time.perf_counter(), progress.images_received, relay.octets))
-
-        extractor.run(run_id, OPERATOR, watch)
-    return [
-        Cost(images - images_before, now - before, (octets - octets_before) / 1024)
-        for (before, images_before, octets_before), (now, images, octets) in pairwise(marks)
-    ]
+        extractor = BulkExtractor(replace(own, pacs=pacs))
+        for target in site.targets:
+            request = Request((target,), choice=work.choice, scope=work.scope)
+            octets, began = relay.octets, time.perf_counter()
+            run_id = extractor.open(request, OPERATOR)
+            report = extractor.run(run_id, OPERATOR)
+            seconds = time.perf_counter() - began
+            costs.append(Cost(report.received, seconds, (relay.octets - octets) / 1024))
+    return costs
 
 
 def show(hospital: Hospital, costs: Mapping[str, Sequence[Cost]], as_set_up: Mapping[str, float]) -> str:

@@ -1,4 +1,4 @@
-"""Images of 512 KiB to de-identified files on disk, and a plain copy of them from Orthanc's REST interface."""
+"""Images of 512 KiB to de-identified files on disk, and a plain copy of them by Orthanc's REST interface."""
 
 import hashlib
 import shutil

@@ -10,9 +10,9 @@ from p2d.testing.site import Site
 
 _PROGRAM: Final = """
 import sys
-from p2d.cli.app import main
+from p2d.cli.app import cli
 try:
-    main(sys.argv[1:])
+    cli(sys.argv[1:])
 except SystemExit as ended:
     print(ended.code or 0)
 for line in open("/proc/self/status"):

@@ -56,7 +56,7 @@ class Cost:
 def by_patient(site: Site, pacs: Pacs, relay: Relay, work: Work) -> list[Cost]:
     """Extract the patients of *site* one after another, each by a run of its own, over *relay*.
 
-    The seconds are those of the whole run, to its receipt; KiB are those of the connection, protocol included.
+    The seconds are those of the whole run, to its receipt; KiB are those of the connection.
     """
     empty_warehouse(site)
     costs = []

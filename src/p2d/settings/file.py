@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Annotated, Final, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, SecretStr, ValidationError, ValidationInfo
 
 from p2d.model.errors import Misconfigured
 
@@ -28,7 +28,14 @@ def _ae_title(text: str) -> str:
     return text.strip()
 
 
+def beside_settings(path: Path, info: ValidationInfo) -> Path:
+    """Return *path* relative to the folder of the settings file it was read from."""
+    folder = (info.context or {}).get("folder")
+    return path if folder is None or path.is_absolute() else Path(folder) / path
+
+
 AeTitle = Annotated[str, AfterValidator(_ae_title)]
+FilePath = Annotated[Path, AfterValidator(beside_settings)]
 S = TypeVar("S", bound=Strict)
 
 

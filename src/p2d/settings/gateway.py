@@ -8,13 +8,7 @@ from pydantic import AfterValidator, Field, HttpUrl, ValidationInfo
 
 from p2d.model.level import Calendar
 from p2d.model.modality import MODALITIES
-from p2d.settings.file import AeTitle, Strict
-
-
-def beside_settings(path: Path, info: ValidationInfo) -> Path:
-    """Return *path* relative to the folder of the settings file it was read from."""
-    folder = (info.context or {}).get("folder")
-    return path if folder is None or path.is_absolute() else Path(folder) / path
+from p2d.settings.file import AeTitle, FilePath, Strict, beside_settings
 
 
 def _modality(code: str) -> str:
@@ -36,7 +30,6 @@ def _profile(text: str, info: ValidationInfo) -> str:
     return str(beside_settings(Path(text), info)) if text.endswith((".yaml", ".yml")) else text
 
 
-FilePath = Annotated[Path, AfterValidator(beside_settings)]
 Modality = Annotated[str, AfterValidator(_modality)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
 ProfileName = Annotated[str, AfterValidator(_profile)]

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from p2d.settings.file import Strict
-from p2d.settings.gateway import FilePath, Port
+from p2d.settings.file import FilePath, Strict
+from p2d.settings.gateway import Port
 
 _RIGHTS = frozenset(
     {

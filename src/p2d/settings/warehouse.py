@@ -2,8 +2,8 @@
 
 from pydantic import Field, HttpUrl
 
-from p2d.settings.file import Strict
-from p2d.settings.gateway import FilePath, Pattern, Port
+from p2d.settings.file import FilePath, Strict
+from p2d.settings.gateway import Pattern, Port
 
 
 class Store(Strict):

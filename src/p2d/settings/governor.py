@@ -82,7 +82,7 @@ class Limits(Strict):
     """
 
     queries_per_minute: float = Field(1200, gt=0)
-    studies_per_minute: float = Field(300, gt=0)
+    studies_per_minute: float = Field(600, gt=0)
     images_per_minute: float = Field(12_000, gt=0)
     megabytes_per_second: float = Field(50, gt=0)
     associations: int = Field(3, ge=1, le=64)

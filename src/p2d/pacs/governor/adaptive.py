@@ -4,8 +4,9 @@ Additive increase, multiplicative decrease: trouble halves, clean minutes add an
 """
 
 from dataclasses import dataclass, field
-from statistics import median
 from typing import Final
+
+from p2d.pacs.governor.port import Latency
 
 LEAST: Final = 1 / 16
 STEP: Final = 1 / 8
@@ -19,7 +20,7 @@ _LEARNING: Final = 0.05
 _FORGETTING: Final = 0.1
 _ALL_DAY: Final = 24
 
-FLOORS: Final = {"answer": 0.25, "arrival": 0.1}
+FLOORS: Final = {Latency.ANSWER: 0.25, Latency.START: 0.5, Latency.ARRIVAL: 0.1}
 """Seconds above the baseline below which nothing counts as slow: a quick archive may vary."""
 
 
@@ -62,18 +63,18 @@ class Adaptive:
     factor: float = 1.0
     halved_at: float = -1e9
     clean_since: float = 0.0
-    baselines: dict[str, Baseline] = field(default_factory=lambda: {name: Baseline() for name in FLOORS})
-    recent: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in FLOORS})
+    baselines: dict[Latency, Baseline] = field(default_factory=lambda: {name: Baseline() for name in FLOORS})
+    recent: dict[Latency, list[bool]] = field(default_factory=lambda: {name: [] for name in FLOORS})
 
-    def saw(self, kind: str, seconds: float, hour: int, now: float) -> None:
-        """Judge a latency (``answer`` or ``arrival``) and learn from it."""
+    def saw(self, kind: Latency, seconds: float, hour: int, now: float) -> None:
+        """Judge a latency and learn from it."""
         baseline, recent = self.baselines[kind], self.recent[kind]
         usual = baseline.of(hour)
         slow = None if usual is None else max(usual * self.slow_factor, usual + FLOORS[kind])
         baseline.learn(hour, seconds, is_slow=slow is not None and seconds > slow)
-        recent.append(seconds)
+        recent.append(slow is not None and seconds > slow)
         del recent[:-_RECENT]
-        if slow is not None and len(recent) >= _ENOUGH and median(recent) > slow:
+        if len(recent) >= _ENOUGH and 2 * sum(recent) > len(recent):
             recent.clear()
             self.trouble(now)
 

@@ -104,8 +104,8 @@ class Book:
             return self._waits(ask, holder, now, Wait(seconds, _why(lacks)), lacks)
         return self._lent(ask, needs, holder, now)
 
-    def report(self, lease_id: str, report: Report, now: float, at: datetime) -> float:
-        """Settle what was used of a lease; return the seconds until its debts are paid.
+    def report(self, lease_id: str, report: Report, holder: str, now: float, at: datetime) -> float:
+        """Settle what *holder* used of a lease; return the seconds until its debts are paid.
 
         Raises:
             LookupError: there is no such lease.
@@ -113,7 +113,7 @@ class Book:
         """
         self.tidy(now)
         held = self.leases[lease_id]
-        held.expires = now + self.lease_seconds
+        held.holder, held.expires = holder, now + self.lease_seconds
         for resource, amount in report.used.items():
             from_lent = min(amount, held.lent.get(resource, 0.0))
             self.buckets[resource].use(amount, from_lent)
@@ -182,8 +182,8 @@ class Book:
         if needs.get(Resource.IMAGES) and Resource.BYTES not in needs:
             needs[Resource.BYTES] = needs[Resource.IMAGES] * self.mean_bytes
         if Resource.BYTES in needs:  # more is settled, and waited for, as it arrives
-            spare = self._reserve(ask.work_class) * self.buckets[Resource.BYTES].burst
-            needs[Resource.BYTES] = min(needs[Resource.BYTES], self.buckets[Resource.BYTES].burst - spare)
+            most = self.buckets[Resource.BYTES].burst * (1.0 - self._reserve(ask.work_class))
+            needs[Resource.BYTES] = min(needs[Resource.BYTES], most / self.settings.limits.associations)
         return needs
 
     def _due(self, ask: Ask, now: float) -> float:
@@ -246,7 +246,7 @@ class Book:
         if images and size:
             self.mean_bytes += (size / images - self.mean_bytes) * min(1.0, images / _MEAN_OVER)
         hour = self.timetable.hour(at)
-        for kind, times in (("answer", report.answers), ("arrival", report.arrivals)):
+        for kind, times in report.latencies.items():
             for seconds in times:
                 self.adaptive.saw(kind, seconds, hour, now)
 
@@ -292,12 +292,23 @@ def new_book(archive: str, settings: Governing, now: float, *, lease_seconds: fl
     )
 
 
-def longest_list(settings: Governing, work_class: WorkClass) -> int:
-    """Return how many images one request of *work_class* may name, so that its share suffices."""
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """The most that one request may name, so that all associations together can be lent that much."""
+
+    images: int
+    studies: int
+
+
+def portion_of(settings: Governing, work_class: WorkClass) -> Portion:
+    """Return how much one request of *work_class* may name."""
     limits = settings.limits
-    burst = max(1.0, limits.images_per_minute / 60 * limits.burst_seconds)
     share = 1.0 if work_class is WorkClass.INTERACTIVE else 1.0 - settings.reserved_share
-    return max(1, min(limits.images_per_request, int(burst * share)))
+    images, studies = (
+        max(1, int(rate / 60 * limits.burst_seconds * share / limits.associations))
+        for rate in (limits.images_per_minute, limits.studies_per_minute)
+    )
+    return Portion(min(limits.images_per_request, images), studies)
 
 
 def _why(lacks: frozenset[str]) -> Why:

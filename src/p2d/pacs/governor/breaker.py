@@ -1,4 +1,4 @@
-"""Circuit breaker of one operation: closed, open for a while after failures in a row, half open for one probe."""
+"""Circuit breaker of one operation: closed, after failures in a row open for a while, then one probe."""
 
 from dataclasses import dataclass
 from enum import StrEnum

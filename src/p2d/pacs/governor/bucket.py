@@ -1,17 +1,18 @@
-"""A token bucket that can lend: what is lent and not yet used still counts, what was overdrawn is paid first."""
+"""A token bucket that can lend: what is lent still counts, what was overdrawn is paid first."""
 
 from dataclasses import dataclass
 from typing import Final
 
 _TINY: Final = 1e-6
+_SHORTEST_SECONDS: Final = 0.001
 
 
 @dataclass(slots=True)
 class Bucket:
     """*rate* a second, at most *burst* saved up; begins empty, so that a restart gives nothing away.
 
-    ``level + lent`` never exceeds ``burst``: in any time T no more than ``rate × T + burst`` is used, and what
-    single users overdraw. A ``level`` below zero is a debt.
+    ``level + lent`` never exceeds ``burst``: in any T seconds no more than ``rate * T + burst`` is used, and
+    what single users overdraw. A ``level`` below zero is a debt.
     """
 
     rate: float
@@ -21,7 +22,7 @@ class Bucket:
     at: float = 0.0
 
     def refill(self, now: float, factor: float = 1.0) -> None:
-        """Let the time until *now* (seconds) count, at *factor* of the rate; time that ran back counts not."""
+        """Let the seconds until *now* count, at *factor* of the rate; time that ran back does not."""
         elapsed = max(0.0, now - self.at)
         self.at = now
         self.level = min(self.level + elapsed * self.rate * factor, self.burst - self.lent)
@@ -54,5 +55,5 @@ class Bucket:
         self.lent = max(0.0, self.lent - amount)
 
     def debt_seconds(self, factor: float = 1.0) -> float:
-        """Return the time after which no debt is left."""
-        return max(0.0, -self.level / (self.rate * factor))
+        """Return the time after which no debt is left, 0 without one."""
+        return max(_SHORTEST_SECONDS, -self.level / (self.rate * factor)) if self.level < -_TINY else 0.0

@@ -1,10 +1,10 @@
-"""Port to an archive's governor: ask before an operation, tell what it cost, see the load, stop and resume."""
+"""Port to an archive's governor: ask before an operation, tell what it cost, see the load, stop, resume."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Protocol
 
 from p2d.model.errors import Unavailable
 
@@ -35,7 +35,6 @@ class Resource(StrEnum):
 
 
 Amounts = Mapping[Resource, float]
-NOTHING: Final[Amounts] = {}
 
 
 class Why(StrEnum):
@@ -106,17 +105,27 @@ class Ending(StrEnum):
     GIVEN_UP = "given up"
 
 
+class Latency(StrEnum):
+    """What the archive's condition is read from.
+
+    The first response of a query, the first image of a retrieve, the time for each further one (for larger
+    ones: for each MiB).
+    """
+
+    ANSWER = "answer"
+    START = "start"
+    ARRIVAL = "arrival"
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was used of a lease since the last report, with latencies seen, in seconds.
+    """What was used of a lease since the last report, with latencies seen, in seconds; all may be empty.
 
-    ``answers`` are times to the first response of a query, ``arrivals`` times for one image (of at most 1 MiB;
-    of larger ones for each MiB). ``ending`` gives the lease back.
+    ``ending`` gives the lease back.
     """
 
     used: Amounts = field(default_factory=dict)
-    answers: tuple[float, ...] = ()
-    arrivals: tuple[float, ...] = ()
+    latencies: Mapping[Latency, Sequence[float]] = field(default_factory=dict)
     ending: Ending | None = None
 
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from p2d.pacs.governor.adaptive import Baseline
 from p2d.pacs.governor.book import Book, Held, Waiting
-from p2d.pacs.governor.port import Operation, Resource, WorkClass
+from p2d.pacs.governor.port import Latency, Operation, Resource, WorkClass
 
 VERSION: Final = 1
 _ORPHAN_SECONDS: Final = 10.0
@@ -36,8 +36,8 @@ def restore(book: Book, state: dict[str, Any]) -> None:
         bucket.level, bucket.lent, bucket.at = level, lent, at
     adaptive = book.adaptive
     adaptive.factor, adaptive.halved_at, adaptive.clean_since = state["factor"]
-    adaptive.baselines = {kind: Baseline(**values) for kind, values in state["baselines"].items()}
-    adaptive.recent = {kind: list(values) for kind, values in state["recent"].items()}
+    adaptive.baselines = {Latency(kind): Baseline(**values) for kind, values in state["baselines"].items()}
+    adaptive.recent = {Latency(kind): list(values) for kind, values in state["recent"].items()}
     for name, values in state["breakers"].items():
         breaker = book.breakers[Operation(name)]
         breaker.failed, breaker.openings, breaker.until, breaker.probe = values
@@ -54,12 +54,18 @@ def restart(book: Book, state: dict[str, Any], leases: dict[str, list[Any]], now
     """Put *state* of an earlier process into the new *book*, whose clock shows *now*.
 
     Time in between counts as none: what was saved up is gone, debts stay. Leases stay for 10 seconds, within
-    which their holders may go on; who waited asks again.
+    which their holders may go on with what was lent; who waited asks again.
     """
     restore(book, state)
     shift = now - state["saved"]
     for bucket in book.buckets.values():
         bucket.level, bucket.lent, bucket.at = min(0.0, bucket.level), 0.0, now
+    for lease_id, values in leases.items():
+        held = held_of(values)
+        held.holder, held.expires = "", now + _ORPHAN_SECONDS
+        book.leases[lease_id] = held
+        for resource, amount in held.lent.items():
+            book.buckets[resource].lent += amount
     book.adaptive.halved_at += shift
     book.adaptive.clean_since = now
     for breaker in book.breakers.values():
@@ -67,10 +73,6 @@ def restart(book: Book, state: dict[str, Any], leases: dict[str, list[Any]], now
         breaker.probe = ""
     book.meter.slots.clear()
     book.tickets.clear()
-    for lease_id, values in leases.items():
-        held = held_of(values)
-        held.holder, held.lent, held.expires = "", {}, now + _ORPHAN_SECONDS
-        book.leases[lease_id] = held
 
 
 def plain(held: Held) -> list[Any]:

@@ -3,6 +3,7 @@
 import heapq
 import random
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -24,7 +25,7 @@ class World:
     """An archive, its governor and workers on a clock of their own; what the archive is asked is kept."""
 
     governing: Governing
-    dice: random.Random
+    seed: int
     now: float = 0.0
     asked: dict[Resource, list[tuple[float, float]]] = field(
         default_factory=lambda: {one: [] for one in Resource}
@@ -35,6 +36,7 @@ class World:
     tickets: Iterator[int] = field(default_factory=count)
 
     def __post_init__(self) -> None:
+        self.dice = random.Random(self.seed)  # noqa: S311 - a simulation is to be repeatable
         self.book: Book = new_book("main", self.governing, self.now)
 
     @property
@@ -42,7 +44,7 @@ class World:
         return EPOCH + timedelta(seconds=self.now)
 
     def restart(self) -> None:
-        """Lose the process, and what it had not written: all but leases and what was there when one was made."""
+        """Lose the process and begin anew from its state."""
         kept = state_of(self.book, self.now)
         leases = {lease_id: plain(held) for lease_id, held in self.book.leases.items()}
         self.book = new_book("main", self.governing, self.now)
@@ -94,10 +96,8 @@ def worker(world: World, work_class: WorkClass, mortal: float = 0.0) -> Iterator
         world.at_once += 1
         world.most_at_once = max(world.most_at_once, world.at_once)
         dies = world.dice.random() < mortal
-        try:
+        with suppress(LookupError):
             yield from (finds if is_find else images)(world, answer, holder, dies=dies)
-        except LookupError:
-            pass
         world.at_once -= 1
         if dies:
             world.book.drop(holder, world.now)
@@ -156,12 +156,12 @@ limits = st.builds(
 )
 
 
-@given(limits, st.integers(1, 5), st.sampled_from([0.0, 0.05]), st.sampled_from([0.0, 20.0]), st.randoms())
+@given(limits, st.integers(1, 5), st.sampled_from([0.0, 0.05]), st.sampled_from([0.0, 20.0]), st.integers(0))
 @settings(max_examples=15, deadline=None)
 def test_no_minute_exceeds_rate_and_burst_whoever_asks_dies_or_restarts(
-    limits: Limits, workers: int, mortal: float, restarts: float, dice: random.Random
+    limits: Limits, workers: int, mortal: float, restarts: float, seed: int
 ) -> None:
-    world = World(Governing(limits=limits), random.Random(dice.random()))
+    world = World(Governing(limits=limits), seed)
     crowd = [worker(world, one, mortal) for one in list(WorkClass) * workers]
 
     world.run(crowd + ([restarting(world, restarts)] if restarts else []), 130)
@@ -183,7 +183,7 @@ def test_all_of_the_rate_can_be_used() -> None:
         associations=10,
         megabytes_per_second=1000,
     )
-    world = World(Governing(limits=limits), random.Random(1))
+    world = World(Governing(limits=limits), 1)
 
     world.run([worker(world, WorkClass.BULK) for _ in range(8)], 240)
 
@@ -192,7 +192,7 @@ def test_all_of_the_rate_can_be_used() -> None:
 
 def test_interactive_work_is_served_at_once_while_bulk_takes_all_it_may() -> None:
     limits = Limits(queries_per_minute=600, images_per_minute=3000, associations=4)
-    world = World(Governing(limits=limits), random.Random(2))
+    world = World(Governing(limits=limits), 2)
 
     def person() -> Iterator[float]:
         while True:
@@ -204,22 +204,22 @@ def test_interactive_work_is_served_at_once_while_bulk_takes_all_it_may() -> Non
             world.served[WorkClass.INTERACTIVE].append(world.now - begun)
             yield from finds(world, answer, "person", dies=False)
 
-    world.run([person(), *(worker(world, WorkClass.BULK) for _ in range(20))], 300)
+    world.run([person(), *(worker(world, WorkClass.BULK) for _ in range(20))], 150)
 
     waits = sorted(world.served[WorkClass.INTERACTIVE])
-    assert len(waits) > 80
+    assert len(waits) > 40
     assert waits[len(waits) // 2] == 0
     assert waits[-1] <= 0.5
 
 
 def test_bulk_is_not_starved_by_people_who_never_pause() -> None:
     limits = Limits(queries_per_minute=600, images_per_minute=3000, associations=2)
-    world = World(Governing(limits=limits), random.Random(3))
+    world = World(Governing(limits=limits), 3)
     crowd = [worker(world, WorkClass.INTERACTIVE) for _ in range(12)]
 
-    world.run([*crowd, worker(world, WorkClass.BULK), worker(world, WorkClass.EXPORT)], 400)
+    world.run([*crowd, worker(world, WorkClass.BULK), worker(world, WorkClass.EXPORT)], 250)
 
-    assert len(world.served[WorkClass.BULK]) >= 5
+    assert len(world.served[WorkClass.BULK]) >= 3
     longest = {one: max(waits) for one, waits in world.served.items()}
     assert longest[WorkClass.EXPORT] < longest[WorkClass.INTERACTIVE] + 15
     assert longest[WorkClass.BULK] < longest[WorkClass.INTERACTIVE] + 40

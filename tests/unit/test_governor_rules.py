@@ -268,7 +268,7 @@ def test_whatever_is_seen_the_factor_stays_between_a_sixteenth_and_the_caps(
 
 
 def test_an_archive_twice_as_slow_as_usual_for_this_hour_is_left_alone() -> None:
-    adaptive, dice = Adaptive(), random.Random(1)
+    adaptive, dice = Adaptive(), random.Random(1)  # noqa: S311 - a simulation is to be repeatable
     for second in range(200):
         adaptive.saw(Latency.ANSWER, dice.uniform(4, 6), 10, second)  # always slow at ten
     for second in range(200, 400):
@@ -363,7 +363,7 @@ def test_a_pause_before_another_attempt_is_anything_up_to_a_limit(attempt: int, 
 
 
 def test_pauses_spread_out() -> None:
-    dice = random.Random(1)
+    dice = random.Random(1)  # noqa: S311 - as above
     pauses = [backoff(4, dice) for _ in range(400)]
 
     assert min(pauses) < 1

@@ -14,11 +14,18 @@ class Abilities:
     """What this archive does; flows ask instead of trying and failing.
 
     ``relational``: image-level queries by PatientID alone were proved equal to the hierarchical answer.
+    ``get`` and ``move`` are the DIMSE services that bring objects, ``web`` is DICOMweb. ``lists``: one
+    request brings several instances. ``counts``: series are answered with NumberOfSeriesRelatedInstances.
+    ``headers_alone``: a retrieve without pixels spares the archive, or at least us, the pixel data.
     """
 
     relational: bool
     get: bool
     move: bool
+    web: bool = False
+    lists: bool = True
+    counts: bool = False
+    headers_alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +51,9 @@ class RetrieveCounts:
     """What one retrieve did not yield; filled by the connector while its iterator runs.
 
     ``refused`` objects were not asked for, or their data set names another instance; ``duplicates`` had
-    arrived before. ``octets`` is the size of all data sets that came, with what was dropped. ``notes`` say what had to be done otherwise than planned (C-MOVE for C-GET, single
-    instances for lists), as sentences without an identifier.
+    arrived before. ``octets`` is the size of all data sets that came, with what was dropped. ``notes`` say
+    what had to be done otherwise than planned (C-MOVE for C-GET, single instances for lists), as sentences
+    without an identifier.
     """
 
     refused: int = 0

@@ -1,5 +1,6 @@
 """Windows, breaker, stepping back, repetition: the governor's rules on a clock of the test's own."""
 
+import json
 import random
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -25,6 +26,7 @@ from p2d.pacs.governor.port import (
     WorkClass,
 )
 from p2d.pacs.governor.retry import RetryBudget, backoff
+from p2d.pacs.governor.state import plain, restart, state_of
 from p2d.pacs.governor.timetable import Timetable
 from p2d.settings.governor import Governing, Windows
 
@@ -377,3 +379,37 @@ def test_repetitions_are_a_tenth_of_what_went_well() -> None:
     budget.earned(25)
 
     assert [budget.spend() for _ in range(3)] == [True, True, False]
+
+
+def test_leases_of_before_a_restart_end_unless_their_holders_go_on() -> None:
+    of = book(limits={"associations": 3})
+    kept, gone = (lease(of, find(WorkClass.INTERACTIVE, str(i)), 10.0) for i in range(2))
+    state, leases = state_of(of, 11.0), {one: plain(held) for one, held in of.leases.items()}
+    after = book(limits={"associations": 3})
+    restart(after, json.loads(json.dumps(state)), json.loads(json.dumps(leases)), 5.0)
+
+    after.report(kept.lease_id, Report({Resource.QUERIES: 1}), "me", 6.0, NOON)
+
+    assert after.load(14.0, NOON).associations[WorkClass.INTERACTIVE] == 2
+    assert after.load(16.0, NOON).associations[WorkClass.INTERACTIVE] == 1
+    with pytest.raises(LookupError):
+        after.report(gone.lease_id, Report(), "you", 17.0, NOON)
+
+
+def test_a_restart_keeps_debts_and_what_was_learned_but_nothing_that_was_saved_up() -> None:
+    of = book(failures=1)
+    of.tidy(100.0)
+    of.buckets[Resource.BYTES].level = -5e6
+    of.mean_bytes = 1234.0
+    of.adaptive.trouble(100.0)
+    of.breakers[Operation.FIND].ended("x", 100.0, well=False)
+    after = book(failures=1)
+
+    restart(after, json.loads(json.dumps(state_of(of, 100.0))), {}, 7.0)
+
+    assert {one: b.level for one, b in after.buckets.items()} == {
+        **dict.fromkeys(Resource, 0.0),
+        Resource.BYTES: -5e6,
+    }
+    assert (after.mean_bytes, after.adaptive.factor) == (1234.0, 0.5)
+    assert after.ask(find(), "me", 7.0, NOON) == Wait(30.0, Why.BREAKER)

@@ -31,8 +31,11 @@ Share = Callable[[Governing], Governor]
 
 PLENTY = Governing(
     limits=Limits(
-        queries_per_minute=600_000, studies_per_minute=600_000, images_per_minute=600_000, associations=4,
-        burst_seconds=0.5
+        queries_per_minute=600_000,
+        studies_per_minute=600_000,
+        images_per_minute=600_000,
+        associations=4,
+        burst_seconds=0.5,
     )
 )
 """Limits that make nobody wait longer than a fraction of a second."""

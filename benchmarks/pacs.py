@@ -19,26 +19,23 @@ series is only known from all answers.
 """
 
 import argparse
-import io
 import os
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import httpx
-
 from measuring.dcmtk import CommandLines, first_of
 from measuring.extraction import APPROACHES, Approach, Cost, extract, extract_as_set_up
+from measuring.filling import fill
 from measuring.summary import Summary, Verdict, table
 from p2d.model.level import Choice
 from p2d.testing.comparison import picks
-from p2d.testing.hospital import Hospital, Instance, Patient, generate
+from p2d.testing.hospital import Hospital, Patient, generate
 from p2d.testing.installation import ArchiveAddress, free_ports
 from p2d.testing.servers import RunningArchive, orthanc
 from p2d.testing.site import Site, running_site
@@ -104,7 +101,8 @@ def main() -> int:
         tempfile.TemporaryDirectory(prefix="p2d-bench-") as name,
         orthanc(Path(name) / "orthanc", store_port=store_port) as archive,
     ):
-        _fill(archive, hospital)
+        _say(f"storing {sum(1 for _ in hospital.images()):,} images")
+        fill(archive, hospital)
         ours = _extractions(hospital, archive, Path(name), asked.rounds)
         lines = CommandLines(archive, "P2D", store_port, Path(name))
         theirs = _baseline(hospital, _spread(hospital, min(asked.baseline_patients, asked.patients)), lines)
@@ -150,25 +148,6 @@ def _described(asked: argparse.Namespace) -> str:
 
 def _say(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
-
-
-def _fill(archive: RunningArchive, hospital: Hospital) -> None:
-    """Store the hospital through Orthanc's REST interface, which takes a tenth of the time of C-STORE."""
-    images = list(hospital.images())
-    _say(f"storing {len(images):,} images")
-    url, login = f"http://{archive.host}:{archive.http_port}", (archive.user, archive.password)
-    with (
-        httpx.Client(base_url=url, auth=login, timeout=60, trust_env=False) as client,
-        ThreadPoolExecutor(2) as pool,
-    ):
-
-        def put(image: Instance) -> None:
-            file = io.BytesIO()
-            image.render().save_as(file, enforce_file_format=True)
-            client.post("/instances", content=file.getvalue()).raise_for_status()
-
-        for _ in pool.map(put, images):
-            pass
 
 
 def _extractions(hospital: Hospital, archive: RunningArchive, folder: Path, count: int) -> Extractions:

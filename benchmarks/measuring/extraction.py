@@ -19,7 +19,7 @@ from p2d.pacs.pynetdicom.association import Association
 from p2d.pacs.pynetdicom.messages import Message
 from p2d.testing.site import Site
 
-_OPERATOR: Final = Caller("benchmark", Role.OPERATOR, "benchmark")
+OPERATOR: Final = Caller("benchmark", Role.OPERATOR, "benchmark")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +79,16 @@ def extract(site: Site, approach: Approach) -> tuple[Mapping[str, Cost], bool]:
     asking the archive, deriving UIDs, de-identification, loading, ledger. The gateway is new, so the first
     patient also pays for the association and for the proof that relational queries can be relied on.
     """
-    with counted() as received, _gateway(site) as gateway:
+    with counted() as received, open_site_gateway(site) as gateway:
         extractor = BulkExtractor(replace(gateway, patients_per_batch=1))
-        run_id = extractor.open(_request(site, approach), _OPERATOR)
+        run_id = extractor.open(_request(site, approach), OPERATOR)
         marks = [(time.perf_counter(), 0, received.content)]
 
         def watch(progress: Progress) -> None:
             if progress.patients_done == len(marks):
                 marks.append((time.perf_counter(), progress.images_received, received.content))
 
-        report = extractor.run(run_id, _OPERATOR, watch)
+        report = extractor.run(run_id, OPERATOR, watch)
     return dict(zip(site.patients, _costs(marks), strict=False)), report.is_complete
 
 
@@ -97,11 +97,11 @@ def extract_as_set_up(site: Site, approach: Approach) -> tuple[int, float, bool]
 
     Return images received, seconds, and whether the run is complete.
     """
-    with _gateway(site) as gateway:
+    with open_site_gateway(site) as gateway:
         extractor = BulkExtractor(gateway)
-        run_id = extractor.open(_request(site, approach), _OPERATOR)
+        run_id = extractor.open(_request(site, approach), OPERATOR)
         began = time.perf_counter()
-        report = extractor.run(run_id, _OPERATOR)
+        report = extractor.run(run_id, OPERATOR)
         return report.received, time.perf_counter() - began, report.is_complete
 
 
@@ -117,7 +117,8 @@ def _costs(marks: Sequence[tuple[float, int, int]]) -> list[Cost]:
 
 
 @contextmanager
-def _gateway(site: Site) -> Iterator[Gateway]:
+def open_site_gateway(site: Site) -> Iterator[Gateway]:
+    """Open the gateway of *site* as a command does, and close it."""
     gateway = open_gateway(site.installation.settings("gateway"))
     try:
         yield gateway

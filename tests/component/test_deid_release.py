@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import RLELossless
 
-from p2d.deid.references import References, references_in_header
+from p2d.deid.references import References, references_in_headers
 from p2d.deid.release import Releaser, release_header
 from p2d.deid.scrub.cleaner import TextCleaner
 from p2d.dicom.dictionary import tag_of
@@ -367,8 +367,8 @@ def test_references_of_unreadable_content_are_those_of_the_answer() -> None:
     good = instance_of(ct())
     broken = IdentifiedInstance(good.header, b"\xff" * 40, good.transfer_syntax_uid, "")
 
-    assert references_in_instance(broken) == references_in_header(good.header)
-    assert References().merge(references_in_header(good.header)) == references_in_header(good.header)
+    assert references_in_instance(broken) == references_in_headers([good.header])
+    assert References().merge(references_in_headers([good.header])) == references_in_headers([good.header])
 
 
 PLANTABLE = (

@@ -1,5 +1,6 @@
 """One suite over every way of sharing a governor: one process, processes of a machine, machines."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,8 +10,10 @@ from p2d.pacs.governor.killswitch import KillSwitch
 from p2d.pacs.governor.local import LocalGovernor
 from p2d.pacs.governor.machine import MachineGovernor
 from p2d.pacs.governor.port import Governor
+from p2d.pacs.governor.postgres import PostgresGovernor
 from p2d.settings.governor import Governing
 from p2d.testing.governor_contract import GovernorContract, Share
+from p2d.testing.postgres import Postgres
 
 
 class TestMachine(GovernorContract):
@@ -38,3 +41,25 @@ def test_a_damaged_state_file_is_no_reason_not_to_start(tmp_path: Path) -> None:
         governor = LocalGovernor("main", Governing(), KillSwitch("main", tmp_path), state_file=file)
         assert governor.load().factor == 1.0
         governor.close()
+
+
+@pytest.mark.system
+class TestPostgres(GovernorContract):
+    """Members of several machines: the book is a row of a database that all of them reach."""
+
+    @pytest.fixture
+    def share(self, tmp_path: Path, postgres_server: Postgres) -> Iterator[Share]:
+        members: list[PostgresGovernor] = []
+        dsn = postgres_server.database(f"governor_{os.urandom(4).hex()}")
+
+        def share(settings: Governing) -> Governor:
+            machine = tmp_path / f"machine-{len(members)}"
+            machine.mkdir()
+            member = PostgresGovernor("main", settings, KillSwitch("main", machine), dsn)
+            members.append(member)
+            member.load()
+            return member
+
+        yield share
+        for member in members:
+            member.close()

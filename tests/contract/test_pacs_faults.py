@@ -3,7 +3,8 @@
 import multiprocessing
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 from pydicom.uid import RLELossless
@@ -11,7 +12,8 @@ from pydicom.uid import RLELossless
 from p2d.model.errors import InvalidRequest, Misconfigured, ProtocolViolation, Unavailable
 from p2d.model.identified import PatientId
 from p2d.model.level import Level
-from p2d.pacs.port import Query, RetrieveCounts
+from p2d.pacs.lean.connector import LeanArchive
+from p2d.pacs.port import Pacs, Query, RetrieveCounts
 from p2d.pacs.pynetdicom.connector import DimseArchive
 from p2d.settings.gateway import Archive
 from p2d.testing.archive import DimseArchiveServer, held
@@ -35,8 +37,29 @@ def server(store_port: int) -> Iterator[DimseArchiveServer]:
         yield archive
 
 
-def connected(server: DimseArchiveServer, store_port: int, **settings: object) -> DimseArchive:
-    return DimseArchive(
+Connected = Callable[..., DimseArchive | LeanArchive]
+
+
+@pytest.fixture(params=[LeanArchive, DimseArchive], ids=["lean", "pynetdicom"])
+def connector(request: pytest.FixtureRequest) -> type[DimseArchive | LeanArchive]:
+    kind: type[DimseArchive | LeanArchive] = request.param
+    return kind
+
+
+@pytest.fixture
+def connected(
+    connector: type[DimseArchive | LeanArchive], server: DimseArchiveServer, store_port: int
+) -> Connected:
+    return partial(_connected, connector, server, store_port)
+
+
+def _connected(
+    connector: type[DimseArchive | LeanArchive],
+    server: DimseArchiveServer,
+    store_port: int,
+    **settings: object,
+) -> DimseArchive | LeanArchive:
+    return connector(
         Archive.model_validate(
             {
                 "host": "127.0.0.1",
@@ -52,15 +75,13 @@ def connected(server: DimseArchiveServer, store_port: int, **settings: object) -
 
 
 @pytest.fixture
-def pacs(server: DimseArchiveServer, store_port: int) -> Iterator[DimseArchive]:
-    with connected(server, store_port) as archive:
+def pacs(connected: Connected) -> Iterator[Pacs]:
+    with connected() as archive:
         yield archive
 
 
 @pytest.mark.parametrize("after", [0, 1, 5])
-def test_an_abort_amid_the_answers_is_no_answer(
-    server: DimseArchiveServer, pacs: DimseArchive, after: int
-) -> None:
+def test_an_abort_amid_the_answers_is_no_answer(server: DimseArchiveServer, pacs: Pacs, after: int) -> None:
     server.faults.abort_after = after
     taken: list[object] = []
 
@@ -70,7 +91,7 @@ def test_an_abort_amid_the_answers_is_no_answer(
     assert taken == []
 
 
-def test_the_archive_is_asked_again_after_an_abort(server: DimseArchiveServer, pacs: DimseArchive) -> None:
+def test_the_archive_is_asked_again_after_an_abort(server: DimseArchiveServer, pacs: Pacs) -> None:
     server.faults.abort_after = 1
     with pytest.raises(Unavailable):
         found(pacs, Level.INSTANCE, "P-1")
@@ -81,7 +102,7 @@ def test_the_archive_is_asked_again_after_an_abort(server: DimseArchiveServer, p
     assert {one.sop_instance_uid for one in headers} == expected("SOPInstanceUID", "P-1")
 
 
-def test_an_archive_that_hangs_is_left_in_time(server: DimseArchiveServer, pacs: DimseArchive) -> None:
+def test_an_archive_that_hangs_is_left_in_time(server: DimseArchiveServer, pacs: Pacs) -> None:
     server.faults.hangs = True
     started = time.monotonic()
 
@@ -101,7 +122,7 @@ def test_an_archive_that_hangs_is_left_in_time(server: DimseArchiveServer, pacs:
     ],
 )
 def test_a_final_status_other_than_success_is_an_error(
-    server: DimseArchiveServer, pacs: DimseArchive, status: int, error: type[Exception]
+    server: DimseArchiveServer, pacs: Pacs, status: int, error: type[Exception]
 ) -> None:
     server.faults.final_status = status
 
@@ -109,8 +130,9 @@ def test_a_final_status_other_than_success_is_an_error(
         found(pacs, Level.STUDY, "P-1")
 
 
-def test_answers_without_end_are_a_violation(pacs: DimseArchive, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_without_end_are_a_violation(pacs: Pacs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("p2d.pacs.pynetdicom.find.MOST_ROWS", 5)
+    monkeypatch.setattr("p2d.dimse.association.MOST_ROWS", 5)
 
     with pytest.raises(ProtocolViolation, match="more than 5 rows"):
         found(pacs, Level.INSTANCE, "P-2")
@@ -118,7 +140,7 @@ def test_answers_without_end_are_a_violation(pacs: DimseArchive, monkeypatch: py
 
 @pytest.mark.parametrize("level", list(Level))
 def test_rows_of_other_patients_are_a_violation_that_names_none(
-    server: DimseArchiveServer, pacs: DimseArchive, level: Level
+    server: DimseArchiveServer, pacs: Pacs, level: Level
 ) -> None:
     server.faults.adds_foreign_rows = True
 
@@ -129,7 +151,7 @@ def test_rows_of_other_patients_are_a_violation_that_names_none(
 
 
 def test_an_archive_that_ignores_the_patient_is_asked_level_by_level(
-    server: DimseArchiveServer, pacs: DimseArchive
+    server: DimseArchiveServer, pacs: Pacs
 ) -> None:
     server.faults.ignores_patient = True
 
@@ -140,31 +162,31 @@ def test_an_archive_that_ignores_the_patient_is_asked_level_by_level(
 
 
 def test_relational_by_settings_still_refuses_foreign_rows(
-    server: DimseArchiveServer, store_port: int
+    server: DimseArchiveServer, connected: Connected
 ) -> None:
     server.faults.ignores_patient = True
 
-    with connected(server, store_port, query="relational") as pacs, pytest.raises(ProtocolViolation):
+    with connected(query="relational") as pacs, pytest.raises(ProtocolViolation):
         found(pacs, Level.INSTANCE, "P-1")
 
 
 @pytest.mark.parametrize("setting", ["calling_ae_title", "called_ae_title"])
 def test_an_unknown_ae_title_is_for_the_operator(
-    server: DimseArchiveServer, store_port: int, setting: str
+    server: DimseArchiveServer, connected: Connected, setting: str
 ) -> None:
-    with connected(server, store_port, **{setting: "STRANGER"}) as pacs:
+    with connected(**{setting: "STRANGER"}) as pacs:
         with pytest.raises(Misconfigured, match="register AE title"):
             pacs.echo()
         with pytest.raises(Misconfigured):
             found(pacs, Level.STUDY, "P-1")
 
 
-def test_a_dead_port_is_unavailable(server: DimseArchiveServer, store_port: int) -> None:
-    with connected(server, store_port, port=free_ports(1)[0]) as pacs, pytest.raises(Unavailable):
+def test_a_dead_port_is_unavailable(server: DimseArchiveServer, connected: Connected) -> None:
+    with connected(port=free_ports(1)[0]) as pacs, pytest.raises(Unavailable):
         pacs.echo()
 
 
-def test_a_wildcard_never_reaches_the_archive(server: DimseArchiveServer, pacs: DimseArchive) -> None:
+def test_a_wildcard_never_reaches_the_archive(server: DimseArchiveServer, pacs: Pacs) -> None:
     with pytest.raises(InvalidRequest):
         pacs.find(Query(Level.STUDY, PatientId("P-*")))
 
@@ -173,13 +195,13 @@ def test_a_wildcard_never_reaches_the_archive(server: DimseArchiveServer, pacs: 
 
 @pytest.mark.parametrize("retrieve", ["get", "move"])
 def test_objects_nobody_asked_for_are_refused_and_repeated_ones_counted(
-    server: DimseArchiveServer, store_port: int, retrieve: str
+    server: DimseArchiveServer, connected: Connected, retrieve: str
 ) -> None:
     server.faults.sends_also = (STRAY,)
     server.faults.sends_twice = True
     counts = RetrieveCounts()
 
-    with connected(server, store_port, retrieve=retrieve) as pacs:
+    with connected(retrieve=retrieve) as pacs:
         headers = found(pacs, Level.INSTANCE, "P-2")
         arrived = [one.header.sop_instance_uid for one in pacs.retrieve(PatientId("P-2"), headers, counts)]
 
@@ -189,10 +211,12 @@ def test_objects_nobody_asked_for_are_refused_and_repeated_ones_counted(
 
 
 @pytest.mark.parametrize("retrieve", ["get", "move"])
-def test_success_without_objects_is_a_gap(server: DimseArchiveServer, store_port: int, retrieve: str) -> None:
+def test_success_without_objects_is_a_gap(
+    server: DimseArchiveServer, connected: Connected, retrieve: str
+) -> None:
     server.faults.sends_nothing = True
 
-    with connected(server, store_port, retrieve=retrieve) as pacs:
+    with connected(retrieve=retrieve) as pacs:
         arrived = list(pacs.retrieve(PatientId("P-2"), found(pacs, Level.INSTANCE, "P-2")[:3]))
 
     assert arrived == []
@@ -200,9 +224,9 @@ def test_success_without_objects_is_a_gap(server: DimseArchiveServer, store_port
 
 @pytest.mark.parametrize("retrieve", ["get", "move"])
 def test_what_a_list_left_out_is_asked_for_alone(
-    server: DimseArchiveServer, store_port: int, retrieve: str
+    server: DimseArchiveServer, connected: Connected, retrieve: str
 ) -> None:
-    with connected(server, store_port, retrieve=retrieve) as pacs:
+    with connected(retrieve=retrieve) as pacs:
         headers = found(pacs, Level.INSTANCE, "P-2")
         server.faults.skips_in_lists = frozenset(one.sop_instance_uid for one in headers[:2])
 
@@ -211,17 +235,19 @@ def test_what_a_list_left_out_is_asked_for_alone(
     assert len(arrived) == len(headers)
 
 
-def test_an_unknown_destination_is_for_the_operator(server: DimseArchiveServer, store_port: int) -> None:
+def test_an_unknown_destination_is_for_the_operator(server: DimseArchiveServer, connected: Connected) -> None:
     server.peers.clear()
 
-    with connected(server, store_port, retrieve="move") as pacs:
+    with connected(retrieve="move") as pacs:
         headers = found(pacs, Level.INSTANCE, "P-2")
         with pytest.raises(Misconfigured, match="destination"):
             list(pacs.retrieve(PatientId("P-2"), headers))
 
 
-def test_our_store_is_shut_when_nothing_is_retrieved(server: DimseArchiveServer, store_port: int) -> None:
-    with connected(server, store_port, retrieve="move") as pacs:
+def test_our_store_is_shut_when_nothing_is_retrieved(
+    server: DimseArchiveServer, connected: Connected
+) -> None:
+    with connected(retrieve="move") as pacs:
         headers = found(pacs, Level.INSTANCE, "P-2")
         list(pacs.retrieve(PatientId("P-2"), headers[:1]))
         again = list(pacs.retrieve(PatientId("P-2"), headers[:1]))
@@ -236,7 +262,7 @@ def _spin(until: float) -> None:
         pass
 
 
-def test_no_row_is_lost_under_load(server: DimseArchiveServer, store_port: int) -> None:
+def test_no_row_is_lost_under_load(server: DimseArchiveServer, connected: Connected) -> None:
     series = next(
         one for one in three_patients().listed if one["PatientID"] == "P-2" and one["Modality"] == "CT"
     )
@@ -252,7 +278,7 @@ def test_no_row_is_lost_under_load(server: DimseArchiveServer, store_port: int) 
         process.start()
 
     try:
-        with connected(server, store_port, query="hierarchical", answer_seconds=10) as pacs:
+        with connected(query="hierarchical", answer_seconds=10) as pacs:
             rows = [len(list(pacs.find(query))) for _ in range(100)]  # 300 C-FINDs
     finally:
         for process in busy:
@@ -262,7 +288,7 @@ def test_no_row_is_lost_under_load(server: DimseArchiveServer, store_port: int) 
     assert rows == [8] * 100
 
 
-def test_threads_share_one_archive(server: DimseArchiveServer, pacs: DimseArchive) -> None:
+def test_threads_share_one_archive(server: DimseArchiveServer, pacs: Pacs) -> None:
     found(pacs, Level.INSTANCE, "P-1")
     answers: dict[str, set[str]] = {}
 
@@ -280,7 +306,9 @@ def test_threads_share_one_archive(server: DimseArchiveServer, pacs: DimseArchiv
 
 
 @pytest.mark.parametrize("retrieve", ["get", "move"])
-def test_compressed_pixels_arrive_as_they_are_stored(store_port: int, retrieve: str) -> None:
+def test_compressed_pixels_arrive_as_they_are_stored(
+    connector: type[DimseArchive | LeanArchive], store_port: int, retrieve: str
+) -> None:
     compressed = ct()
     compressed.compress(RLELossless, generate_instance_uid=False)
     holdings = ListedHoldings((held(compressed),))
@@ -288,7 +316,7 @@ def test_compressed_pixels_arrive_as_they_are_stored(store_port: int, retrieve: 
 
     with (
         DimseArchiveServer(holdings, peers=peers) as server,
-        connected(server, store_port, retrieve=retrieve) as pacs,
+        _connected(connector, server, store_port, retrieve=retrieve) as pacs,
     ):
         (arrived,) = pacs.retrieve(PatientId("P-1"), found(pacs, Level.INSTANCE, "P-1"))
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from p2d.model.level import Level
+from p2d.pacs.lean.connector import LeanArchive
 from p2d.pacs.port import Pacs
 from p2d.pacs.pynetdicom.connector import DimseArchive
 from p2d.settings.gateway import Archive
@@ -35,8 +36,13 @@ def dcmqrscp_server(tmp_path_factory: pytest.TempPathFactory, store_port: int) -
         yield archive
 
 
-def connected(server: RunningArchive, retrieve: str, store_port: int) -> DimseArchive:
-    return DimseArchive(
+CONNECTORS: dict[str, type[LeanArchive | DimseArchive]] = {"lean": LeanArchive, "pynetdicom": DimseArchive}
+WAYS = [f"{connector}-{retrieve}" for connector in CONNECTORS for retrieve in ("get", "move")]
+
+
+def connected(server: RunningArchive, way: str, store_port: int) -> DimseArchive | LeanArchive:
+    connector, retrieve = way.split("-")
+    return CONNECTORS[connector](
         Archive.model_validate(
             {
                 "host": server.host,
@@ -57,17 +63,17 @@ class ServerContract(PacsContract):
         assert pacs.abilities().relational
 
 
-@pytest.mark.parametrize("retrieve", ["get", "move"])
+@pytest.mark.parametrize("way", WAYS)
 class TestOrthanc(ServerContract):
     @pytest.fixture
-    def pacs(self, orthanc_server: RunningArchive, retrieve: str, store_port: int) -> Iterator[Pacs]:
-        with connected(orthanc_server, retrieve, store_port) as archive:
+    def pacs(self, orthanc_server: RunningArchive, way: str, store_port: int) -> Iterator[Pacs]:
+        with connected(orthanc_server, way, store_port) as archive:
             yield archive
 
 
-@pytest.mark.parametrize("retrieve", ["get", "move"])
+@pytest.mark.parametrize("way", WAYS)
 class TestDcmqrscp(ServerContract):
     @pytest.fixture
-    def pacs(self, dcmqrscp_server: RunningArchive, retrieve: str, store_port: int) -> Iterator[Pacs]:
-        with connected(dcmqrscp_server, retrieve, store_port) as archive:
+    def pacs(self, dcmqrscp_server: RunningArchive, way: str, store_port: int) -> Iterator[Pacs]:
+        with connected(dcmqrscp_server, way, store_port) as archive:
             yield archive

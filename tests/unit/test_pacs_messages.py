@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2d.dicom.elements import UndecodableHeader
+from p2d.dimse.identifiers import answer, encoded, sop_instance_uid
 from p2d.model.header import text_of
-from p2d.pacs.pynetdicom.identifiers import answer, encoded, sop_instance_uid
 from p2d.pacs.pynetdicom.messages import Assembler, BrokenPduError, Message, command_of
 from p2d.pacs.pynetdicom.requests import message
 from p2d.pacs.pynetdicom.sockets import bounded

@@ -18,6 +18,7 @@ _COMMANDS: Final = {
     "demo": "Start everything on this machine with a synthetic hospital.",
     "serve": "Start one process: gateway, warehouse or identity.",
     "check": "Validate settings and ask every peer whether it answers.",
+    "plan": "Predict what a bulk run costs, for each approach.",
     "extract": "Bulk: headers of many patients from the archive into the warehouse.",
     "runs": "List bulk runs and print their reports.",
     "load": "Load pseudonymised clinical data into the warehouse.",

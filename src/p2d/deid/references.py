@@ -167,9 +167,10 @@ def _is_no_count(text: str) -> bool:
     return len(text.strip()) >= _MIN_STEP_ID and any(character.isdecimal() for character in text)
 
 
-def references_in_header(header: IdentifiedHeader) -> References:
-    """Return what a C-FIND answer refers to."""
-    return References.of(header.elements.values())
+def references_in_headers(headers: Iterable[IdentifiedHeader]) -> References:
+    """Return what C-FIND answers refer to; elements that several share are read once."""
+    distinct = {id(element): element for header in headers for element in header.elements.values()}
+    return References.of(distinct.values())
 
 
 def covers(known: KnownValues, told: KnownValues) -> bool:

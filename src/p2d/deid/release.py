@@ -350,6 +350,7 @@ class Releaser:
             instance=self._derived(answer.elements, _INSTANCE),
             elements=elements,
             flags=flags,
+            archives=answer.archives,
         )
 
     def _withheld(self, answer: IdentifiedHeader, reason: Reason) -> Withheld:

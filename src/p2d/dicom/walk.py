@@ -19,13 +19,16 @@ from p2d.dicom.elements import standard_vr
 Source = bytes | mmap
 """Bytes of a data set; slices of both are ``bytes``."""
 
+Readable = bytes | mmap | bytearray | memoryview
+"""Bytes that may still grow, or that belong to somebody else; slices are not to be kept."""
+
 UNDEFINED: Final = 0xFFFFFFFF
 MAX_DEPTH: Final = 32
 MAX_ELEMENTS: Final = 500_000
-_LONG: Final = frozenset(
+LONG_VRS: Final = frozenset(
     {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
 )
-_SHORT: Final = frozenset(
+SHORT_VRS: Final = frozenset(
     {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL"}
     | {b"SS", b"ST", b"TM", b"UI", b"UL", b"US"}
 )
@@ -33,13 +36,19 @@ _ITEM: Final = 0xFFFEE000
 _ITEM_END: Final = 0xFFFEE00D
 _SEQUENCE_END: Final = 0xFFFEE0DD
 _DELIMITERS: Final = frozenset({_ITEM, _ITEM_END, _SEQUENCE_END})
-_PIXELS: Final = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
-_SHORT_NAMES: Final = {vr: vr.decode("ascii") for vr in _SHORT}
-_NAMES: Final = {vr: vr.decode("ascii") for vr in (*_LONG, *_SHORT)}
+PIXELS: Final = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
+"""Float, double float and integer pixel data (PS3.3 C.7.6.3, C.7.6.24, C.7.6.25)."""
+
+_SHORT_NAMES: Final = {vr: vr.decode("ascii") for vr in SHORT_VRS}
+_NAMES: Final = {vr: vr.decode("ascii") for vr in (*LONG_VRS, *SHORT_VRS)}
 
 
 class Malformed(ValueError):  # noqa: N818 - says what is wrong, as p2d.model.errors do
     """Bytes that are no data set: a length beyond the end, an unknown VR, a stray delimiter; no value."""
+
+
+class Truncated(Malformed):
+    """More is announced than is there: who reads a stream waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +112,21 @@ def first_spans(source: Source, syntax: Syntax, begin: int, last: int) -> Iterat
             return
         yield span
         position = after(span)
+
+
+def after_one(source: Readable, syntax: Syntax, position: int) -> int:
+    """Return the position after the element of undefined length, or any other, that begins at *position*.
+
+    Raises:
+        Truncated: its end is not there.
+        Malformed: as ``spans``.
+
+    """
+    step = _implicit_step if syntax.is_implicit else _explicit_step
+    span = step(source, syntax, position, len(source), 0)
+    if span is None:
+        raise Malformed("a delimiter where an element should be")
+    return after(span)
 
 
 def items(source: Source, syntax: Syntax, span: Span) -> Iterator[tuple[Syntax, int, int]]:
@@ -177,7 +201,7 @@ def vr_at(tag: int, encoded: str, creator: str = "") -> str:
     return "UN"
 
 
-_Header = Callable[[Source, int, int], tuple[int, int]]
+_Header = Callable[[Readable, int, int], tuple[int, int]]
 
 
 def _headers(syntax: Syntax) -> _Header:
@@ -185,18 +209,18 @@ def _headers(syntax: Syntax) -> _Header:
     return _little_header if syntax.is_little else _big_header
 
 
-def _unpack(form: str, source: Source, position: int, end: int) -> tuple[Any, ...]:
+def _unpack(form: str, source: Readable, position: int, end: int) -> tuple[Any, ...]:
     if position + 8 > end:
-        raise Malformed("ends within an element")
+        raise Truncated("ends within an element")
     return struct.unpack_from(form, source, position)
 
 
-def _little_header(source: Source, position: int, end: int) -> tuple[int, int]:
+def _little_header(source: Readable, position: int, end: int) -> tuple[int, int]:
     group, element, length = _unpack("<HHI", source, position, end)
     return group << 16 | element, length
 
 
-def _big_header(source: Source, position: int, end: int) -> tuple[int, int]:
+def _big_header(source: Readable, position: int, end: int) -> tuple[int, int]:
     group, element, length = _unpack(">HHI", source, position, end)
     return group << 16 | element, length
 
@@ -224,7 +248,7 @@ def _explicit_little(source: Source, position: int, stop: int) -> list[Span]:
     unpack, names = _EXPLICIT[True], _SHORT_NAMES
     while position < stop:
         if position + 8 > stop:
-            raise Malformed("ends within an element")
+            raise Truncated("ends within an element")
         group, element, vr, length = unpack(source, position)
         if vr in names:
             end = position + 8 + length
@@ -246,33 +270,35 @@ _LENGTH: Final = {True: struct.Struct("<I").unpack_from, False: struct.Struct(">
 _IMPLICIT: Final = struct.Struct("<HHI").unpack_from
 
 
-def _explicit_step(source: Source, syntax: Syntax, position: int, stop: int, depth: int) -> Span | None:
+def _explicit_step(source: Readable, syntax: Syntax, position: int, stop: int, depth: int) -> Span | None:
     """Return the element at *position*, or None where a delimiter stands there."""
     if position + 8 > stop:
-        raise Malformed("ends within an element")
+        raise Truncated("ends within an element")
     group, element, vr, length = _EXPLICIT[syntax.is_little](source, position)
     tag = group << 16 | element
-    if vr in _SHORT:
+    if vr in SHORT_VRS:
         end = position + 8 + length
         if end > stop:
-            raise Malformed("a value is longer than what is there")
+            raise Truncated("a value is longer than what is there")
         return (tag, _NAMES[vr], position, position + 8, end, False)
     if tag in _DELIMITERS:
         return None
-    if vr not in _LONG or position + 12 > stop:
+    if vr not in LONG_VRS:
         raise Malformed("no value representation where one should be")
+    if position + 12 > stop:
+        raise Truncated("ends within an element")
     (length,) = _LENGTH[syntax.is_little](source, position + 8)
     value = position + 12
     if length != UNDEFINED:
         if value + length > stop:
-            raise Malformed("a value is longer than what is there")
+            raise Truncated("a value is longer than what is there")
         return (tag, _NAMES[vr], position, value, value + length, False)
     return (tag, _NAMES[vr], position, value, _end(source, syntax, tag, vr, value, stop, depth), True)
 
 
-def _implicit_step(source: Source, syntax: Syntax, position: int, stop: int, depth: int) -> Span | None:
+def _implicit_step(source: Readable, syntax: Syntax, position: int, stop: int, depth: int) -> Span | None:
     if position + 8 > stop:
-        raise Malformed("ends within an element")
+        raise Truncated("ends within an element")
     group, element, length = _IMPLICIT(source, position)
     tag = group << 16 | element
     value = position + 8
@@ -280,7 +306,7 @@ def _implicit_step(source: Source, syntax: Syntax, position: int, stop: int, dep
         if tag in _DELIMITERS:
             return None
         if value + length > stop:
-            raise Malformed("a value is longer than what is there")
+            raise Truncated("a value is longer than what is there")
         return (tag, "UN" if group & 1 else standard_vr(tag), position, value, value + length, False)
     if tag in _DELIMITERS:
         raise Malformed("a delimiter where an element should be")
@@ -288,9 +314,9 @@ def _implicit_step(source: Source, syntax: Syntax, position: int, stop: int, dep
     return (tag, "SQ", position, value, end, True)
 
 
-def _end(source: Source, syntax: Syntax, tag: int, vr: bytes, value: int, stop: int, depth: int) -> int:
+def _end(source: Readable, syntax: Syntax, tag: int, vr: bytes, value: int, stop: int, depth: int) -> int:
     """Return where a value of undefined length ends: before its delimiter."""
-    if tag in _PIXELS and vr in {b"OB", b"OW", b"UN"}:
+    if tag in PIXELS and vr in {b"OB", b"OW", b"UN"}:
         return _end_of_fragments(source, syntax, value, stop)
     if vr not in {b"SQ", b"UN"}:
         raise Malformed("an undefined length where none may be")
@@ -311,7 +337,7 @@ def _end(source: Source, syntax: Syntax, tag: int, vr: bytes, value: int, stop: 
         )
 
 
-def _end_of_item(source: Source, syntax: Syntax, position: int, stop: int, depth: int) -> int:
+def _end_of_item(source: Readable, syntax: Syntax, position: int, stop: int, depth: int) -> int:
     """Return where an item of undefined length ends: before its delimiter."""
     if depth > MAX_DEPTH:
         raise Malformed("sequences nested too deep")
@@ -327,7 +353,7 @@ def _end_of_item(source: Source, syntax: Syntax, position: int, stop: int, depth
         position = after(span)
 
 
-def _end_of_fragments(source: Source, syntax: Syntax, position: int, stop: int) -> int:
+def _end_of_fragments(source: Readable, syntax: Syntax, position: int, stop: int) -> int:
     header = _headers(syntax)
     while True:
         found, length = header(source, position, stop)

@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -35,6 +36,7 @@ def check(path: Path) -> Iterator[Finding]:
 
 def _gateway(path: Path) -> Iterator[Finding]:
     from p2d.main import gateway  # noqa: PLC0415 - only this kind of file needs the hospital zone
+    from p2d.main.archives import described, echo  # noqa: PLC0415 - as above
 
     try:
         settings = gateway.read(path)
@@ -44,8 +46,8 @@ def _gateway(path: Path) -> Iterator[Finding]:
         yield f"settings {path}", error
         return
     yield f"settings {path}", None
-    archive = f"archive {settings.pacs.called_ae_title} at {settings.pacs.host}:{settings.pacs.port} (C-ECHO)"
-    yield archive, _outcome(connected.pacs.echo)
+    for one in settings.pacs:
+        yield described(one), _outcome(partial(echo, one))
     yield f"identity at {settings.identity.url}", _outcome(connected.identity.ping)
     yield f"warehouse at {settings.warehouse.url}", _outcome(lambda: connected.warehouse.receipt("check"))
     connected.close()

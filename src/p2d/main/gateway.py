@@ -21,13 +21,13 @@ from p2d.export.hold import HoldStore
 from p2d.flows.gateway.gateway import Gateway
 from p2d.identity.http import HttpIdentity
 from p2d.jobs.ledger import Ledger
+from p2d.main.archives import connect_archives
 from p2d.main.process import forbid_core_dumps, quiet_logs, serve_app
 from p2d.model.errors import Misconfigured, Unavailable
-from p2d.pacs.pynetdicom.connector import DimseArchive
 from p2d.pixels.sandbox import Sandbox
 from p2d.pixels.screening import ScreeningSandbox
 from p2d.settings.file import read_secret, read_settings
-from p2d.settings.gateway import GatewaySettings
+from p2d.settings.gateway import Archive, GatewaySettings
 from p2d.warehouse.http import HttpWarehouse
 from p2d.web.gateway.app import create_app
 from p2d.web.gateway.guard import Guard
@@ -43,7 +43,9 @@ def read(path: Path) -> GatewaySettings:
 
     """
     settings = read_settings(path, GatewaySettings)
-    if settings.pacs.retrieve == "move" and settings.pacs.store_port is None:
+    if any(
+        isinstance(one, Archive) and one.retrieve == "move" and not one.store_port for one in settings.pacs
+    ):
         raise Misconfigured(
             f"{path.name}: pacs.store_port",
             "is missing, but retrieve is 'move'",
@@ -72,7 +74,7 @@ def connect(settings: GatewaySettings) -> Gateway:
     _check_review(settings, profile)
     audit = AuditLog(state / "audit.jsonl")
     return Gateway(
-        pacs=DimseArchive(settings.pacs),
+        pacs=connect_archives(settings.pacs),
         identity=HttpIdentity(
             str(identity.url),
             read_secret(identity.secret, "identity.secret").get_secret_value(),

@@ -49,10 +49,14 @@ Identifier = PatientId | AccessionNumber | InstanceUid | CaseStay
 
 @dataclass(frozen=True, slots=True)
 class IdentifiedHeader:
-    """One C-FIND answer: an entity at *level* with the elements the archive returned."""
+    """One C-FIND answer: an entity at *level* with the elements the archive returned.
+
+    ``archives`` names the archives that listed it, where several were asked.
+    """
 
     level: Level
     elements: Elements = field(repr=False)
+    archives: tuple[str, ...] = ()
 
     @property
     def patient_id(self) -> str:

@@ -40,7 +40,8 @@ class ReleasedHeader:
     """A de-identified header at *level*; all UIDs are derived, ids pseudonyms, dates shifted.
 
     ``flags`` name disagreements between the archive's hierarchy and the header (``uid_mismatch``,
-    ``patient_mismatch``, ``accession_mismatch``): kept and marked, never dropped.
+    ``patient_mismatch``, ``accession_mismatch``): kept and marked, never dropped. ``archives`` names the
+    archives that hold the object, where several were asked.
     """
 
     level: Level
@@ -50,6 +51,7 @@ class ReleasedHeader:
     instance: str
     elements: Elements = field(repr=False)
     flags: tuple[str, ...] = ()
+    archives: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,27 @@ def read_secret(path: Path, field: str) -> SecretStr:
 
     """
     remedy = "write a random one, readable by its owner only: (umask 077; openssl rand -base64 32 > FILE)"
+    secret = _read_private(path, field, remedy)
+    weak = len(secret) < _MINIMUM_LENGTH or entropy_bits(secret) < _MINIMUM_BITS
+    if weak or any(word in secret.lower() for word in _WELL_KNOWN):
+        raise Misconfigured(field, f"the secret in {path} is weak or a default", remedy)
+    return SecretStr(secret)
+
+
+def read_foreign_secret(path: Path, field: str) -> SecretStr:
+    """Return a secret that the other side chose, from the file at *path*: its strength is not ours to judge.
+
+    Raises:
+        Misconfigured: absent, readable by others, empty, or more than one line.
+
+    """
+    secret = _read_private(path, field, "write it into a file that its owner alone can read")
+    if not secret or not secret.isprintable():
+        raise Misconfigured(field, f"{path} does not hold one line of text", "write the secret alone")
+    return SecretStr(secret)
+
+
+def _read_private(path: Path, field: str, remedy: str) -> str:
     try:
         mode = path.stat().st_mode
         secret = path.read_text(encoding="utf-8").strip()
@@ -92,7 +113,4 @@ def read_secret(path: Path, field: str) -> SecretStr:
         raise Misconfigured(field, f"secret file {path} is not readable", remedy) from None
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise Misconfigured(field, f"secret file {path} is open to others", f"chmod 0400 {path}")
-    weak = len(secret) < _MINIMUM_LENGTH or entropy_bits(secret) < _MINIMUM_BITS
-    if weak or any(word in secret.lower() for word in _WELL_KNOWN):
-        raise Misconfigured(field, f"the secret in {path} is weak or a default", remedy)
-    return SecretStr(secret)
+    return secret

@@ -6,12 +6,12 @@ from typing import Final
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
+from p2d.dimse.identifiers import answer
 from p2d.model.errors import P2DError, Unavailable
 from p2d.model.header import Element
 from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, PatientId
 from p2d.model.level import Level
 from p2d.pacs.port import Abilities, Query, RetrieveCounts
-from p2d.pacs.pynetdicom.identifiers import answer
 from p2d.pacs.query import ACCESSION_NUMBER, KEYS, UNIQUE, checked, checked_study, date_range
 from p2d.testing.archive_index import ArchiveIndex
 from p2d.testing.holdings import HeldInstance
@@ -47,7 +47,7 @@ class MemoryPacs:
 
     def abilities(self) -> Abilities:
         """Return that everything is possible."""
-        return Abilities(relational=True, get=True, move=True)
+        return Abilities(relational=True, get=True, move=True, counts=True)
 
     def close(self) -> None:
         """Do nothing; there is nothing to close."""

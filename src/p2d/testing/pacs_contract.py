@@ -74,6 +74,17 @@ class PacsContract:
             for path, keyword in (("0008103E", "SeriesDescription"), ("00080016", "SOPClassUID")):
                 assert text_of(header.elements, path) in {true[keyword], ""}, keyword
 
+    def test_series_state_their_true_number_of_instances_or_none(self, pacs: Pacs) -> None:
+        """A connector that promises counts gives true ones; another may, and lies as little."""
+        true = Counter(one["SeriesInstanceUID"] for one in TRUTH.values())
+        told = {
+            one.series_instance_uid: text_of(one.elements, "00201209")
+            for one in found(pacs, Level.SERIES, "P-1")
+        }
+
+        for uid, count in told.items():
+            assert count == str(true[uid]) or (count == "" and not pacs.abilities().counts)
+
     def test_an_unknown_patient_has_nothing(self, pacs: Pacs) -> None:
         """No error, no rows."""
         assert found(pacs, Level.INSTANCE, "P-999") == []
@@ -151,7 +162,8 @@ class PacsContract:
         assert counts.octets >= sum(len(one.content) for one in arrived)
         for one in arrived:
             implicit = one.transfer_syntax_uid == IMPLICIT
-            elements = elements_of(read_dataset(BytesIO(one.content), implicit, is_little_endian=True))
+            content = BytesIO(one.content[one.offset :])
+            elements = elements_of(read_dataset(content, implicit, is_little_endian=True))
             assert text_of(elements, "00080018") == one.header.sop_instance_uid
             assert text_of(elements, "00080016") == one.sop_class_uid
             assert text_of(elements, "00280010") == "8"
@@ -224,6 +236,9 @@ class PacsContract:
         assert {one.header.sop_instance_uid for one in arrived} == expected("SOPInstanceUID", "P-1")
         for one in arrived:
             implicit = one.transfer_syntax_uid == IMPLICIT
-            elements = elements_of(read_dataset(BytesIO(one.content), implicit, is_little_endian=True))
+            content = BytesIO(one.content[one.offset :])
+            elements = elements_of(read_dataset(content, implicit, is_little_endian=True))
             assert text_of(elements, "00280010") == "8"
+            assert text_of(elements, "00100010").startswith("Müller")
             assert ("7FE00010" in elements) is not one.is_cut
+            assert one.is_cut or not pacs.abilities().headers_alone

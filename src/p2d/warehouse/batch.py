@@ -6,7 +6,7 @@ refuses anything else before a row is written.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import pyarrow as pa
@@ -126,13 +126,15 @@ class Batch:
     """Tables to load together; every table has its schema of ``SCHEMAS``.
 
     ``batch_id`` names the attempt-independent unit of work (run and patients): the same id with the same
-    digest is answered by the receipt already given, with another digest it is refused.
+    digest is answered by the receipt already given, with another digest it is refused. ``digest`` is what
+    ``p2d.warehouse.wire`` found it to be, so that it is not computed again; nobody else sets it.
     """
 
     batch_id: str
     source: str  # clinical | basic | extended
     run_id: str
     tables: Mapping[str, pa.Table]
+    digest: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from p2d.model.errors import (
     Unavailable,
 )
 from p2d.warehouse.batch import Batch, Receipt
-from p2d.warehouse.wire import MEDIA_TYPE, digest, encode
+from p2d.warehouse.wire import MEDIA_TYPE, encode, sealed
 
 _FAMILIES: Final[Mapping[int, type[P2DError]]] = {
     HTTPStatus.UNAUTHORIZED: Refused,
@@ -77,8 +77,9 @@ class HttpWarehouse:
 
         """
         headers = {"Content-Type": MEDIA_TYPE}
+        batch = sealed(batch)
         receipt = _receipt(self._client.call("POST", "/load", content=encode(batch), headers=headers))
-        if (receipt.batch_id, receipt.digest) != (batch.batch_id, digest(batch)):
+        if (receipt.batch_id, receipt.digest) != (batch.batch_id, batch.digest):
             raise ProtocolViolation("warehouse", "gave a receipt for another batch", "update both sides")
         return receipt
 

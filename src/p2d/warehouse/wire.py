@@ -9,7 +9,7 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -87,7 +87,12 @@ def decode(content: bytes, limits: Limits = Limits()) -> Batch:
         raise InvalidRequest("batch", "is not a readable batch file", _REMEDY) from None
     if digest(batch) != claimed:
         raise InvalidRequest("batch", "does not have the digest it claims", "send it again")
-    return batch
+    return replace(batch, digest=claimed)
+
+
+def sealed(batch: Batch) -> Batch:
+    """Return *batch* with its digest, for whoever needs it more than once."""
+    return replace(batch, digest=digest(batch))
 
 
 def digest(batch: Batch) -> str:
@@ -98,6 +103,8 @@ def digest(batch: Batch) -> str:
     contributes its name, its validity as one byte a row, and its values as little-endian numbers (days for
     dates, IEEE 754 doubles) or as byte lengths followed by UTF-8. Tables without rows do not count.
     """
+    if batch.digest:
+        return batch.digest
     total = hashlib.sha256(f"p2d batch 1\n{batch.source}\n".encode())
     for name in sorted(batch.tables):
         table = batch.tables[name]

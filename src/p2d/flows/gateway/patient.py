@@ -2,16 +2,17 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import Final, TypeVar
 
-from p2d.deid.references import References, references_in_header
+from p2d.deid.references import References, references_in_headers
 from p2d.deid.release import Releaser
 from p2d.deid.report.tally import DeidTally
 from p2d.deid.rewrite.content import Opened, Unreadable
+from p2d.flows.gateway.ahead import ahead
 from p2d.flows.gateway.gateway import Gateway
-from p2d.flows.gateway.keys import extended, keys_for
+from p2d.flows.gateway.keys import Wanted, extended, keys_for
 from p2d.flows.gateway.listing import SeriesListing, list_series
 from p2d.flows.gateway.locate import PatientWork
 from p2d.jobs.counts import SeriesCounts
@@ -25,8 +26,13 @@ from p2d.pacs.port import RetrieveCounts
 
 _MODALITY: Final = "00080060"
 _RELEASED = TypeVar("_RELEASED", ReleasedHeader, ReleasedInstance)
-INSTANCES_AT_ONCE: Final = 16
-"""Retrieved instances held in memory together while their UIDs are derived in one call."""
+BYTES_AT_ONCE: Final = 4 << 20
+"""Bytes of retrieved instances held together while their UIDs are derived in one call."""
+
+BYTES_AHEAD: Final = 8 << 20
+"""Bytes of instances that may have arrived while earlier ones are released."""
+
+_OVERHEAD: Final = 16 << 10
 
 
 @dataclass(slots=True)
@@ -81,6 +87,54 @@ class Prepared:
         return self.keys.uids[header.study_instance_uid], self.keys.uids[header.series_instance_uid]
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What the archive lists of one patient and what of it was picked; no key was fetched for it yet."""
+
+    wanted: Wanted
+    listings: Sequence[SeriesListing] = field(repr=False)
+    picks: Sequence[IdentifiedHeader] = field(repr=False)
+
+
+def listed(gateway: Gateway, work: PatientWork, request: Request) -> Listed:
+    """List and pick what *request* asks of one patient.
+
+    Raises:
+        Unavailable, ProtocolViolation, InvalidRequest: as ``Pacs.find``; nothing was counted.
+
+    """
+    listings = list_series(gateway, work, request.modalities)
+    picks = [header for listing in listings for header in pick(listing.headers, request.choice)]
+    references = references_in_headers(picks)
+    # the ledger names every series, also one whose UID has no form of one
+    series = frozenset(listing.series_instance_uid for listing in listings)
+    wanted = Wanted(
+        work,
+        replace(references, uids=references.uids | series),
+        frozenset(listing.study_instance_uid for listing in listings),
+    )
+    return Listed(wanted, listings, picks)
+
+
+def keyed(gateway: Gateway, several: Sequence[Listed], request: Request) -> list[Prepared]:
+    """Fetch the keys to release *several* patients, all at once, and count what is expected of each.
+
+    Raises:
+        Unavailable, Refused, ProtocolViolation, InvalidRequest: as the identity port.
+        Misconfigured: as ``keys_for``.
+
+    """
+    fetched = keys_for(gateway, [one.wanted for one in several])
+    return [_prepared(one, keys, request.choice) for one, keys in zip(several, fetched, strict=True)]
+
+
+def _prepared(one: Listed, keys: PatientKeys, choice: Choice) -> Prepared:
+    tally = Tally(str(keys.patient))
+    for listing in one.listings:
+        _expect(tally, keys, listing, choice)
+    return Prepared(one.wanted.work, one.picks, keys, one.wanted.references, tally)
+
+
 def prepare(gateway: Gateway, work: PatientWork, request: Request) -> Prepared:
     """List and pick what *request* asks of one patient and fetch the keys to release it.
 
@@ -88,17 +142,8 @@ def prepare(gateway: Gateway, work: PatientWork, request: Request) -> Prepared:
         Unavailable, ProtocolViolation: the archive or identity failed; nothing was counted.
 
     """
-    listings = list_series(gateway, work, request.modalities)
-    picks = [header for listing in listings for header in pick(listing.headers, request.choice)]
-    references = References().merge(*(references_in_header(header) for header in picks))
-    studies = frozenset(listing.study_instance_uid for listing in listings)
-    # the ledger names every series, also one whose UID has no form of one
-    series = frozenset(listing.series_instance_uid for listing in listings)
-    keys = keys_for(gateway, work, replace(references, uids=references.uids | series), studies)
-    tally = Tally(str(work.patient))
-    for listing in listings:
-        _expect(tally, keys, listing, request.choice)
-    return Prepared(work, picks, keys, references, tally)
+    (prepared,) = keyed(gateway, [listed(gateway, work, request)], request)
+    return prepared
 
 
 def _expect(tally: Tally, keys: PatientKeys, listing: SeriesListing, choice: Choice) -> None:
@@ -156,14 +201,15 @@ def _retrieved(
     keys, releaser = prepared.keys, Releaser(prepared.keys, gateway.profile, screen=gateway.screen)
     counts = RetrieveCounts()
     arriving = gateway.pacs.retrieve(prepared.work.patient_id, prepared.picks, counts, pixels=pixels)
-    for some in _batched(arriving, INSTANCES_AT_ONCE):
-        opened = [releaser.open(instance) for instance in some]
-        keys = extended(gateway, keys, releaser.references)
-        releaser.learn(keys)
-        for one in opened:
-            outcome = release(releaser, one)
-            prepared.tally.count(*prepared.pseudonyms_of(one.instance.header), outcome)
-            yield outcome
+    with closing(ahead(arriving, BYTES_AHEAD, _weight)) as waiting:
+        for some in _batched(waiting):
+            opened = [releaser.open(instance) for instance in some]
+            (keys,) = extended(gateway, [(keys, releaser.references)])
+            releaser.learn(keys)
+            for one in opened:
+                outcome = release(releaser, one)
+                prepared.tally.count(*prepared.pseudonyms_of(one.instance.header), outcome)
+                yield outcome
     prepared.deid.merge(releaser.tally)
     if counts.refused or counts.duplicates:
         prepared.tally.notes.append(
@@ -173,9 +219,22 @@ def _retrieved(
     prepared.tally.notes.extend(f"patient {prepared.tally.patient}: {note}" for note in counts.notes)
 
 
-def _batched(items: Iterable[IdentifiedInstance], size: int) -> Iterator[tuple[IdentifiedInstance, ...]]:
-    source = iter(items)
-    while some := tuple(islice(source, size)):
+def _weight(instance: IdentifiedInstance) -> int:
+    """Return what *instance* takes of memory, in bytes; nothing of a file that is mapped."""
+    return _OVERHEAD + (len(instance.content) if isinstance(instance.content, bytes) else 0)
+
+
+def _batched(items: Iterable[IdentifiedInstance]) -> Iterator[list[IdentifiedInstance]]:
+    """Yield *items* in groups whose UIDs are derived in one call."""
+    some: list[IdentifiedInstance] = []
+    weight = 0
+    for item in items:
+        some.append(item)
+        weight += _weight(item)
+        if weight >= BYTES_AT_ONCE:
+            yield some
+            some, weight = [], 0
+    if some:
         yield some
 
 
@@ -200,8 +259,17 @@ def extract_headers(gateway: Gateway, work: PatientWork, request: Request) -> Pa
         Unavailable, ProtocolViolation: the patient as a whole failed; nothing of it is to be used.
 
     """
-    prepared = prepare(gateway, work, request)
-    if request.scope is Scope.BASIC:
+    return released_headers(gateway, prepare(gateway, work, request), request.scope)
+
+
+def released_headers(gateway: Gateway, prepared: Prepared, scope: Scope) -> PatientHeaders:
+    """Release the headers of a *prepared* patient, retrieved first in extended scope.
+
+    Raises:
+        Unavailable, ProtocolViolation: as ``extract_headers``.
+
+    """
+    if scope is Scope.BASIC:
         basic = release_basic(gateway, prepared)
         return PatientHeaders(basic, [], prepared.tally.lines(), prepared.tally.notes, prepared.deid)
     whole = [

@@ -6,14 +6,17 @@ and mark the row ``malformed_value``.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
+from functools import cache
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 
 from p2d.dicom.dictionary import keyword_of, tag_of
-from p2d.model.header import Element, Elements, Value, text_of
+from p2d.model.header import Element, Value, text_of
 from p2d.model.level import Scope
 from p2d.model.released import ReleasedHeader
 from p2d.warehouse.batch import HEADER, INSTANCE, SERIES, STUDY
@@ -25,6 +28,8 @@ _INT32: Final = 2**31
 _INT64: Final = 2**63
 _ACCESSION: Final = "00080050"
 _ADMISSION: Final = "00380010"
+_OWNED: Final = 4
+"""Columns of ``header`` that say whose a row is: patient, study, series, instance."""
 
 
 def tables_of(
@@ -81,17 +86,14 @@ def _typed(
     """Return the row of *item*; what the archive did not answer is taken from the *retrieved* header."""
     row: Row = {"patient": str(item.patient), "study": item.study, **known}
     flags = list(item.flags)
-    for column in schema:
-        if column.name in row or not column.name[0].isupper():
-            continue
-        tag = tag_of(column.name)
+    for name, tag, convert in _typed_columns(schema):
         element = item.elements.get(tag)
         if retrieved is not None and (element is None or not element.values):
             element = retrieved.elements.get(tag)
         try:
-            row[column.name] = _CONVERTERS[column.type](element) if element and element.values else None
+            row[name] = convert(element) if element and element.values else None
         except (ValueError, OverflowError):
-            row[column.name] = None
+            row[name] = None
             flags.append("malformed_value")
     row["flags"] = " ".join(dict.fromkeys(flags))
     return row
@@ -127,6 +129,16 @@ _CONVERTERS: Final[Mapping[pa.DataType, Callable[[Element], object]]] = {
 }
 
 
+@cache
+def _typed_columns(schema: pa.Schema) -> list[tuple[str, str, Callable[[Element], object]]]:
+    """Return name, tag and converter of the columns that are named by a DICOM keyword."""
+    return [
+        (column.name, tag_of(column.name), _CONVERTERS[column.type])
+        for column in schema
+        if column.name[0].isupper()
+    ]
+
+
 def _table(schema: pa.Schema, rows: Iterable[Row]) -> pa.Table:
     listed = list(rows)
     return pa.table(
@@ -135,28 +147,60 @@ def _table(schema: pa.Schema, rows: Iterable[Row]) -> pa.Table:
     )
 
 
+class _Values:
+    """Rows of ``header`` without their owner: those of each distinct element are made once.
+
+    Most elements of a patient repeat from image to image and are the same object, so that a million rows come
+    from a few thousand.
+    """
+
+    def __init__(self) -> None:
+        self._rows: dict[int, range] = {}
+        self._elements: list[Element] = []  # keeps their ids from being given to others
+        self._columns: dict[str, list[object]] = {name: [] for name in HEADER.names[_OWNED:]}
+
+    def of(self, element: Element) -> range:
+        """Return the numbers of the rows of *element*; none for a private one."""
+        found = self._rows.get(id(element))
+        if found is None:
+            begin = len(self._columns["path"])
+            for row in _values(element):
+                for column, cell in zip(self._columns.values(), row, strict=True):
+                    column.append(cell)
+            found = self._rows[id(element)] = range(begin, len(self._columns["path"]))
+            self._elements.append(element)
+        return found
+
+    def columns(self, places: pa.Array) -> list[pa.Array]:
+        """Return the columns of the rows numbered *places*."""
+        return [
+            pa.array(cells, HEADER.field(name).type).take(places) for name, cells in self._columns.items()
+        ]
+
+
 def _header_table(headers: Iterable[ReleasedHeader]) -> pa.Table:
-    columns: dict[str, list[object]] = {name: [] for name in HEADER.names}
+    values = _Values()
+    owners: list[tuple[str, str, str, str]] = []
+    places, counts = array("q"), array("q")
     for item in headers:
-        for path, keyword, vr, index, value in _values(item.elements):
-            number, day, text = _split(vr, value)
-            entry = (str(item.patient), item.study, item.series, item.instance, path, keyword, vr, index)
-            for name, cell in zip(HEADER.names, (*entry, number, day, text), strict=True):
-                columns[name].append(cell)
-    return pa.table(
-        {column.name: pa.array(columns[column.name], column.type) for column in HEADER}, schema=HEADER
-    )
+        before = len(places)
+        for element in item.elements.values():
+            places.extend(values.of(element))
+        owners.append((str(item.patient), item.study, item.series, item.instance))
+        counts.append(len(places) - before)
+    owner = pa.array(np.repeat(np.arange(len(owners)), np.frombuffer(counts, np.int64)))
+    ids = [pa.array([one[i] for one in owners], pa.string()).take(owner) for i in range(_OWNED)]
+    return pa.table([*ids, *values.columns(pa.array(np.frombuffer(places, np.int64)))], schema=HEADER)
 
 
-def _values(elements: Elements) -> Iterable[tuple[str, str, str, int, Value | None]]:
-    for path, element in elements.items():
-        if _PRIVATE.search(path):
-            continue  # the warehouse takes standard attributes; safe private ones leave in files
-        keyword = keyword_of(path)
-        if not element.values:
-            yield path, keyword, element.vr, 0, None
-        for index, value in enumerate(element.values):
-            yield path, keyword, element.vr, index, value
+def _values(element: Element) -> Iterator[tuple[object, ...]]:
+    """Yield path, keyword, VR, index and the value as number, date and text, once a value."""
+    path = element.path
+    if _PRIVATE.search(path):
+        return  # the warehouse takes standard attributes; safe private ones leave in files
+    keyword = keyword_of(path)
+    for index, value in enumerate(element.values or (None,)):
+        yield path, keyword, element.vr, index, *_split(element.vr, value)
 
 
 def _split(vr: str, value: Value | None) -> tuple[float | None, date | None, str | None]:

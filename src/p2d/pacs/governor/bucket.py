@@ -5,6 +5,8 @@ from typing import Final
 
 _TINY: Final = 1e-6
 _SHORTEST_SECONDS: Final = 0.001
+_CLOCK_SET: Final = 60.0
+"""A clock that is further back than this was set; otherwise two machines spoke at once."""
 
 
 @dataclass(slots=True)
@@ -22,9 +24,10 @@ class Bucket:
     at: float = 0.0
 
     def refill(self, now: float, factor: float = 1.0) -> None:
-        """Let the seconds until *now* count, at *factor* of the rate; time that ran back does not."""
+        """Let the seconds until *now* count, at *factor* of the rate, and each but once."""
         elapsed = max(0.0, now - self.at)
-        self.at = now
+        if elapsed or self.at - now > _CLOCK_SET:
+            self.at = now
         self.level = min(self.level + elapsed * self.rate * factor, self.burst - self.lent)
 
     def lacks(self, need: float, reserve: float = 0.0) -> float:

@@ -44,15 +44,9 @@ _AHEAD: Final = {WorkClass.INTERACTIVE: 0, WorkClass.EXPORT: 3, WorkClass.BULK: 
 _KEPT_SECONDS: Final = 0.5
 _LONGEST_PAUSE: Final = 5.0
 _PROBLEMS: Final = {
-    Why.WINDOW: (
-        "is outside the hours set for this work",
-        "wait for the window, or change pacs.governor.windows",
-    ),
-    Why.BREAKER: (
-        "does not ask an archive that failed repeatedly",
-        "it tries again by itself; check the archive",
-    ),
-    Why.STOPPED: ("has stopped all work on the archive", "p2d archive resume, then try again"),
+    Why.WINDOW: ("may not be asked at this hour", "wait, or change pacs.governor.windows"),
+    Why.BREAKER: ("failed repeatedly and is left alone", "it is tried again by itself; check the archive"),
+    Why.STOPPED: ("is stopped", "p2d archive resume, then try again"),
 }
 
 
@@ -327,11 +321,11 @@ class GovernedPacs:
 
         """
         if wait.why is Why.STOPPED or (wait.why in _PROBLEMS and self._patience is not None):
-            raise NotNow(wait.why, *_PROBLEMS[wait.why])
+            raise NotNow(self.name, wait.why, *_PROBLEMS[wait.why])
         if self._give_up():
-            raise NotNow(wait.why, "was told to give up waiting")
+            raise NotNow(self.name, wait.why, "was waited for until told to give up")
         if self._patience is not None and waited > self._patience:
-            raise Unavailable("governor", f"is busy: {wait.why}", "try again later")
+            raise Unavailable("governor", f"archive {self.name} is busy: {wait.why}", "try again later")
 
     def _pausing(self, seconds: float) -> None:
         self._pause(seconds)
@@ -339,7 +333,7 @@ class GovernedPacs:
 
     def _check(self) -> None:
         if self._process.watch.is_stopped or self._process.stopped():
-            raise NotNow(Why.STOPPED, *_PROBLEMS[Why.STOPPED])
+            raise NotNow(self.name, Why.STOPPED, *_PROBLEMS[Why.STOPPED])
 
 
 def portions(instances: Sequence[IdentifiedHeader], most: Portion) -> list[list[IdentifiedHeader]]:

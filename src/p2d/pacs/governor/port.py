@@ -54,9 +54,9 @@ class NotNow(Unavailable):
     Not an attempt: whoever counts attempts waits and tries again.
     """
 
-    def __init__(self, why: Why, problem: str, remedy: str = "") -> None:
-        """Say *why* and what the way out is."""
-        super().__init__("governor", problem, remedy)
+    def __init__(self, archive: str, why: Why, problem: str, remedy: str = "") -> None:
+        """Say *why* nothing is asked of *archive*, and what the way out is."""
+        super().__init__("governor", f"archive {archive} {problem}", remedy)
         self.why = why
 
 

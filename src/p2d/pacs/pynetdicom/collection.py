@@ -4,10 +4,10 @@ import threading
 from collections.abc import Iterable
 from typing import Final
 
+from p2d.dimse.identifiers import sop_instance_uid
+from p2d.dimse.services import COMPRESSED, IMPLICIT, UNCOMPRESSED
 from p2d.model.identified import IdentifiedHeader, IdentifiedInstance
 from p2d.pacs.port import RetrieveCounts
-from p2d.pacs.pynetdicom.contexts import COMPRESSED, IMPLICIT, UNCOMPRESSED
-from p2d.pacs.pynetdicom.identifiers import sop_instance_uid
 
 SUCCESS: Final = 0x0000
 NOT_AUTHORISED: Final = 0x0124  # PS3.7 C.5.7: refused, not authorised

@@ -7,23 +7,21 @@ from typing import Any, Final, Self, TypeVar
 
 from pynetdicom import build_context
 
-from p2d.model.errors import ProtocolViolation, Unavailable
+from p2d.dimse.services import IMPLICIT, VERIFICATION
+from p2d.dimse.status import refusal
+from p2d.model.errors import Unavailable
 from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, PatientId
 from p2d.model.level import Level
+from p2d.pacs.hierarchy import HIERARCHICAL, RELATIONAL, Finder, Way, owners, proved
+from p2d.pacs.lists import LIST_LENGTH, Request, by_series
 from p2d.pacs.port import Abilities, Query, RetrieveCounts
 from p2d.pacs.pynetdicom.association import Association
 from p2d.pacs.pynetdicom.collection import Collection
-from p2d.pacs.pynetdicom.contexts import (
-    IMPLICIT,
-    VERIFICATION,
-    get_contexts,
-    move_contexts,
-    query_contexts,
-)
-from p2d.pacs.pynetdicom.find import Finder, owners, refusal
+from p2d.pacs.pynetdicom.contexts import get_contexts, move_contexts, query_contexts
+from p2d.pacs.pynetdicom.find import asking
 from p2d.pacs.pynetdicom.messages import ECHO_RESPONSE
 from p2d.pacs.pynetdicom.requests import COMMAND, ECHO_REQUEST
-from p2d.pacs.pynetdicom.retrieve import LIST_LENGTH, Request, by_classes, get, move, requests
+from p2d.pacs.pynetdicom.retrieve import by_classes, get, move
 from p2d.pacs.pynetdicom.store_scp import StoreScp
 from p2d.pacs.query import checked, checked_study
 from p2d.settings.gateway import Archive
@@ -45,7 +43,7 @@ class DimseArchive:
         self._is_closed = False
         self._is_stopped = False
         self._live: weakref.WeakSet[Association] = weakref.WeakSet()
-        self._relational = {"relational": True, "hierarchical": False}.get(settings.query)
+        self._way: Way | None = {"relational": RELATIONAL, "hierarchical": HIERARCHICAL}.get(settings.query)
         self._store_scp = StoreScp(settings)
 
     def __enter__(self) -> Self:
@@ -62,7 +60,7 @@ class DimseArchive:
     def abilities(self) -> Abilities:
         """Return what this archive can do; ``relational`` stays False until a query has proved it."""
         return Abilities(
-            relational=bool(self._relational),
+            relational=self._way is not None and self._way.is_relational,
             get=self._settings.retrieve == "get",
             move=self._settings.retrieve == "move",
         )
@@ -128,29 +126,13 @@ class DimseArchive:
     def owners(self, *, study_instance_uid: str = "", accession_number: str = "") -> list[PatientId]:
         """Return the patients of one study or accession number; see ``Pacs``."""
         keys = checked_study(study_instance_uid, accession_number)
-        return self._over_association(lambda association: owners(association, keys))
+        return self._over_association(lambda association: owners(asking(association), keys))
 
     def _headers(self, association: Association, query: Query) -> list[IdentifiedHeader]:
-        if self._relational is None and query.level in {Level.SERIES, Level.INSTANCE}:
-            self._prove(association, query.patient_id)
-        return Finder(association, query, relational=bool(self._relational)).headers()
-
-    def _prove(self, association: Association, patient_id: PatientId) -> None:
-        """Compare one patient's instances asked for at once with those found level by level, once.
-
-        An archive may ignore keys of a relational query and answer with other patients' instances, or
-        refuse it; then it is asked level by level for good. A patient without instances proves nothing.
-        """
-        query = Query(Level.INSTANCE, patient_id)
-        known = Finder(association, query, relational=False).headers()
-        if not known:
-            return
-        try:
-            answered = Finder(association, query, relational=True).headers()
-        except (ProtocolViolation, Unavailable):
-            self._relational = False
-        else:
-            self._relational = {_place(one) for one in answered} == {_place(one) for one in known}
+        ask = asking(association)
+        if self._way is None and query.level in {Level.SERIES, Level.INSTANCE}:
+            self._way = proved(ask, query.patient_id)
+        return Finder(ask, query, self._way or HIERARCHICAL).headers()
 
     def _over_association(self, work: Callable[[Association], T]) -> T:
         """Return what *work* returns over a kept or new association; a stale kept one is replaced once."""
@@ -225,11 +207,11 @@ class DimseArchive:
             if not missing:
                 return
             if self._settings.retrieve == "move":
-                yield from self._moved(requests(patient_id, missing, length), collection)
+                yield from self._moved(by_series(patient_id, missing, length), collection)
                 continue
             for classes, some in by_classes(missing):
                 contexts, roles = get_contexts(classes)
-                keys = requests(patient_id, some, length)
+                keys = by_series(patient_id, some, length)
                 yield from self._got(contexts, roles, keys, collection)
 
     def _got(
@@ -238,7 +220,7 @@ class DimseArchive:
         association = self._opened(contexts, roles)
         try:
             for one in keys:
-                yield from get(association, one, collection)
+                yield from get(association, one.keys, collection)
         except BaseException:
             association.drop()
             raise
@@ -251,13 +233,9 @@ class DimseArchive:
             try:
                 for one in keys:
                     yield from move(
-                        association, one, delivery, settings.calling_ae_title, settings.answer_seconds
+                        association, one.keys, delivery, settings.calling_ae_title, settings.answer_seconds
                     )
             except BaseException:
                 association.drop()
                 raise
             association.release()
-
-
-def _place(header: IdentifiedHeader) -> tuple[str, str, str]:
-    return header.study_instance_uid, header.series_instance_uid, header.sop_instance_uid

@@ -5,29 +5,10 @@ from typing import Any, Final
 
 from pynetdicom import AllStoragePresentationContexts, build_context, build_role
 
-FIND: Final = ("1.2.840.10008.5.1.4.1.2.2.1", "1.2.840.10008.5.1.4.1.2.1.1")
-"""Study Root, Patient Root (PS3.4 C.6); so for the two below."""
-GET: Final = ("1.2.840.10008.5.1.4.1.2.2.3", "1.2.840.10008.5.1.4.1.2.1.3")
-MOVE: Final = ("1.2.840.10008.5.1.4.1.2.2.2", "1.2.840.10008.5.1.4.1.2.1.2")
-VERIFICATION: Final = "1.2.840.10008.1.1"
+from p2d.dimse.services import COMPRESSED, FIND, GET, IMPLICIT, MOVE, UNCOMPRESSED, VERIFICATION
 
-IMPLICIT: Final = "1.2.840.10008.1.2"
-UNCOMPRESSED: Final = ("1.2.840.10008.1.2.1", IMPLICIT)
-COMPRESSED: Final = (
-    "1.2.840.10008.1.2.4.50",  # JPEG Baseline
-    "1.2.840.10008.1.2.4.51",  # JPEG Extended
-    "1.2.840.10008.1.2.4.57",  # JPEG Lossless
-    "1.2.840.10008.1.2.4.70",  # JPEG Lossless, first-order prediction
-    "1.2.840.10008.1.2.4.80",  # JPEG-LS Lossless
-    "1.2.840.10008.1.2.4.81",  # JPEG-LS Near-lossless
-    "1.2.840.10008.1.2.4.90",  # JPEG 2000 Lossless
-    "1.2.840.10008.1.2.4.91",  # JPEG 2000
-    "1.2.840.10008.1.2.5",  # RLE Lossless
-)
-"""Deflated is never offered: an object of a megabyte may inflate to a gigabyte."""
-
-CLASSES_PER_ASSOCIATION: Final = 12
-"""Each class takes 1 + 9 of the 128 contexts that one association may propose (PS3.8 9.3.2.2)."""
+CLASSES_PER_ASSOCIATION: Final = 9
+"""Each class takes 1 + 12 of the 128 contexts that one association may propose (PS3.8 9.3.2.2)."""
 
 _IMAGES: Final = "1.2.840.10008.5.1.4.1.1."
 _SUFFIXES: Final = """

@@ -5,15 +5,15 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from p2d.model.errors import Misconfigured, Unavailable
+from p2d.dimse.identifiers import encoded
+from p2d.dimse.services import GET, MOVE
+from p2d.dimse.status import is_final
+from p2d.model.errors import Unavailable
 from p2d.model.header import text_of
-from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, PatientId
-from p2d.model.level import Level
+from p2d.model.identified import IdentifiedHeader, IdentifiedInstance
 from p2d.pacs.pynetdicom.association import Association
 from p2d.pacs.pynetdicom.collection import Collection
-from p2d.pacs.pynetdicom.contexts import CLASSES_PER_ASSOCIATION, GET, MOVE
-from p2d.pacs.pynetdicom.find import refusal
-from p2d.pacs.pynetdicom.identifiers import encoded
+from p2d.pacs.pynetdicom.contexts import CLASSES_PER_ASSOCIATION
 from p2d.pacs.pynetdicom.messages import GET_RESPONSE, MOVE_RESPONSE, STORE_REQUEST, Message
 from p2d.pacs.pynetdicom.requests import (
     COMMAND,
@@ -29,35 +29,9 @@ from p2d.pacs.pynetdicom.requests import (
     STORE_RESPONSE,
 )
 from p2d.pacs.pynetdicom.store_scp import Delivery
-from p2d.pacs.query import PATIENT_ID, UNIQUE
 from p2d.pacs.query import SOP_CLASS_UID as SOP_CLASS
 
-LIST_LENGTH: Final = 200
-"""UIDs in one request; what all archives tried took, well below the 65,534 bytes of a UI value."""
-
-_PENDING: Final = frozenset({0xFF00, 0xFF01})
-_DESTINATION_UNKNOWN: Final = 0xA801
 _POLL_SECONDS: Final = 0.02
-
-Request = dict[str, str]
-
-
-def requests(patient_id: PatientId, instances: Sequence[IdentifiedHeader], length: int) -> list[Request]:
-    """Return the keys of as few requests as needed: one for each series, at most *length* instances long."""
-    series: dict[tuple[str, str], list[str]] = {}
-    for header in instances:
-        key = (header.study_instance_uid, header.series_instance_uid)
-        series.setdefault(key, []).append(header.sop_instance_uid)
-    return [
-        {
-            PATIENT_ID: patient_id.value,
-            UNIQUE[Level.STUDY]: study,
-            UNIQUE[Level.SERIES]: one,
-            UNIQUE[Level.INSTANCE]: "\\".join(uids[start : start + length]),
-        }
-        for (study, one), uids in series.items()
-        for start in range(0, len(uids), length)
-    ]
 
 
 def by_classes(instances: Sequence[IdentifiedHeader]) -> list[tuple[frozenset[str], list[IdentifiedHeader]]]:
@@ -73,7 +47,9 @@ def by_classes(instances: Sequence[IdentifiedHeader]) -> list[tuple[frozenset[st
     return groups
 
 
-def get(association: Association, keys: Request, collection: Collection) -> Iterator[IdentifiedInstance]:
+def get(
+    association: Association, keys: dict[str, str], collection: Collection
+) -> Iterator[IdentifiedInstance]:
     """Yield what one C-GET brings; the archive's stores are answered on the same association.
 
     Raises:
@@ -89,7 +65,7 @@ def get(association: Association, keys: Request, collection: Collection) -> Iter
             instance = _answered(association, message, collection)
             if instance is not None:
                 yield instance
-        elif _is_final(association.response(GET_RESPONSE, message_id, message).status, "C-GET"):
+        elif is_final(association.response(GET_RESPONSE, message_id, message).status, "C-GET"):
             return
 
 
@@ -109,7 +85,7 @@ def _answered(association: Association, store: Message, collection: Collection) 
 
 
 def move(
-    association: Association, keys: Request, delivery: Delivery, destination: str, idle_seconds: float
+    association: Association, keys: dict[str, str], delivery: Delivery, destination: str, idle_seconds: float
 ) -> Iterator[IdentifiedInstance]:
     """Yield what one C-MOVE to *destination*, our own Storage SCP, brings.
 
@@ -123,12 +99,12 @@ def move(
     command: dict[int, int | str] = {COMMAND: MOVE_REQUEST, PRIORITY: LOW, DESTINATION: destination}
     message_id = association.send(command, context, encoded("IMAGE", keys))
     latest = time.monotonic()
-    is_final = False
-    while not is_final:
+    has_ended = False
+    while not has_ended:
         received = association.receive(_POLL_SECONDS)
         if received is not None:
             response = association.response(MOVE_RESPONSE, message_id, received)
-            is_final = _is_final(response.status, "C-MOVE")
+            has_ended = is_final(response.status, "C-MOVE")
             latest = time.monotonic()
         for instance in _waiting(delivery):
             yield instance
@@ -143,25 +119,3 @@ def _waiting(delivery: Delivery) -> Iterator[IdentifiedInstance]:
             yield delivery.arrived.get_nowait()
         except queue.Empty:
             return
-
-
-def _is_final(status: int, operation: str) -> bool:
-    """Whether *status* ends a retrieve whose gaps the caller finds by comparing UIDs.
-
-    Raises:
-        Misconfigured: destination unknown.
-        Unavailable: out of resources.
-        ProtocolViolation: undefined.
-
-    """
-    if status in _PENDING:
-        return False
-    if status in {0x0000, 0xB000, 0xA702, 0xA900, 0xFE00} or status >> 12 == 0xC:  # noqa: PLR2004 - PS3.4 C.4.2.1.5
-        return True
-    if status == _DESTINATION_UNKNOWN:
-        raise Misconfigured(
-            "pacs",
-            "the archive does not know our AE title as a destination of C-MOVE",
-            "register calling_ae_title, store_host and store_port with the archive",
-        )
-    raise refusal(status, operation)

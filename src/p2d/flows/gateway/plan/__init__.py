@@ -1,0 +1,1 @@
+"""Plan a bulk run: sample patients, predict images, volume, hours and load of every approach."""

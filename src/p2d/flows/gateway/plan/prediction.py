@@ -1,0 +1,226 @@
+"""The arithmetic of a plan: from counts of sampled patients and timed ones to totals with an interval.
+
+Two samples, as in double sampling: many patients are *counted* (one cheap query each), few are *timed*.
+Seconds of an approach are taken as linear in what it moves, fitted to the timed patients and applied to the
+counted.
+"""
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from p2d.model.level import Choice, Scope
+
+_T = TypeVar("_T")
+_RESAMPLES: Final = 400
+_TAIL: Final = 0.05
+"""Left out on either side of the interval: it covers 90 %."""
+
+
+@dataclass(frozen=True, slots=True)
+class Approach:
+    """A scope and a choice of images."""
+
+    scope: Scope
+    choice: Choice
+
+    @property
+    def name(self) -> str:
+        """As written in reports, such as ``basic/first``."""
+        return f"{self.scope}/{self.choice}"
+
+
+APPROACHES: Final = (
+    Approach(Scope.BASIC, Choice.FIRST),
+    Approach(Scope.BASIC, Choice.ALL),
+    Approach(Scope.EXTENDED, Choice.FIRST),
+    Approach(Scope.EXTENDED, Choice.ALL),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """One sampled patient by the archive's own counts."""
+
+    studies: int
+    series: int
+    images: int
+
+    def taken(self, choice: Choice) -> int:
+        """Return how many images *choice* takes of this patient."""
+        return self.images if choice is Choice.ALL else self.series
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """One patient run through one approach: what it held, seconds, queries and octets moved."""
+
+    counted: Counted
+    seconds: float
+    finds: int
+    octets: int
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate with its 90 % interval."""
+
+    estimate: float
+    low: float
+    high: float
+
+    def as_json(self) -> dict[str, float]:
+        """Return the three numbers."""
+        return {"estimate": self.estimate, "low": self.low, "high": self.high}
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What one approach comes to for all patients asked for.
+
+    ``rows`` are images whose headers reach the warehouse; ``moved`` images that the archive has to send,
+    ``octets`` their size. ``hours`` is working time within limits and windows of none; ``days`` is calendar
+    time at the allowed rate and windows.
+    """
+
+    approach: Approach
+    rows: Interval
+    moved: Interval
+    octets: Interval
+    queries: Interval
+    hours: Interval
+    days: Interval
+
+    def as_json(self) -> dict[str, object]:
+        """Return the prediction as JSON-like data."""
+        return {
+            "approach": self.approach.name,
+            "rows": self.rows.as_json(),
+            "images_moved": self.moved.as_json(),
+            "octets": self.octets.as_json(),
+            "queries": self.queries.as_json(),
+            "hours": self.hours.as_json(),
+            "days": self.days.as_json(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What the archive's operators allow; 0 is no limit, 168 ``hours_per_week`` of bulk windows is always."""
+
+    queries_per_minute: float = 0.0
+    images_per_minute: float = 0.0
+    octets_per_second: float = 0.0
+    hours_per_week: float = 168.0
+
+    def hours(self, working: float, queries: float, images: float, octets: float) -> float:
+        """Return the hours that *working* hours become when the limits hold."""
+        bounds = [
+            working,
+            queries / self.queries_per_minute / 60 if self.queries_per_minute else 0.0,
+            images / self.images_per_minute / 60 if self.images_per_minute else 0.0,
+            octets / self.octets_per_second / 3600 if self.octets_per_second else 0.0,
+        ]
+        return max(bounds)
+
+    def days(self, hours: float) -> float:
+        """Return calendar days for *hours* of work within the weekly windows."""
+        return hours / self.hours_per_week * 7 if self.hours_per_week else float("inf")
+
+
+Drawn = tuple[Sequence[Counted], Sequence[Timed]]
+
+
+def predict(
+    approach: Approach, patients: int, counted: Sequence[Counted], timed: Sequence[Timed], pace: Pace
+) -> Prediction:
+    """Predict *approach* for *patients* from the two samples; the interval is a bootstrap's over both.
+
+    Where all patients were counted, totals of images are the archive's own and only times have an interval.
+
+    Raises:
+        ValueError: a sample is empty.
+
+    """
+    if not counted or not timed:
+        raise ValueError("a prediction needs counted and timed patients")
+    is_census = len(counted) >= patients
+    dice = random.Random(len(counted) * 1_000_003 + len(timed))  # noqa: S311 - a plan is repeatable
+    draws: list[Drawn] = [(counted, timed)]
+    draws += [
+        (counted if is_census else _redrawn(counted, dice), _redrawn(timed, dice)) for _ in range(_RESAMPLES)
+    ]
+    outcomes = [_totals(approach, patients, some, timings, pace) for some, timings in draws]
+
+    def interval(value: Callable[[_Totals], float]) -> Interval:
+        return _interval([value(one) for one in outcomes])
+
+    return Prediction(
+        approach,
+        rows=interval(lambda one: one.rows),
+        moved=interval(lambda one: one.moved),
+        octets=interval(lambda one: one.octets),
+        queries=interval(lambda one: one.queries),
+        hours=interval(lambda one: one.hours),
+        days=interval(lambda one: pace.days(one.hours)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Totals:
+    rows: float
+    moved: float
+    octets: float
+    queries: float
+    hours: float
+
+
+def _totals(
+    approach: Approach, patients: int, counted: Sequence[Counted], timed: Sequence[Timed], pace: Pace
+) -> _Totals:
+    share = patients / len(counted)
+    rows = share * sum(one.taken(approach.choice) for one in counted)
+    moved = rows if approach.scope is Scope.EXTENDED else 0.0
+    listed_at_all = approach.scope is Scope.BASIC  # every image is listed to know the first
+    size: Callable[[Counted], float] = (
+        (lambda one: float(one.images)) if listed_at_all else (lambda one: float(one.taken(approach.choice)))
+    )
+    seconds = _fitted(((size(one.counted), one.seconds) for one in timed), [size(one) for one in counted])
+    queries = _fitted(
+        ((float(one.counted.studies), float(one.finds)) for one in timed),
+        [float(one.studies) for one in counted],
+    )
+    taken = sum(one.counted.taken(approach.choice) for one in timed)
+    octets = moved * (sum(one.octets for one in timed) / taken) if taken else 0.0
+    hours = pace.hours(share * seconds / 3600, share * queries, moved, octets)
+    return _Totals(rows, moved, octets, share * queries, hours)
+
+
+def _fitted(points: Iterable[tuple[float, float]], sizes: Sequence[float]) -> float:
+    """Return the sum over *sizes* of a + b·size, both not negative, fitted to (size, value) *points*."""
+    known = list(points)
+    n = len(known)
+    mean_size = sum(size for size, _ in known) / n
+    mean_value = sum(value for _, value in known) / n
+    spread = sum((size - mean_size) ** 2 for size, _ in known)
+    slope = (
+        sum((size - mean_size) * (value - mean_value) for size, value in known) / spread if spread else 0.0
+    )
+    slope = max(0.0, slope)
+    constant = mean_value - slope * mean_size
+    if constant < 0:  # through the origin: a ratio
+        constant, slope = 0.0, (mean_value / mean_size if mean_size else 0.0)
+    return constant * len(sizes) + slope * sum(sizes)
+
+
+def _redrawn(items: Sequence[_T], dice: random.Random) -> list[_T]:
+    return dice.choices(items, k=len(items))
+
+
+def _interval(values: Sequence[float]) -> Interval:
+    """Return the first of *values* as the estimate, with the quantiles of the others around it."""
+    estimate, ordered = values[0], sorted(values[1:])
+    low = ordered[int(len(ordered) * _TAIL)]
+    high = ordered[min(len(ordered) - 1, int(len(ordered) * (1 - _TAIL)))]
+    return Interval(estimate, min(low, estimate), max(high, estimate))

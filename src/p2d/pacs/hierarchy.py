@@ -1,0 +1,337 @@
+"""The hierarchy of one patient from as few C-FIND queries as the archive allows (PS3.4 C.4.1, C.6).
+
+How a query travels is the connector's affair: it gives a function that answers questions. Every answer is
+compared with what was asked; one about another patient is a violation, whatever the archive's reason.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from p2d.model.errors import ProtocolViolation, Unavailable
+from p2d.model.header import Element, text_of
+from p2d.model.identified import IdentifiedHeader, PatientId
+from p2d.model.level import Level
+from p2d.pacs.port import Query
+from p2d.pacs.query import ACCESSION_NUMBER, KEYS, PATIENT_ID, STUDY_DATE, UNIQUE, date_range, is_within
+
+Row = dict[str, Element]
+
+WORDS: Final = {
+    Level.PATIENT: "PATIENT",
+    Level.STUDY: "STUDY",
+    Level.SERIES: "SERIES",
+    Level.INSTANCE: "IMAGE",
+}
+"""Values of QueryRetrieveLevel (0008,0052)."""
+
+_MOST_OWNERS: Final = 10
+_ALWAYS: Final = frozenset(UNIQUE.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One C-FIND: *keys* to match, *returns* to be filled, in the Patient Root or Study Root model."""
+
+    level: Level
+    keys: Mapping[str, str] = field(repr=False)
+    returns: tuple[str, ...]
+    patient_root: bool = False
+
+    @property
+    def identifier(self) -> dict[str, str]:
+        """All keys of the identifier, path → value."""
+        return {**dict.fromkeys(self.returns, ""), **self.keys}
+
+
+Ask = Callable[[Sequence[Question]], list[list[Row]]]
+"""Returns all answers to each question, after its final status 0x0000; else raises as ``Pacs.find``."""
+
+
+class Capped(Unavailable):
+    """An answer ends where this archive is known to cut answers off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What may be asked by PatientID alone (a relational query, PS3.4 C.4.1.3.2), and how.
+
+    ``answered`` are the return keys of upper levels that are answered at INSTANCE level too, ``unsupported``
+    those that are not worth asking. An answer of ``most_rows`` or more is taken for one that was cut off.
+    """
+
+    series: bool = False
+    instance: bool = False
+    patient_root: bool = True
+    answered: frozenset[str] = frozenset()
+    unsupported: frozenset[str] = frozenset()
+    most_rows: int | None = None
+
+    @property
+    def is_relational(self) -> bool:
+        """Whether anything at all is asked by PatientID alone."""
+        return self.series or self.instance
+
+    def returns(self, level: Level) -> tuple[str, ...]:
+        """Return the keys to ask for at *level*."""
+        return tuple(path for path in KEYS[level] if path in _ALWAYS or path not in self.unsupported)
+
+    def answers(self, level: Level) -> bool:
+        """Whether INSTANCE answers hold all that *level* would."""
+        return all(path in self.answered or path == PATIENT_ID for path in self.returns(level))
+
+
+HIERARCHICAL: Final = Way()
+RELATIONAL: Final = Way(series=True, instance=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Finder:
+    """The entities of one query, level by level or at once."""
+
+    ask: Ask
+    query: Query
+    way: Way = HIERARCHICAL
+
+    def headers(self) -> list[IdentifiedHeader]:
+        """Return what the query asks for, each entity once, upper levels joined."""
+        level = self.query.level
+        if level is Level.PATIENT:
+            rows = self._asked([self._question(level, {}, patient_root=True)])
+        elif level is Level.STUDY:
+            rows = self._studies()
+        elif not self._is_narrowed and self._is_at_once(level):
+            rows = self._at_once(level)
+        else:
+            studies = self._studies()
+            rows = self._series(studies)
+            if level is Level.INSTANCE:
+                rows = self._instances(studies, rows)
+        return [IdentifiedHeader(level, row) for row in rows]
+
+    @property
+    def _is_narrowed(self) -> bool:
+        query = self.query
+        return bool(query.study_instance_uid or query.accession_number or query.first_day or query.last_day)
+
+    def _is_at_once(self, level: Level) -> bool:
+        if level is Level.SERIES:
+            return self.way.series
+        return self.way.instance and (self.way.series or self.way.answers(Level.SERIES))
+
+    def _own(self, level: Level) -> dict[str, str]:
+        """Return the query's own keys at *level* and above it, but for the study's."""
+        keys = {UNIQUE[Level.SERIES]: self.query.series_instance_uid}
+        if level is Level.INSTANCE:
+            keys[UNIQUE[Level.INSTANCE]] = self.query.sop_instance_uid
+        return {path: value for path, value in keys.items() if value}
+
+    def _at_once(self, level: Level) -> list[Row]:
+        """Ask by PatientID alone, upper levels only where their elements are not answered at *level*."""
+        way, root = self.way, self.way.patient_root
+        upper = [
+            one
+            for one in (Level.STUDY, Level.SERIES)
+            if one is not level and (level is Level.SERIES or not way.answers(one))
+        ]
+        own = self._question(level, self._own(level), patient_root=root)
+        if level is Level.INSTANCE:
+            more = [p for one in (Level.STUDY, Level.SERIES) if one not in upper for p in way.returns(one)]
+            own = Question(own.level, own.keys, (*own.returns, *more), own.patient_root)
+        questions = [
+            self._question(one, self._own(one) if one is Level.SERIES else {}, patient_root=root)
+            for one in upper
+        ]
+        answers = self._answers([*questions, own])
+        rows = answers.pop()
+        for one in reversed(upper):
+            rows = _joined(rows, answers.pop(), one, strict=False)
+        self._check_place(rows, level)
+        return rows
+
+    def _check_place(self, rows: Iterable[Row], level: Level) -> None:
+        above = (Level.STUDY,) if level is Level.SERIES else (Level.STUDY, Level.SERIES)
+        lost = sum(any(not text_of(row, UNIQUE[one]) for one in above) for row in rows)
+        if lost:
+            raise ProtocolViolation(
+                "pacs",
+                f"C-FIND at {WORDS[level]} level answered with {lost} row(s) of no study or series",
+                'use query = "hierarchical" and see the archive\'s conformance statement',
+            )
+
+    def _studies(self) -> list[Row]:
+        keys = {
+            UNIQUE[Level.STUDY]: self.query.study_instance_uid,
+            STUDY_DATE: date_range(self.query.first_day, self.query.last_day),
+            ACCESSION_NUMBER: self.query.accession_number,
+        }
+        rows = self._asked([self._question(Level.STUDY, keys)])
+        return [row for row in rows if is_within(IdentifiedHeader(Level.STUDY, row), self.query)]
+
+    def _series(self, studies: list[Row]) -> list[Row]:
+        own = self._own(Level.SERIES)
+        questions = [self._question(Level.SERIES, {**_upper(one, Level.STUDY), **own}) for one in studies]
+        return self._below(studies, questions, Level.STUDY)
+
+    def _instances(self, studies: list[Row], series: list[Row]) -> list[Row]:
+        own = {UNIQUE[Level.INSTANCE]: self.query.sop_instance_uid}
+        if not self.way.instance:
+            questions = [
+                self._question(Level.INSTANCE, {**_upper(one, Level.STUDY, Level.SERIES), **own})
+                for one in series
+            ]
+            return self._below(series, questions, Level.SERIES)
+        own = self._own(Level.INSTANCE)
+        with_series = {text_of(one, UNIQUE[Level.STUDY]) for one in series}
+        found = self._answers(
+            [
+                self._question(
+                    Level.INSTANCE, {**_upper(one, Level.STUDY), **own}, patient_root=self.way.patient_root
+                )
+                for one in studies
+                if text_of(one, UNIQUE[Level.STUDY]) in with_series
+            ]
+        )
+        return _joined([row for rows in found for row in rows], series, Level.SERIES)
+
+    def _below(self, upper: list[Row], questions: Sequence[Question], level: Level) -> list[Row]:
+        """Return the answers to *questions*, one for each of *upper*, joined with it."""
+        answers = self._answers(questions)
+        return [row for one, rows in zip(upper, answers, strict=True) for row in _joined(rows, [one], level)]
+
+    def _question(self, level: Level, keys: Mapping[str, str], *, patient_root: bool = False) -> Question:
+        stated = {PATIENT_ID: self.query.patient_id.value, **keys}
+        return Question(level, stated, self.way.returns(level), patient_root)
+
+    def _asked(self, questions: Sequence[Question]) -> list[Row]:
+        return [row for rows in self._answers(questions) for row in rows]
+
+    def _answers(self, questions: Sequence[Question]) -> list[list[Row]]:
+        """Return the answers that were checked, each entity once, to each of *questions*."""
+        if not questions:
+            return []
+        answers = []
+        for question, rows in zip(questions, self.ask(questions), strict=True):
+            self._check(rows, question)
+            unique = UNIQUE[question.level]
+            answers.append(list({text_of(row, unique): row for row in reversed(rows)}.values())[::-1])
+        return answers
+
+    def _check(self, rows: Sequence[Row], question: Question) -> None:
+        """Raise ProtocolViolation when an answer is about something else than was asked, Capped when cut."""
+        must_name_patient = question.patient_root or not question.keys.get(UNIQUE[Level.STUDY])
+        uids = {path: question.keys[path] for path in UNIQUE.values() if question.keys.get(path)}
+        asked = uids.pop(PATIENT_ID).strip()
+        unique = UNIQUE[question.level]
+        foreign = strange = nameless = 0
+        for row in rows:
+            patient = text_of(row, PATIENT_ID)
+            foreign += patient != asked if patient or must_name_patient else 0
+            strange += any(text_of(row, path) not in {"", uid} for path, uid in uids.items())
+            nameless += not text_of(row, unique)
+        if foreign or strange or nameless:
+            raise ProtocolViolation(
+                "pacs",
+                f"C-FIND at {WORDS[question.level]} level answered with {foreign} row(s) of another patient, "
+                f"{strange} of another study or series, {nameless} without unique key",
+                'use query = "hierarchical" and see the archive\'s conformance statement',
+            )
+        if self.way.most_rows is not None and len(rows) >= self.way.most_rows:
+            raise Capped("pacs", f"C-FIND ended at {len(rows)} rows, where this archive cuts answers off")
+
+
+def _upper(row: Row, *levels: Level) -> dict[str, str]:
+    return {UNIQUE[level]: text_of(row, UNIQUE[level]) for level in levels}
+
+
+def _joined(rows: list[Row], upper: list[Row], level: Level, *, strict: bool = True) -> list[Row]:
+    """Return *rows* with the elements of their entity at *level*.
+
+    Rows outside *upper* are left out where *strict*; else they stay as they are, for the archive holds what
+    it does not list above.
+    """
+    path = UNIQUE[level]
+    by_uid = {text_of(one, path): one for one in upper}
+    only = upper[0] if len(upper) == 1 else None
+    joined = []
+    for row in rows:
+        uid = text_of(row, path)
+        parent = by_uid.get(uid) if uid else only
+        if parent is not None:
+            joined.append({**row, **parent})
+        elif not strict:
+            joined.append(row)
+    return joined
+
+
+def proved(ask: Ask, patient_id: PatientId, way: Way = RELATIONAL) -> Way | None:
+    """Return how to ask, found by asking for one patient's instances at once and level by level.
+
+    An archive may ignore keys of a relational query and answer with other patients' instances, or refuse it:
+    then the way is hierarchical. A patient without instances proves nothing: None.
+
+    Raises:
+        Unavailable, ProtocolViolation: level by level, there is no answer.
+
+    """
+    query = Query(Level.INSTANCE, patient_id)
+    stepwise = replace(way, series=False, instance=False, answered=frozenset())
+    known = {_place(one): one for one in Finder(ask, query, stepwise).headers()}
+    if not known:
+        return None
+    upper = frozenset((*KEYS[Level.STUDY], *KEYS[Level.SERIES]))
+    at_once = replace(way, series=True, instance=True, answered=frozenset())
+    found = _tried(ask, query, at_once)
+    if {*found} != {*known} or not all(_is_answered(path, found, known) for path in upper):
+        return stepwise
+    found = _tried(ask, query, replace(at_once, answered=upper))
+    if {*found} != {*known}:
+        return at_once
+    shown = (path for path in upper if _is_answered(path, found, known) and _is_filled(path, found))
+    return replace(at_once, answered=frozenset(shown))
+
+
+_Place = tuple[str, str, str]
+_Placed = Mapping[_Place, IdentifiedHeader]
+
+
+def _place(header: IdentifiedHeader) -> _Place:
+    return header.study_instance_uid, header.series_instance_uid, header.sop_instance_uid
+
+
+def _tried(ask: Ask, query: Query, way: Way) -> "dict[_Place, IdentifiedHeader]":
+    try:
+        return {_place(one): one for one in Finder(ask, query, way).headers()}
+    except (ProtocolViolation, Unavailable):
+        return {}
+
+
+def _is_answered(path: str, found: "_Placed", known: "_Placed") -> bool:
+    """Whether *path* has the same text in the same places of *found* and *known*."""
+    return all(
+        text_of(one.elements, path) == text_of(known[place].elements, path) for place, one in found.items()
+    )
+
+
+def _is_filled(path: str, found: "_Placed") -> bool:
+    return any(text_of(one.elements, path) for one in found.values())
+
+
+def owners(ask: Ask, keys: Mapping[str, str]) -> list[PatientId]:
+    """Return the patients of the studies that match *keys*, each once, in the archive's order.
+
+    Raises:
+        ProtocolViolation: an answer without PatientID, or more patients than one examination can have.
+
+    """
+    stated = {path: value.strip() for path, value in keys.items() if value}
+    (found,) = ask([Question(Level.STUDY, keys, KEYS[Level.STUDY])])
+    rows = [row for row in found if all(text_of(row, path) == value for path, value in stated.items())]
+    patients = list(dict.fromkeys(text_of(row, PATIENT_ID) for row in rows))
+    if "" in patients or len(patients) > _MOST_OWNERS:
+        raise ProtocolViolation(
+            "pacs",
+            f"one study or accession number led to {len(patients)} patients, or to one without PatientID",
+            "see the archive's conformance statement",
+        )
+    return [PatientId(patient) for patient in patients]

@@ -1,26 +1,27 @@
 """The paper's way to ask an archive: DCMTK's command lines, a process and an association for each request."""
 
 import os
-import re
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 from xml.etree import ElementTree as ET
 
+from measuring.peer import WORDS, Peer, row_of_texts
+from p2d.dicom.part10 import open_part10
+from p2d.model.header import text_of
+from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, PatientId
 from p2d.model.level import Level
+from p2d.pacs.port import Query, RetrieveCounts
 from p2d.pacs.query import KEYS, PATIENT_ID, UNIQUE
 from p2d.testing.servers import RunningArchive, until_echo
 
 FINDSCU: Final = Path("/usr/bin/findscu")
 MOVESCU: Final = Path("/usr/bin/movescu")
 STORESCP: Final = Path("/usr/bin/storescp")
-_WORDS: Final = {Level.STUDY: "STUDY", Level.SERIES: "SERIES", Level.INSTANCE: "IMAGE"}
-_INSTANCE_NUMBER: Final = "00200013"
-_NUMBER: Final = re.compile(r"[+-]?[0-9]+")
 
 Answer = dict[str, str]
 
@@ -41,27 +42,28 @@ class CommandLines:
     processes: int = 0
     _environment: dict[str, str] = field(default_factory=lambda: {**os.environ, "TCP_NODELAY": "1"})
 
-    def images(self, patient_id: str) -> list[list[Answer]]:
-        """Return the images of a patient by series, found study by study and series by series."""
-        found: list[list[Answer]] = []
+    def images(self, patient_id: str) -> list[Answer]:
+        """Return the images of a patient, found study by study and series by series, upper levels joined."""
+        found: list[Answer] = []
         for study in self._find(Level.STUDY, {PATIENT_ID: patient_id}):
             above = {PATIENT_ID: patient_id, UNIQUE[Level.STUDY]: study[UNIQUE[Level.STUDY]]}
             for series in self._find(Level.SERIES, above):
                 keys = {**above, UNIQUE[Level.SERIES]: series[UNIQUE[Level.SERIES]]}
-                found.append(self._find(Level.INSTANCE, keys))
+                found += [{**image, **series, **study} for image in self._find(Level.INSTANCE, keys)]
         return found
 
-    def retrieve(self, patient_id: str, image: Answer) -> int:
-        """Retrieve one image by C-MOVE inside ``receiving``; return how many arrived."""
+    def retrieve(self, patient_id: str, image: Answer) -> list[bytes]:
+        """Retrieve one image by C-MOVE inside ``receiving``; return the files that arrived."""
         keys = {
             PATIENT_ID: patient_id,
             **{UNIQUE[level]: image[UNIQUE[level]] for level in (Level.STUDY, Level.SERIES, Level.INSTANCE)},
         }
         self._run(MOVESCU, ["-aem", self.calling], Level.INSTANCE, keys)
         files = list(self._arrived.iterdir())
+        contents = [file.read_bytes() for file in files]
         for file in files:
             file.unlink()
-        return len(files)
+        return contents
 
     @contextmanager
     def receiving(self) -> Iterator[None]:
@@ -90,7 +92,7 @@ class CommandLines:
 
     def _run(self, program: Path, options: list[str], level: Level, keys: Answer) -> None:
         asked = [
-            f"-k={tag[:4]},{tag[4:]}={value}" for tag, value in {"00080052": _WORDS[level], **keys}.items()
+            f"-k={tag[:4]},{tag[4:]}={value}" for tag, value in {"00080052": WORDS[level], **keys}.items()
         ]
         matching = [part for key in asked for part in key.split("=", 1)]
         titles = ["-aet", self.calling, "-aec", self.archive.ae_title]
@@ -107,15 +109,34 @@ class CommandLines:
         self.processes += 1
 
 
-def first_of(series: list[Answer]) -> Answer:
-    """Return the first image by (InstanceNumber, missing last, SOPInstanceUID)."""
+class DcmtkArchive(Peer):
+    """The command lines as an archive that P2D's pipeline works from; used inside ``lines.receiving()``."""
 
-    def place(image: Answer) -> tuple[bool, int, str]:
-        text = image.get(_INSTANCE_NUMBER, "").strip()
-        is_number = _NUMBER.fullmatch(text) is not None
-        return not is_number, int(text) if is_number else 0, image[UNIQUE[Level.INSTANCE]]
+    def __init__(self, lines: CommandLines) -> None:
+        self._lines = lines
 
-    return min(series, key=place)
+    def find(self, query: Query) -> Iterator[IdentifiedHeader]:
+        """Yield the images of the query's patient."""
+        for answer in self._lines.images(query.patient_id.value):
+            yield IdentifiedHeader(Level.INSTANCE, row_of_texts(answer))
+
+    def retrieve(
+        self,
+        patient_id: PatientId,
+        instances: Sequence[IdentifiedHeader],
+        counts: RetrieveCounts | None = None,
+        *,
+        pixels: bool = True,
+    ) -> Iterator[IdentifiedInstance]:
+        """Yield *instances*, one C-MOVE each."""
+        del counts, pixels
+        for header in instances:
+            image = {path: text_of(header.elements, path) for path in UNIQUE.values()}
+            for file in self._lines.retrieve(patient_id.value, image):
+                found = open_part10(file)
+                yield IdentifiedInstance(
+                    header, file[found.offset :], found.transfer_syntax_uid, found.sop_class_uid
+                )
 
 
 def _read(answers: Path) -> list[Answer]:

@@ -13,6 +13,7 @@ from p2d.dimse.acceptor import Rules
 from p2d.dimse.admission import Caps
 from p2d.dimse.association import Association, Peer, Proposal
 from p2d.dimse.awaited import Awaited, Limits
+from p2d.dimse.command import Command, Operation
 from p2d.dimse.listener import Door, StoreScp
 from p2d.dimse.services import EXPLICIT, IMPLICIT, VERIFICATION
 from p2d.model.errors import Misconfigured, Unavailable
@@ -328,6 +329,17 @@ def test_another_address_is_turned_away_before_a_byte_is_read() -> None:
 def test_the_configured_archive_gets_its_echo_answered() -> None:
     with scp() as one:
         echoes(one)
+
+
+def test_other_operations_are_not_recognized() -> None:
+    with scp() as one, storing(archive(one)) as association:
+        context = association.context(VERIFICATION)
+        for content in (b"", b"\x08\0\x52\0\0\0\0\0"):
+            association.send(context, Command(Operation.C_FIND_RQ), content)
+            received = association.receive()
+
+            assert received is not None
+            assert association.response(Operation.C_FIND_RSP, received)[1] == 0x0211
 
 
 @pytest.mark.parametrize("count", [10, 50])

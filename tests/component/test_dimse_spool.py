@@ -4,6 +4,7 @@ import mmap
 import os
 import resource
 import subprocess
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,10 +23,14 @@ def open_files() -> int:
 
 
 @pytest.fixture
-def small_tmpfs(tmp_path: Path) -> Iterator[Path]:
-    """Yield a folder on a tmpfs of 1 MiB."""
+def small_folder(tmp_path: Path) -> Iterator[Path]:
+    """Yield a folder that takes files of 1 MiB in all: a tmpfs, or as an ordinary user a limit on files."""
     if os.geteuid():
-        pytest.skip("mounting a tmpfs takes root")
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, limits[1]))
+        yield SHARED_MEMORY
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        return
     folder = tmp_path / "spool"
     folder.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "p2d-test", str(folder)], check=True)
@@ -65,6 +70,20 @@ def test_a_large_object_has_no_name_and_leaves_no_file_open(folder: Path | None)
     assert open_files() == before
 
 
+def test_fragments_of_a_byte_cost_about_a_byte() -> None:
+    spool = Spool()
+    tracemalloc.start()
+    try:
+        for _ in range(100_000):
+            spool.write(b"x")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert spool.content() == b"x" * 100_000
+    assert peak < 400_000
+
+
 def test_an_object_longer_than_its_limit_is_dropped() -> None:
     before = open_files()
     spool = Spool(limit=100, in_memory=10)
@@ -86,20 +105,21 @@ def test_objects_of_one_retrieve_share_its_allowance() -> None:
         Spool(allowance=allowance).write(b"x")
 
 
-def test_a_full_tmpfs_keeps_nothing_and_takes_objects_again_when_freed(small_tmpfs: Path) -> None:
+def test_a_full_tmpfs_keeps_nothing_and_takes_objects_again_when_freed(small_folder: Path) -> None:
     before = open_files()
-    folder = memory_folder(small_tmpfs)
+    folder = memory_folder(small_folder)
     first = Spool(in_memory=10, folder=folder)
-    first.write(b"x" * (600 << 10))
+    first.write(b"x" * (900 << 10))
 
-    second = Spool(in_memory=10, folder=folder)
     with pytest.raises(OutOfSpace, match="no space is left"):
-        second.write(b"y" * (600 << 10))
-    first.discard()
-    third = Spool(in_memory=10, folder=folder)
-    third.write(b"z" * (600 << 10))
+        first.write(b"y" * (900 << 10))
+    second = Spool(in_memory=10, folder=folder)
+    second.write(b"z" * (900 << 10))
 
-    assert third.content()[-1:] == b"z"
+    content = second.content()
+    assert content[-1:] == b"z"
+    assert isinstance(content, mmap.mmap)
+    content.close()
     assert open_files() == before
 
 

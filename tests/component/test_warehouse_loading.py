@@ -237,3 +237,44 @@ def test_a_query_beyond_its_time_is_interrupted() -> None:
         warehouse.count(parse({"version": 1, "where": {"any": slow}}))
 
     warehouse.close()
+
+
+def test_archives_of_studies_and_instances_are_kept_beside_them_each_once(warehouse: DuckDbWarehouse) -> None:
+    rows = study_with(archive="old new")
+    first, second = rows["instance"]
+    rows["instance"] = [{**first, "archives": "old new"}, {**second, "archives": "new"}]
+    warehouse.load(batch(rows))
+    rows["instance"] = [{**first, "archives": "new far"}, second]
+    warehouse.load(batch(rows, "b2"))
+
+    studies = select(warehouse, "SELECT archive FROM study_archive ORDER BY archive")
+    instances = select(
+        warehouse,
+        "SELECT instance, archive FROM instance_archive JOIN instance USING (instance_key) ORDER BY ALL",
+    )
+    assert studies == [("new",), ("old",)]
+    assert instances == [(uid(102), "far"), (uid(102), "new"), (uid(102), "old"), (uid(103), "new")]
+    assert select(warehouse, "SELECT count(*) FROM instance") == [(2,)]
+
+
+@pytest.mark.parametrize("names", ["Old", "old  new", "old;new", " old", "old "])
+def test_what_names_no_archive_is_refused(warehouse: DuckDbWarehouse, names: str) -> None:
+    rows = small_study()
+    rows["instance"] = [{**one, "archives": names} for one in rows["instance"]]
+
+    for wrong in (study_with(archive=names), rows):
+        with pytest.raises(InvalidRequest, match="archive"):
+            warehouse.load(batch(wrong))
+
+
+def test_a_warehouse_of_the_version_before_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "warehouse.duckdb"
+    DuckDbWarehouse(path).close()
+    with duckdb.connect(str(path)) as before:
+        before.execute("DROP TABLE instance_archive; UPDATE schema_version SET version = 1")
+
+    for _ in range(2):
+        opened = DuckDbWarehouse(path)
+        assert select(opened, "SELECT count(*) FROM instance_archive") == [(0,)]
+        assert select(opened, "SELECT version FROM schema_version") == [(2,)]
+        opened.close()

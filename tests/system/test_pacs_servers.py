@@ -1,14 +1,16 @@
-"""The archive port's promises, kept over DIMSE to Orthanc and to DCMTK's dcmqrscp, by C-GET and by C-MOVE."""
+"""The archive port's promises, kept to real archives: DIMSE to Orthanc and dcmqrscp, DICOMweb to Orthanc."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from p2d.model.level import Level
+from p2d.pacs.dicomweb.connector import DicomWebArchive
 from p2d.pacs.lean.connector import LeanArchive
 from p2d.pacs.port import Pacs
 from p2d.pacs.pynetdicom.connector import DimseArchive
-from p2d.settings.gateway import Archive
+from p2d.settings.gateway import Archive, WebArchive
 from p2d.testing.datasets import three_patients
 from p2d.testing.installation import free_ports
 from p2d.testing.pacs_contract import PacsContract, found
@@ -76,4 +78,23 @@ class TestDcmqrscp(ServerContract):
     @pytest.fixture
     def pacs(self, dcmqrscp_server: RunningArchive, way: str, store_port: int) -> Iterator[Pacs]:
         with connected(dcmqrscp_server, way, store_port) as archive:
+            yield archive
+
+
+@pytest.mark.parametrize("headers", ["metadata", "whole"])
+class TestOrthancWeb(PacsContract):
+    @pytest.fixture
+    def pacs(self, orthanc_server: RunningArchive, headers: str, tmp_path: Path) -> Iterator[Pacs]:
+        secret = tmp_path / "secret"
+        secret.touch(mode=0o600)
+        secret.write_text(orthanc_server.password)
+        settings = {
+            "connector": "dicomweb",
+            "url": f"http://{orthanc_server.host}:{orthanc_server.http_port}/dicom-web",
+            "user": orthanc_server.user,
+            "secret": secret,
+            "headers": headers,
+            "answer_seconds": 20,
+        }
+        with DicomWebArchive(WebArchive.model_validate(settings), page=6) as archive:
             yield archive

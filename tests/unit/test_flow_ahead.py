@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2d.flows.gateway.ahead import ahead
+from p2d.flows.gateway.ahead import ahead, side_by_side
 
 
 @given(items=st.lists(st.integers()), most=st.integers(1, 5))
@@ -67,3 +67,28 @@ def test_leaving_early_closes_the_source_in_its_thread() -> None:
     items.close()
 
     assert ended == ["ahead"]
+
+
+@given(items=st.lists(st.integers()), at_once=st.integers(1, 4))
+def test_results_come_in_the_order_of_their_items(items: list[int], at_once: int) -> None:
+    assert list(side_by_side(lambda item: item * 2, items, at_once)) == [item * 2 for item in items]
+
+
+def test_as_many_items_are_worked_at_once_as_allowed() -> None:
+    together = threading.Barrier(3, timeout=10)
+
+    assert list(side_by_side(lambda _: together.wait() >= 0, range(3), 3)) == [True] * 3
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_an_error_is_raised_in_the_place_of_its_result(at_once: int) -> None:
+    def work(item: int) -> int:
+        if item == 2:
+            raise ValueError("broken")
+        return item
+
+    results = side_by_side(work, range(100), at_once)
+
+    assert [next(results), next(results)] == [0, 1]
+    with pytest.raises(ValueError, match="broken"):
+        next(results)

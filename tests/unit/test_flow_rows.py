@@ -1,5 +1,6 @@
 """Released headers as rows: typed where they fit, marked where they do not, nothing dropped."""
 
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -51,6 +52,19 @@ def rows(table: str, *headers: ReleasedHeader, scope: Scope = Scope.BASIC) -> li
     extended = headers if scope is Scope.EXTENDED else ()
     found: list[dict[str, object]] = tables_of("main", headers, extended, scope)[table].to_pylist()
     return found
+
+
+def test_rows_name_the_archives_that_hold_what_they_describe() -> None:
+    images = [replace(header(3), archives=("old", "new")), replace(header(4), archives=("new", "far"))]
+
+    (study,) = rows("study", *images)
+
+    assert study["archive"] == "old new far"
+    assert [row["archives"] for row in rows("instance", *images)] == ["old new", "new far"]
+    assert (rows("study", header())[0]["archive"], rows("instance", header())[0]["archives"]) == (
+        "main",
+        None,
+    )
 
 
 def test_each_level_has_one_row_an_entity_with_typed_columns() -> None:

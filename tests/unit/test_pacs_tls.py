@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from p2d.model.errors import Misconfigured
+from p2d.pacs.pynetdicom.connector import DimseArchive
 from p2d.pacs.tls import tls_of
 from p2d.settings.file import validated
 from p2d.settings.gateway import Archive, Tls
@@ -50,6 +51,13 @@ def test_fingerprints_are_taken_as_tools_print_them(tmp_path: Path) -> None:
 
     assert isinstance(tls, Tls)
     assert tls.fingerprints == {"ab" * 32}
+
+
+def test_the_connector_that_cannot_do_tls_does_not_go_without(tmp_path: Path) -> None:
+    settings = archive(files(tmp_path), tmp_path)
+
+    with pytest.raises(Misconfigured, match=r'connector = "dimse"'):
+        DimseArchive(settings)
 
 
 @pytest.mark.parametrize("text", ["", "ab" * 20, "xy" * 32])

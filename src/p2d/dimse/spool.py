@@ -88,7 +88,7 @@ class Spool:
     *limit* bounds the object, *allowance* all objects of its retrieve.
     """
 
-    __slots__ = ("_allowance", "_file", "_folder", "_in_memory", "_limit", "_parts", "length")
+    __slots__ = ("_allowance", "_file", "_folder", "_in_memory", "_limit", "_memory", "length")
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class Spool:
         self._in_memory = in_memory
         self._allowance = allowance
         self._folder = folder
-        self._parts: list[bytes] = []
+        self._memory = bytearray()
         self._file: int | None = None
 
     def write(self, fragment: bytes | memoryview) -> None:
@@ -152,8 +152,8 @@ class Spool:
 
         """
         if self._file is None:
-            whole = b"".join(self._parts)
-            self._parts = []
+            whole = bytes(self._memory)
+            self._memory = bytearray()
             return whole
         try:
             return mmap.mmap(self._file, self.length, access=mmap.ACCESS_READ)
@@ -166,7 +166,7 @@ class Spool:
 
     def discard(self) -> None:
         """Forget the object; its memory or file is free at once."""
-        self._parts = []
+        self._memory = bytearray()
         if self._file is not None:
             os.close(self._file)
             self._file = None
@@ -174,13 +174,12 @@ class Spool:
     def _take(self, fragment: bytes | memoryview) -> None:
         self.count(len(fragment))
         if self._file is None and (self.length <= self._in_memory or not _HAS_FILES):
-            self._parts.append(bytes(fragment))
+            self._memory += fragment  # one buffer: hostile fragments of a byte cost a byte
             return
         if self._file is None:
             self._file = _unnamed(self._folder)
-            for part in self._parts:
-                _write_all(self._file, part)
-            self._parts = []
+            _write_all(self._file, self._memory)
+            self._memory = bytearray()
         _write_all(self._file, fragment)
 
 
@@ -193,7 +192,7 @@ def _unnamed(folder: Path | None) -> int:
     return os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
 
 
-def _write_all(file: int, part: bytes | memoryview) -> None:
+def _write_all(file: int, part: bytes | bytearray | memoryview) -> None:
     view = memoryview(part)
     while view:
         view = view[os.write(file, view) :]

@@ -7,6 +7,7 @@ done leaves the last good certificate in use.
 """
 
 import hashlib
+import logging
 import os
 import ssl
 import stat
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from p2d.model.errors import Misconfigured
+
+_LOG: Final = logging.getLogger(__name__)
 
 SUITES: Final = (
     "ECDHE-ECDSA-AES128-GCM-SHA256",
@@ -52,7 +55,7 @@ _CAUSES: Final = {
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": "it asks for a certificate of ours",
     "TLSV1_ALERT_PROTOCOL_VERSION": "it takes no TLS version of BCP 195",
     "SSLV3_ALERT_HANDSHAKE_FAILURE": "it takes none of our cipher suites, or not our certificate",
-    "UNEXPECTED_EOF_WHILE_READING": "it closed the connection during the handshake",
+    "UNEXPECTED_EOF_WHILE_READING": "it closed the connection, as peers do that do not take a certificate",
 }
 _WRONG: Final = "its certificate is not that of the configured archive"
 
@@ -126,6 +129,7 @@ class Tls:
                     self.problem = ""
                 except Misconfigured as error:
                     self.problem = str(error)  # perhaps half written: the last good files stay in use
+                    _LOG.warning("new TLS files are not used: %s", error)
                 self._signature = stamps
             return self._contexts
 
@@ -152,6 +156,8 @@ class Tls:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_ciphers(":".join(SUITES))
         context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET
+        if protocol == ssl.PROTOCOL_TLS_SERVER:
+            context.num_tickets = 0  # every connection shows its certificate anew
         context.check_hostname = False  # names are compared by _is_archive, on both sides alike
         context.verify_mode = ssl.CERT_REQUIRED
         try:

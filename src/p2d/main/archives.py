@@ -2,13 +2,17 @@
 
 from collections.abc import Sequence
 
+from p2d.model.errors import Misconfigured
 from p2d.pacs.dicomweb.connector import DicomWebArchive
 from p2d.pacs.folder.connector import FolderArchive
+from p2d.pacs.lean.connector import LeanArchive
 from p2d.pacs.port import Pacs
 from p2d.pacs.pynetdicom.connector import DimseArchive
 from p2d.pacs.several import SeveralArchives
 from p2d.settings import gateway
-from p2d.settings.gateway import AnyArchive
+from p2d.settings.archive_profile import ArchiveProfile
+from p2d.settings.file import read_settings
+from p2d.settings.gateway import AnyArchive, Archive, WebArchive
 
 
 def connect_archives(settings: Sequence[AnyArchive]) -> Pacs:
@@ -26,16 +30,31 @@ def connect_archive(settings: AnyArchive) -> Pacs:
     """Return the archive of *settings*; it is not asked yet.
 
     Raises:
-        Misconfigured: as ``connect_archives``.
+        Misconfigured: as ``connect_archives``; also a profile that cannot be read.
 
     """
     match settings:
         case gateway.WebArchive():
-            return DicomWebArchive(settings)
+            return DicomWebArchive(settings, _profile(settings))
         case gateway.FolderArchive():
             return FolderArchive(settings)
-        case gateway.Archive():
+        case gateway.Archive(connector="pynetdicom"):
             return DimseArchive(settings)
+        case gateway.Archive():
+            return LeanArchive(settings, _profile(settings))
+
+
+def _profile(settings: Archive | WebArchive) -> ArchiveProfile | None:
+    if settings.profile is None:
+        return None
+    profile = read_settings(settings.profile, ArchiveProfile)
+    if profile.archive != settings.name:
+        raise Misconfigured(
+            "pacs.profile",
+            f"is of an archive called {profile.archive}",
+            f"probe {settings.name} and name the file that it wrote",
+        )
+    return profile
 
 
 def described(settings: AnyArchive) -> str:

@@ -11,7 +11,9 @@ from typing import Final
 from p2d.model.errors import ProtocolViolation, Unavailable
 from p2d.model.header import Element, text_of
 from p2d.model.identified import IdentifiedHeader, PatientId
-from p2d.model.level import Level
+from p2d.model.level import Choice, Level
+from p2d.pacs.lists import LIST_LENGTH
+from p2d.pacs.pick import pick
 from p2d.pacs.port import Query
 from p2d.pacs.query import ACCESSION_NUMBER, KEYS, PATIENT_ID, STUDY_DATE, UNIQUE, date_range, is_within
 
@@ -27,6 +29,8 @@ WORDS: Final = {
 
 _MOST_OWNERS: Final = 10
 _ALWAYS: Final = frozenset(UNIQUE.values())
+_BRIEF: Final = (*UNIQUE.values(), "00200013")
+"""UIDs and InstanceNumber: what tells where an instance is, and which is the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,17 +141,43 @@ class Finder:
         own = self._question(level, self._own(level), patient_root=root)
         if level is Level.INSTANCE:
             more = [p for one in (Level.STUDY, Level.SERIES) if one not in upper for p in way.returns(one)]
-            own = Question(own.level, own.keys, (*own.returns, *more), own.patient_root)
+            returns = own.returns if self.query.full is Choice.ALL else _BRIEF
+            own = Question(own.level, own.keys, tuple(dict.fromkeys((*returns, *more))), own.patient_root)
         questions = [
             self._question(one, self._own(one) if one is Level.SERIES else {}, patient_root=root)
             for one in upper
         ]
         answers = self._answers([*questions, own])
         rows = answers.pop()
+        if level is Level.INSTANCE:
+            rows = self._filled(rows, root)
         for one in reversed(upper):
             rows = _joined(rows, answers.pop(), one, strict=False)
         self._check_place(rows, level)
         return rows
+
+    def _filled(self, rows: list[Row], patient_root: bool) -> list[Row]:  # noqa: FBT001 - as Question's
+        """Return *rows*, those that the query wants in full asked for again by lists of their UIDs."""
+        choice = self.query.full
+        if choice is None or choice is Choice.ALL or not rows:
+            return rows
+        uids = [
+            one.sop_instance_uid for one in pick((IdentifiedHeader(Level.INSTANCE, r) for r in rows), choice)
+        ]
+        unique = UNIQUE[Level.INSTANCE]
+        questions = [
+            self._question(
+                Level.INSTANCE, {unique: "\\".join(uids[at : at + LIST_LENGTH])}, patient_root=patient_root
+            )
+            for at in range(0, len(uids), LIST_LENGTH)
+        ]
+        whole = {text_of(row, unique): row for found in self._answers(questions) for row in found}
+        if not whole.keys() >= set(uids):  # it does not match lists
+            (found,) = self._answers(
+                [self._question(Level.INSTANCE, self._own(Level.INSTANCE), patient_root=patient_root)]
+            )
+            whole = {text_of(row, unique): row for row in found}
+        return [{**row, **whole.get(text_of(row, unique), {})} for row in rows]
 
     def _check_place(self, rows: Iterable[Row], level: Level) -> None:
         above = (Level.STUDY,) if level is Level.SERIES else (Level.STUDY, Level.SERIES)
@@ -223,11 +253,12 @@ class Finder:
         uids = {path: question.keys[path] for path in UNIQUE.values() if question.keys.get(path)}
         asked = uids.pop(PATIENT_ID).strip()
         unique = UNIQUE[question.level]
+        asked_for = [(path, {"", *text.split("\\")}) for path, text in uids.items()]
         foreign = strange = nameless = 0
         for row in rows:
             patient = text_of(row, PATIENT_ID)
             foreign += patient != asked if patient or must_name_patient else 0
-            strange += any(text_of(row, path) not in {"", uid} for path, uid in uids.items())
+            strange += any(text_of(row, path) not in allowed for path, allowed in asked_for)
             nameless += not text_of(row, unique)
         if foreign or strange or nameless:
             raise ProtocolViolation(

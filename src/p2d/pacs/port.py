@@ -6,7 +6,7 @@ from datetime import date
 from typing import Protocol
 
 from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, PatientId
-from p2d.model.level import Level
+from p2d.model.level import Choice, Level
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,10 @@ class Query:
 
     ``first_day`` and ``last_day`` bound StudyDate in true dates, both inclusive.
     Keys are exact: wildcards, empty and control characters are refused.
+
+    ``full`` says which instances of each series are to be answered with all keys: those of that choice, or
+    none at all. Of the others an archive may be asked for UIDs and InstanceNumber only, as some look up
+    further keys object by object.
     """
 
     level: Level
@@ -44,6 +48,7 @@ class Query:
     accession_number: str = field(default="", repr=False)
     first_day: date | None = field(default=None, repr=False)
     last_day: date | None = field(default=None, repr=False)
+    full: Choice | None = Choice.ALL
 
 
 @dataclass(slots=True)

@@ -117,7 +117,8 @@ class Archive(Strict):
     (addresses or networks; those of ``host`` unless stated) under ``store_ae_titles`` (``called_ae_title``
     unless stated). ``associations`` are the most we hold open towards the archive, ``list_length`` the UIDs
     in one request, ``pdu_bytes`` the longest PDU we take, ``object_mib`` the largest object. Objects of more
-    than a few MiB go to ``spool_dir`` on tmpfs, or to memory outside the heap.
+    than a few MiB go to ``spool_dir`` on tmpfs, or to memory outside the heap. ``profile`` is the file that
+    ``p2d probe`` wrote.
     """
 
     connector: Literal["dimse", "pynetdicom"] = "dimse"
@@ -140,6 +141,7 @@ class Archive(Strict):
     connect_seconds: float = Field(5.0, gt=0, le=120)
     answer_seconds: float = Field(60.0, gt=0, le=3600)
     tls: Tls | None = None
+    profile: FilePath | None = None
 
 
 class WebArchive(Strict):
@@ -149,6 +151,7 @@ class WebArchive(Strict):
     ``ca_file`` holds the authorities to trust instead of the system's, ``certificate`` and ``key`` are ours
     (all PEM).
     ``headers``: ``metadata`` asks for headers without pixel data, ``whole`` always retrieves whole objects.
+    ``object_mib`` is the largest object, ``profile`` the file that ``p2d probe`` wrote.
     """
 
     connector: Literal["dicomweb"]
@@ -160,6 +163,8 @@ class WebArchive(Strict):
     certificate: FilePath | None = None
     key: FilePath | None = None
     headers: Literal["metadata", "whole"] = "metadata"
+    object_mib: int = Field(4096, ge=1, le=65_536)
+    profile: FilePath | None = None
     connect_seconds: float = Field(5.0, gt=0, le=120)
     answer_seconds: float = Field(60.0, gt=0, le=3600)
 

@@ -198,7 +198,7 @@ class DimseArchiveServer:
         chosen = self._chosen(event)
         classes = {one["SOPClassUID"] for one in chosen}
         contexts = [build_context(uid, one) for uid in sorted(classes) for one in _SYNTAXES]
-        yield (*address, {"contexts": contexts})
+        yield (*address, {"contexts": contexts, "evt_handlers": [(evt.EVT_CONN_OPEN, _without_delay)]})
         yield len(chosen)
         for one in chosen:
             yield _PENDING, one.render()

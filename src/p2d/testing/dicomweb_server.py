@@ -35,6 +35,8 @@ class WebFaults:
     """Say by a Warning that a page was cut short."""
     ignores_offset: bool = False
     """Begin every page with the first row."""
+    shifts_pages: bool = False
+    """Begin later pages one row too early, as if a row had been written before them meanwhile."""
     ignores_patient: bool = False
     """Answer studies of every patient."""
     status: int | None = None
@@ -148,6 +150,7 @@ class _Handler(BaseHTTPRequestHandler):
             stated.pop("PatientID", None)
         found = index.entities(level, {**keys, **stated})
         offset = 0 if faults.ignores_offset else offset
+        offset -= faults.shifts_pages and offset > 1
         page = found[offset : offset + min(limit, faults.most_rows or limit)]
         headers = {}
         if faults.says_so and offset + len(page) < len(found):

@@ -15,7 +15,9 @@ from typing import Any, Final
 from pydicom.dataset import Dataset
 from pynetdicom import AE, build_context, evt
 
+from p2d.testing.certificates import CertificateFiles
 from p2d.testing.installation import free_ports
+from p2d.testing.waiting import until
 
 ORTHANC: Final = Path("/usr/sbin/Orthanc")
 DICOM_WEB: Final = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
@@ -38,8 +40,17 @@ class RunningArchive:
 
 
 @contextmanager
-def orthanc(folder: Path, *, peer: str = "P2D", store_port: int = 0) -> Iterator[RunningArchive]:
-    """Run an Orthanc that keeps its files in *folder* and knows *peer* as a modality on *store_port*."""
+def orthanc(
+    folder: Path,
+    *,
+    peer: str = "P2D",
+    store_port: int = 0,
+    tls: tuple[CertificateFiles, Path] | None = None,
+) -> Iterator[RunningArchive]:
+    """Run an Orthanc that keeps its files in *folder* and knows *peer* as a modality on *store_port*.
+
+    With *tls*, its certificate and the authorities it trusts, it speaks DICOM over TLS in both directions.
+    """
     archive = RunningArchive(
         "127.0.0.1",
         free_ports(1)[0],
@@ -78,8 +89,10 @@ def orthanc(folder: Path, *, peer: str = "P2D", store_port: int = 0) -> Iterator
                 "AllowGet": True,
                 "AllowMove": True,
                 "AllowStore": True,
+                "UseDicomTls": tls is not None,
             }
         },
+        **_tls_settings(tls),
         "StableAge": 1,
         "LimitFindInstances": 0,
         "LimitFindResults": 0,
@@ -91,8 +104,24 @@ def orthanc(folder: Path, *, peer: str = "P2D", store_port: int = 0) -> Iterator
     file.touch(mode=0o600)
     file.write_text(json.dumps(settings), encoding="utf-8")
     with _running([str(ORTHANC), str(file)], folder / "orthanc.log"):
-        until_echo(archive, peer)
+        if tls is None:
+            until_echo(archive, peer)
+        else:
+            until(lambda: _listens(archive), seconds=_STARTING_SECONDS)
         yield archive
+
+
+def _tls_settings(tls: tuple[CertificateFiles, Path] | None) -> dict[str, object]:
+    if tls is None:
+        return {}
+    own, authorities = tls
+    return {
+        "DicomTlsEnabled": True,
+        "DicomTlsCertificate": str(own.certificate),
+        "DicomTlsPrivateKey": str(own.key),
+        "DicomTlsTrustedCertificates": str(authorities),
+        "DicomTlsRemoteCertificateRequired": True,
+    }
 
 
 @contextmanager

@@ -48,7 +48,7 @@ FACT: Final = pa.schema(
 # Basic headers are typed columns; extended headers are rows of ``header``. ``flags`` are blank-separated.
 STUDY: Final = pa.schema(
     [
-        ("archive", _TEXT),
+        ("archive", _TEXT),  # blank-separated where several archives hold it
         ("patient", _TEXT),
         ("study", _TEXT),
         ("accession", _TEXT),
@@ -90,6 +90,7 @@ INSTANCE: Final = pa.schema(
         ("Columns", pa.int32()),
         ("NumberOfFrames", pa.int32()),
         ("scope", _TEXT),  # basic | extended: where this row came from
+        ("archives", _TEXT),  # blank-separated; null where one archive was asked, as the study's row names it
         ("flags", _TEXT),
     ]
 )

@@ -27,6 +27,7 @@ _OLDEST: Final = 91  # years; ages over 89 are aggregated by the de-identificati
 _EARLIEST: Final = date(1900, 1, 1)
 _LATEST_YEARS: Final = 11  # a shift reaches ten years into the future at most
 _UID: Final = r"^2\.25\.(0|[1-9][0-9]{0,38})$"
+_NAMES: Final = r"^[a-z][a-z0-9_-]{0,31}( [a-z][a-z0-9_-]{0,31})*$"
 _WORD: Final = r"^\pL[\pL\pN _./%()+-]{0,79}$"
 _PERSON: Final = r"(00100010|00100020|00101000|00101001|00101005|00101060)$"  # PatientName … mother's name
 _HIERARCHY: Final = r"(0020000D|0020000E|00080018|00200052)$"
@@ -61,7 +62,8 @@ _FORMS: Final = (
     ("header", "path", r"^([0-9A-F]{8}\[[0-9]{1,6}\]\.)*[0-9A-F]{8}$"),
     ("header", "keyword", r"^[A-Za-z0-9]{0,64}$"),
     ("header", "vr", r"^[A-Z]{2}$"),
-    ("study", "archive", r"^[a-z][a-z0-9_-]{0,31}$"),
+    ("study", "archive", _NAMES),
+    ("instance", "archives", _NAMES),
     ("study", "flags", r"^[a-z0-9_ ]*$"),
     ("series", "flags", r"^[a-z0-9_ ]*$"),
     ("instance", "flags", r"^[a-z0-9_ ]*$"),

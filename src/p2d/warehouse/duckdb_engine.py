@@ -32,7 +32,13 @@ from p2d.warehouse.query.results import (
 )
 from p2d.warehouse.wire import digest
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+_MIGRATIONS: Final = {
+    1: """BEGIN; CREATE TABLE instance_archive (instance_key BIGINT NOT NULL, archive VARCHAR NOT NULL);
+    UPDATE schema_version SET version = 2; COMMIT"""
+}
+"""What brings a database of a version to the next one."""
+
 _INTERRUPT_SECONDS: Final = 0.02
 _CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
     "autoinstall_known_extensions": "false",
@@ -228,7 +234,7 @@ def _open(path: Path | None) -> duckdb.DuckDBPyConnection:
             _create(database)
         elif "schema_version" not in tables:
             raise Misconfigured(field, "is a DuckDB file, but not a warehouse", "name another file")
-        versions = database.execute("SELECT version FROM schema_version").fetchall()
+        versions = _migrated(database)
     except (duckdb.Error, OSError) as error:
         remedy = "stop the other process, or correct path and permissions"
         raise Misconfigured(field, f"cannot be opened ({type(error).__name__})", remedy) from None
@@ -237,6 +243,16 @@ def _open(path: Path | None) -> duckdb.DuckDBPyConnection:
             field, "was written by another version", f"this one reads version {SCHEMA_VERSION}"
         )
     return database
+
+
+def _migrated(database: duckdb.DuckDBPyConnection) -> list[tuple[int]]:
+    """Return the version that the database has after all migrations that there are for it."""
+    while True:
+        versions = database.execute("SELECT version FROM schema_version").fetchall()
+        step = _MIGRATIONS.get(versions[0][0]) if len(versions) == 1 else None
+        if step is None:
+            return versions
+        database.execute(step)
 
 
 def _create(database: duckdb.DuckDBPyConnection) -> None:

@@ -15,10 +15,18 @@ _TOUCHED: Final = "CREATE OR REPLACE TEMP TABLE touched AS SELECT DISTINCT patie
 
 _ARCHIVES: Final = """
 INSERT INTO study_archive
-SELECT DISTINCT st.study_key, s.archive FROM staged_study s
+SELECT DISTINCT st.study_key, s.one FROM (
+  SELECT patient_key, study, unnest(string_split(archive, ' ')) AS one FROM staged_study) s
 JOIN study st ON st.patient_key = s.patient_key AND st.study = s.study
-WHERE s.archive IS NOT NULL AND NOT EXISTS (
-  SELECT 1 FROM study_archive a WHERE a.study_key = st.study_key AND a.archive = s.archive)
+WHERE NOT EXISTS (SELECT 1 FROM study_archive a WHERE a.study_key = st.study_key AND a.archive = s.one)
+"""
+_INSTANCE_ARCHIVES: Final = """
+INSERT INTO instance_archive
+SELECT DISTINCT o.instance_key, s.one FROM (
+  SELECT series_key, instance, unnest(string_split(archives, ' ')) AS one FROM staged_instance) s
+JOIN instance o ON o.series_key = s.series_key AND o.instance = s.instance
+WHERE NOT EXISTS (
+  SELECT 1 FROM instance_archive a WHERE a.instance_key = o.instance_key AND a.archive = s.one)
 """
 
 # A series with header rows, or one of whose instances was read as a whole, is extracted.
@@ -138,6 +146,8 @@ def draw_together(cursor: duckdb.DuckDBPyConnection, batch_id: str, source: str,
         cursor.execute(_ARCHIVES)
         cursor.execute(_OTHER_PATIENT)
         cursor.execute(_TOUCHED_TOO)
+    if "instance" in tables:
+        cursor.execute(_INSTANCE_ARCHIVES)
     _record_extended(cursor, tables, run_id)
     for name, part in _CATALOGUE_PARTS.items():
         if name in tables:

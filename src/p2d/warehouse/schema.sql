@@ -70,6 +70,12 @@ CREATE TABLE study_archive (
   archive VARCHAR NOT NULL
 );
 
+-- Which archives hold an instance, where several were asked; no part of its key.
+CREATE TABLE instance_archive (
+  instance_key BIGINT NOT NULL,
+  archive VARCHAR NOT NULL
+);
+
 -- Studies and reports that carry the same accession pseudonym of the same patient, several each way.
 CREATE TABLE study_document (
   study_key BIGINT NOT NULL,
@@ -168,4 +174,4 @@ CREATE MACRO join_flags(a, b) AS
     string_split(coalesce(a, '') || ' ' || coalesce(b, ''), ' '), lambda flag: flag <> ''))), ' '), '');
 
 CREATE TABLE schema_version (version INTEGER NOT NULL);
-INSERT INTO schema_version VALUES (1);
+INSERT INTO schema_version VALUES (2);

@@ -1,11 +1,13 @@
-"""Run an iterable ahead in a thread of its own: whoever produces need not wait for whoever consumes."""
+"""Work that runs in threads while its results are taken in order, within bounds and without a lost error."""
 
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 _T = TypeVar("_T")
+_R = TypeVar("_R")
 
 
 class _Runner(Generic[_T]):
@@ -94,3 +96,26 @@ def ahead(source: Iterable[_T], most: int, weight: Callable[[_T], int] = _one) -
         yield from runner.items()
     finally:
         runner.close()
+
+
+def side_by_side(work: Callable[[_T], _R], items: Iterable[_T], at_once: int) -> Generator[_R, None, None]:
+    """Yield what *work* returns for each of *items*, in their order; *at_once* of them are worked at a time.
+
+    Twice as many results at most wait to be taken. What *work* raises is raised here in its place; what was
+    not begun by then, or when the iterator is closed, is not begun any more.
+    """
+    if at_once == 1:
+        yield from map(work, items)
+        return
+    with ThreadPoolExecutor(at_once, "side by side") as pool:
+        running: deque[Future[_R]] = deque()
+        try:
+            for item in items:
+                running.append(pool.submit(work, item))
+                if len(running) >= 2 * at_once:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        finally:
+            for one in running:
+                one.cancel()

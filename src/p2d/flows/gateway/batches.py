@@ -12,7 +12,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from p2d.flows.gateway.ahead import ahead
+from p2d.flows.gateway.ahead import ahead, side_by_side
 from p2d.flows.gateway.gateway import Gateway
 from p2d.flows.gateway.locate import PatientWork, Unresolved, locate
 from p2d.flows.gateway.patient import Listed, PatientHeaders, Prepared, keyed, listed, released_headers
@@ -85,18 +85,19 @@ class PatientBatches:
             yield from self._listed(works, unresolved)
 
     def _listed(self, works: Sequence[PatientWork], unresolved: list[Unresolved]) -> Iterator[_Group]:
-        """List *works* one after another; a group ends with the last or with MOST_PICKED instances."""
+        """List *works*; a group ends with the last or with MOST_PICKED instances."""
         found: list[tuple[str, Listed | P2DError]] = []
         picked = 0
-        for work in works:
-            if self.gateway.ledger.is_stopping(self.run_id):
-                break
-            one = self._list(work)
-            found.append((str(work.patient), one))
-            picked += len(one.picks) if isinstance(one, Listed) else 0
-            if picked >= MOST_PICKED:
-                yield _Group(unresolved, self._keyed(found))
-                found, unresolved, picked = [], [], 0
+        listing = side_by_side(self._list, works, self.gateway.patients_at_once)
+        with closing(listing):
+            for work, one in zip(works, listing, strict=True):
+                if self.gateway.ledger.is_stopping(self.run_id):
+                    break
+                found.append((str(work.patient), one))
+                picked += len(one.picks) if isinstance(one, Listed) else 0
+                if picked >= MOST_PICKED:
+                    yield _Group(unresolved, self._keyed(found))
+                    found, unresolved, picked = [], [], 0
         if found or unresolved:
             yield _Group(unresolved, self._keyed(found))
 
@@ -127,27 +128,28 @@ class PatientBatches:
         for item in group.unresolved:
             ledger.unresolved(self.run_id, str(item.pseudonym), item.reason)
         extracted: list[tuple[str, PatientHeaders]] = []
-        for patient, outcome in group.patients:
-            if ledger.is_stopping(self.run_id):
-                break
-            headers = self._patient(patient, outcome)
-            if headers is not None:
-                extracted.append((patient, headers))
-            self.watch(ledger.progress(self.run_id))
+        outcomes = [outcome for _, outcome in group.patients]
+        with closing(side_by_side(self._released, outcomes, self.gateway.patients_at_once)) as released:
+            for patient, _ in group.patients:
+                if ledger.is_stopping(self.run_id):
+                    break
+                headers = next(released)
+                if isinstance(headers, P2DError):
+                    self._failed(patient, headers)
+                elif not headers.lines:
+                    ledger.absent(self.run_id, patient)
+                else:
+                    extracted.append((patient, headers))
+                self.watch(ledger.progress(self.run_id))
         return extracted
 
-    def _patient(self, patient: str, outcome: _Outcome) -> PatientHeaders | None:
+    def _released(self, outcome: _Outcome) -> PatientHeaders | P2DError:
+        if isinstance(outcome, P2DError):
+            return outcome
         try:
-            if isinstance(outcome, P2DError):
-                raise outcome
-            headers = released_headers(self.gateway, outcome, self.request.scope)
+            return released_headers(self.gateway, outcome, self.request.scope)
         except _Failures as error:
-            self._failed(patient, error)
-            return None
-        if not headers.lines:
-            self.gateway.ledger.absent(self.run_id, patient)
-            return None
-        return headers
+            return error
 
     def _failed(self, patient: str, error: P2DError) -> None:
         """Count an attempt; what is invalid stays so and is parked at once."""

@@ -22,7 +22,8 @@ class Gateway:
     """The connected stages and the site's choices; safe to share between threads.
 
     ``calendar`` TRUE means that this site's warehouse keeps true dates; ``allow_true_frames`` that a request
-    may state its time frame in true dates. ``patient_form`` is the form of a foreign
+    may state its time frame in true dates. Of ``patients_per_batch`` patients loaded together,
+    ``patients_at_once`` are asked of the archive at a time. ``patient_form`` is the form of a foreign
     IDM's patient pseudonyms. ``profile`` says how to de-identify; without ``screen`` images whose pixels may
     show text are withheld. ``holds`` keeps images for the release review; without it a profile that asks for
     one releases no images.
@@ -39,6 +40,7 @@ class Gateway:
     calendar: Calendar = Calendar.SHIFTED
     allow_true_frames: bool = False
     patients_per_batch: int = 10
+    patients_at_once: int = 2
     attempts: int = 3
     retry_seconds: float = 2.0
     patient_form: re.Pattern[str] | None = None

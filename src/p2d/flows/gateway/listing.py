@@ -8,7 +8,7 @@ from p2d.flows.gateway.gateway import Gateway
 from p2d.flows.gateway.locate import PatientWork, Search
 from p2d.model.header import text_of
 from p2d.model.identified import IdentifiedHeader
-from p2d.model.level import Level
+from p2d.model.level import Choice, Level
 from p2d.pacs.port import Query
 
 UidOf = Callable[[IdentifiedHeader], str]
@@ -37,8 +37,10 @@ class SeriesListing:
         return max(self.counted or 0, len(self.headers))
 
 
-def list_series(gateway: Gateway, work: PatientWork, modalities: frozenset[str]) -> list[SeriesListing]:
-    """List the series of *work* with their instances, in the archive's order.
+def list_series(
+    gateway: Gateway, work: PatientWork, modalities: frozenset[str], full: Choice | None = Choice.ALL
+) -> list[SeriesListing]:
+    """List the series of *work* with their instances, in the archive's order; *full* is as in ``Query``.
 
     Raises:
         Unavailable, ProtocolViolation: as ``Pacs.find``; a partial answer is never returned.
@@ -49,7 +51,7 @@ def list_series(gateway: Gateway, work: PatientWork, modalities: frozenset[str])
     for search in work.searches:
         if search.is_empty:  # an inverted range matches nothing, or in some archives everything
             continue
-        for header in _matching(gateway, work, search, modalities):
+        for header in _matching(gateway, work, search, modalities, full):
             headers.setdefault(header.sop_instance_uid, header)
             if search.instance:
                 partial.add(header.series_instance_uid)
@@ -65,7 +67,7 @@ def list_series(gateway: Gateway, work: PatientWork, modalities: frozenset[str])
 
 
 def _matching(
-    gateway: Gateway, work: PatientWork, search: Search, modalities: frozenset[str]
+    gateway: Gateway, work: PatientWork, search: Search, modalities: frozenset[str], full: Choice | None
 ) -> Iterable[IdentifiedHeader]:
     query = Query(
         level=Level.INSTANCE,
@@ -74,6 +76,7 @@ def _matching(
         accession_number=search.accession_number,
         first_day=search.first_day,
         last_day=search.last_day,
+        full=Choice.ALL if search.instance else full,
     )
     headers = [
         header
@@ -113,5 +116,6 @@ def _count(
         patient_id=work.patient_id,
         study_instance_uid=study,
         series_instance_uid=series,
+        full=None,
     )
     return len({header.sop_instance_uid for header in gateway.pacs.find(again)})

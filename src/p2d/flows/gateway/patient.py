@@ -103,7 +103,10 @@ def listed(gateway: Gateway, work: PatientWork, request: Request) -> Listed:
         Unavailable, ProtocolViolation, InvalidRequest: as ``Pacs.find``; nothing was counted.
 
     """
-    listings = list_series(gateway, work, request.modalities)
+    # a retrieved object tells the rest itself
+    is_retrieved = request.output.is_image or request.scope is Scope.EXTENDED
+    full = None if is_retrieved else request.choice
+    listings = list_series(gateway, work, request.modalities, full)
     picks = [header for listing in listings for header in pick(listing.headers, request.choice)]
     references = references_in_headers(picks)
     # the ledger names every series, also one whose UID has no form of one

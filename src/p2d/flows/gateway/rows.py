@@ -7,6 +7,7 @@ and mark the row ``malformed_value``.
 
 import re
 from array import array
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
 from functools import cache
@@ -35,24 +36,36 @@ _OWNED: Final = 4
 def tables_of(
     archive: str, basic: Iterable[ReleasedHeader], extended: Iterable[ReleasedHeader], scope: Scope
 ) -> dict[str, pa.Table]:
-    """Return the imaging tables of a batch: study, series, instance and, in extended scope, header."""
+    """Return the imaging tables of a batch: study, series, instance and, in extended scope, header.
+
+    *archive* holds what does not say itself which archives hold it.
+    """
     studies: dict[tuple[str, str], Row] = {}
     series: dict[tuple[str, str, str], Row] = {}
     instances: dict[tuple[str, str, str, str], Row] = {}
     whole = {item.instance: item for item in extended}
+    holders: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
     for item in basic:
         study_key = (str(item.patient), item.study)
         if study_key not in studies:
-            studies[study_key] = _study(archive, item, whole.get(item.instance))
+            studies[study_key] = _study(item, whole.get(item.instance))
+        holders[study_key].update(dict.fromkeys(item.archives or (archive,)))
         series_key = (*study_key, item.series)
         if series_key not in series:
             series[series_key] = _typed(SERIES, item, {"series": item.series}, whole.get(item.instance))
-        known = {"series": item.series, "instance": item.instance, "scope": str(scope)}
+        known = {
+            "series": item.series,
+            "instance": item.instance,
+            "scope": str(scope),
+            "archives": " ".join(item.archives) or None,
+        }
         retrieved = whole.get(item.instance)
         row = _typed(INSTANCE, item, known, retrieved)
         more = retrieved.flags if retrieved else ()
         row["flags"] = " ".join(dict.fromkeys([*str(row["flags"] or "").split(), *more]))
         instances[*series_key, item.instance] = row
+    for study_key, names in holders.items():
+        studies[study_key]["archive"] = " ".join(names)
     tables = {
         "study": _table(STUDY, studies.values()),
         "series": _table(SERIES, series.values()),
@@ -63,9 +76,8 @@ def tables_of(
     return tables
 
 
-def _study(archive: str, item: ReleasedHeader, retrieved: ReleasedHeader | None) -> Row:
+def _study(item: ReleasedHeader, retrieved: ReleasedHeader | None) -> Row:
     known = {
-        "archive": archive,
         "accession": _answered(_ACCESSION, item, retrieved),
         "case": _answered(_ADMISSION, item, retrieved),
     }

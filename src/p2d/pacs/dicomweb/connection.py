@@ -220,7 +220,7 @@ class WebConnection:
             raise ProtocolViolation("pacs", "an address is not valid", "correct pacs.url") from None
 
 
-def _trust(settings: WebArchive) -> ssl.SSLContext | bool:
+def _trust(settings: WebArchive) -> ssl.SSLContext:
     """Return how the archive's certificate is checked and ours is shown.
 
     Raises:
@@ -228,7 +228,7 @@ def _trust(settings: WebArchive) -> ssl.SSLContext | bool:
 
     """
     if settings.url.scheme != "https":
-        return True
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody, and is never used
     authorities = str(settings.ca_file) if settings.ca_file else None
     try:
         context = ssl.create_default_context(cafile=authorities)

@@ -35,7 +35,7 @@ class DicomWebArchive:
         self._settings = settings
         self._connection = WebConnection(settings)
         self._search = Search(self._connection, page=page)
-        self._retriever = Retriever(self._connection)
+        self._retriever = Retriever(self._connection, settings.object_mib << 20)
         is_offered = profile is None or profile.web.wado_metadata
         self._gives_metadata = settings.headers == "metadata" and is_offered
 
@@ -121,7 +121,6 @@ class DicomWebArchive:
                 self._connection.check(mark)
 
     def _headers_alone(self, waiting: Waiting, mark: int) -> Iterator[IdentifiedInstance]:
-        before = len(waiting.missing)
         try:
             for resource in resources(waiting.missing, by_series=True):
                 yield from self._retriever.metadata(resource, waiting, mark)
@@ -129,6 +128,5 @@ class DicomWebArchive:
             self._gives_metadata = False
             waiting.counts.notes.append(_NO_METADATA)
             return
-        lacking = len(waiting.missing)
-        if 0 < lacking < before:
-            waiting.counts.notes.append(f"{lacking} {_LACKING}")
+        if waiting.unusable:
+            waiting.counts.notes.append(f"{waiting.unusable} {_LACKING}")

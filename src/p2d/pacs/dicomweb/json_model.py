@@ -1,10 +1,8 @@
 """The DICOM JSON model (PS3.18 F): one object as flat elements, or as an encoded data set."""
 
 import base64
-import binascii
 import math
 import re
-import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -63,8 +61,10 @@ def _attributes(source: object) -> Iterator[_Attribute]:
         if not _TAG.fullmatch(key) or not isinstance(attribute, Mapping):
             raise NotDicomJson("not an attribute")
         vr, values, inline = attribute.get("vr"), attribute.get("Value", ()), attribute.get("InlineBinary")
-        if vr not in _KNOWN or not isinstance(values, (list, tuple)) or len(values) > _MOST_VALUES:
-            raise NotDicomJson("no value representation, or values that are no list")
+        if not isinstance(vr, str) or vr not in _KNOWN:
+            raise NotDicomJson("no value representation")
+        if not isinstance(values, (list, tuple)) or len(values) > _MOST_VALUES:
+            raise NotDicomJson("values that are no list")
         if not isinstance(inline, (str, type(None))):
             raise NotDicomJson("binary that is no text")
         yield _Attribute(int(key, 16), vr, tuple(values), inline, "BulkDataURI" in attribute)
@@ -158,7 +158,9 @@ def encoded_dataset(source: object) -> bytes:
     """
     try:
         return _dataset(source, 0)
-    except (Unencodable, struct.error, OverflowError, binascii.Error):
+    except NotDicomJson:
+        raise
+    except (ValueError, OverflowError):  # Unencodable, and base64 that is none
         raise NotDicomJson("a value cannot be written in its value representation") from None
 
 

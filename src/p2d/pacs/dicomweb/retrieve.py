@@ -10,6 +10,7 @@ from typing import Final
 from urllib.parse import quote
 
 from p2d.dicom.walk import Source
+from p2d.dimse.spool import OBJECT_BYTES, Allowance, Spool
 from p2d.model.errors import ProtocolViolation, Unavailable
 from p2d.model.header import text_of
 from p2d.model.identified import IdentifiedHeader, IdentifiedInstance
@@ -21,7 +22,6 @@ from p2d.pacs.dicomweb.multipart import NotMultipart, PartSplitter, boundary_of,
 from p2d.pacs.dicomweb.search import JSON, JSON_TYPES
 from p2d.pacs.port import RetrieveCounts
 from p2d.pacs.query import is_uid
-from p2d.pacs.spool import Spool, TooLong
 
 AS_STORED: Final = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 AS_PLEASED: Final = 'multipart/related; type="application/dicom"'
@@ -61,11 +61,20 @@ class Waiting:
         self._headers = {one.sop_instance_uid: one for one in instances}
         self._missing = dict(self._headers)
         self.counts = counts
+        self.allowance = Allowance()
+        self.unusable = 0
+        """Headers alone that arrived and were not to be used."""
 
     @property
     def missing(self) -> list[IdentifiedHeader]:
         """Instances that have not arrived, in the order asked for."""
         return list(self._missing.values())
+
+    def counted(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield *chunks* as they are and count their octets."""
+        for chunk in chunks:
+            self.counts.octets += len(chunk)
+            yield chunk
 
     def take(self, uid: str) -> IdentifiedHeader | None:
         """Return the header for an object that arrived; None, and counted, where it is not wanted."""
@@ -100,8 +109,9 @@ def resources(instances: Iterable[IdentifiedHeader], *, by_series: bool) -> list
 class Retriever:
     """Requests of one archive for objects; safe to share between threads."""
 
-    def __init__(self, connection: WebConnection) -> None:
+    def __init__(self, connection: WebConnection, object_bytes: int = OBJECT_BYTES) -> None:
         self._connection = connection
+        self._object_bytes = object_bytes
         self._accept = AS_STORED
 
     def metadata(self, resource: Resource, waiting: Waiting, mark: int) -> Iterator[IdentifiedInstance]:
@@ -120,7 +130,7 @@ class Retriever:
                 raise NotOffered
             _check_found(answer)
             try:
-                for count, one in enumerate(objects_of(answer.chunks), 1):
+                for count, one in enumerate(objects_of(waiting.counted(answer.chunks)), 1):
                     _check_count(count, resource)
                     instance = _instance_of(one, waiting)
                     if instance is not None:
@@ -159,7 +169,7 @@ class Retriever:
             if answer.status in _NOT_OFFERED:
                 raise NotOffered
             _check_found(answer)
-            for count, source in enumerate(_parts(answer), 1):
+            for count, source in enumerate(self._parts(answer, waiting), 1):
                 _check_count(count, resource)
                 arrived = opened(source)
                 if arrived is None:
@@ -169,6 +179,38 @@ class Retriever:
                 if header is not None:
                     yield arrived.under(header, pixels=pixels)
 
+    def _parts(self, answer: Answer, waiting: Waiting) -> Iterator[Source]:
+        """Yield the parts of a multipart body, each once it is whole.
+
+        Raises:
+            NotOffered: another content type.
+            Unavailable: the body ends within a part, or there is no room for it.
+            ProtocolViolation: no multipart body, or a part or a retrieve beyond its cap.
+
+        """
+        try:
+            splitter = PartSplitter(boundary_of(answer.content_type))
+        except NotMultipart:
+            raise NotOffered from None
+        spool = self._spool(waiting.allowance)
+        try:
+            for chunk in waiting.counted(answer.chunks):
+                for piece in splitter.feed(chunk):
+                    if piece is None:
+                        yield spool.content()
+                        spool = self._spool(waiting.allowance)
+                    else:
+                        spool.write(piece)
+        except NotMultipart as error:
+            raise ProtocolViolation("pacs", f"a WADO-RS answer is not readable: {error}") from None
+        finally:
+            spool.discard()
+        if not splitter.is_over:
+            raise Unavailable("pacs", "the archive ended its answer within an object", "try again")
+
+    def _spool(self, allowance: Allowance) -> Spool:
+        return Spool(limit=self._object_bytes, allowance=allowance)
+
 
 def _instance_of(one: JsonObject, waiting: Waiting) -> IdentifiedInstance | None:
     """Return *one* as a data set; None where it is not wanted, or has to be retrieved whole."""
@@ -176,40 +218,12 @@ def _instance_of(one: JsonObject, waiting: Waiting) -> IdentifiedInstance | None
         own = elements_of({path: one[path] for path in (_SOP_CLASS, _SOP_INSTANCE) if path in one})
         content = encoded_dataset(one)
     except NotDicomJson:
+        waiting.unusable += 1
         return None
     header = waiting.take(text_of(own, _SOP_INSTANCE))
     if header is None:
         return None
     return IdentifiedInstance(header, content, _EXPLICIT, text_of(own, _SOP_CLASS), is_cut=True)
-
-
-def _parts(answer: Answer) -> Iterator[Source]:
-    """Yield the parts of a multipart body, each once it is whole.
-
-    Raises:
-        NotOffered: another content type.
-        Unavailable: the body ends within a part.
-        ProtocolViolation: no multipart body, or a part beyond the cap.
-
-    """
-    try:
-        splitter = PartSplitter(boundary_of(answer.content_type))
-    except NotMultipart:
-        raise NotOffered from None
-    with Spool() as spool:
-        try:
-            for chunk in answer.chunks:
-                for piece in splitter.feed(chunk):
-                    if piece is None:
-                        yield spool.finish()
-                    else:
-                        spool.write(piece)
-        except NotMultipart as error:
-            raise ProtocolViolation("pacs", f"a WADO-RS answer is not readable: {error}") from None
-        except TooLong:
-            raise ProtocolViolation("pacs", "WADO-RS brought an object longer than any limit") from None
-    if not splitter.is_over:
-        raise Unavailable("pacs", "the archive ended its answer within an object", "try again")
 
 
 def _check_found(answer: Answer) -> None:

@@ -67,8 +67,10 @@ class Search:
         while True:
             some, is_cut = self._one_page(path, level, keys, len(rows), mark)
             uids = {text_of(row, UNIQUE[level]) for row in some}
-            if seen & uids and "" not in uids:
-                raise _repeated(whole=uids <= seen)
+            if not all(map(is_uid, uids)):
+                raise ProtocolViolation("pacs", f"QIDO-RS at {level} level answers without a valid UID")
+            if seen & uids:
+                raise _repeated(whole=len(uids) > 1 and uids <= seen)
             if not some and is_cut:
                 raise ProtocolViolation("pacs", "QIDO-RS says that there are more results and sends none")
             seen |= uids
@@ -204,17 +206,16 @@ def _check(rows: Iterable[Row], level: Level, query: Query, stated: Mapping[str,
     """Raise ProtocolViolation when an answer is about something else than was *stated*."""
     uids = {path: uid for path in UNIQUE.values() if path != PATIENT_ID and (uid := stated.get(path))}
     asked = query.patient_id.value.strip()
-    foreign = strange = nameless = 0
+    foreign = strange = 0
     for row in rows:
         patient = text_of(row, PATIENT_ID)
         foreign += patient != asked if patient or level is Level.STUDY else 0
         strange += any(text_of(row, path) not in {"", uid} for path, uid in uids.items())
-        nameless += not is_uid(text_of(row, UNIQUE[level]))
-    if foreign or strange or nameless:
+    if foreign or strange:
         raise ProtocolViolation(
             "pacs",
             f"QIDO-RS at {level} level answered with {foreign} row(s) of another patient, "
-            f"{strange} of another study or series, {nameless} without a unique key",
+            f"{strange} of another study or series",
             "see the archive's conformance statement",
         )
 

@@ -132,6 +132,7 @@ class FolderArchive:
             if arrived is None or arrived.sop_instance_uid != header.sop_instance_uid:
                 changed += 1
                 continue
+            counts.octets += len(arrived.source) - arrived.offset
             yield arrived.under(header, pixels=pixels)
             self._check(mark)
         if changed:

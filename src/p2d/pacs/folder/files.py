@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from p2d.dicom.walk import Source
+from p2d.dimse.spool import Spool, TooManyBytes
 from p2d.model.errors import Unavailable
-from p2d.pacs.spool import Spool, TooLong
 
 _CHUNK: Final = 1 << 20
 _FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -101,17 +101,19 @@ def whole(folder: Path, file: Listed) -> Source:
 
     Raises:
         Changed: it is gone, not what was listed, written to meanwhile, or longer than any object may be.
+        Unavailable: there is no room for it.
 
     """
-    with _opened(folder, file) as descriptor, Spool() as spool:
-        size = 0
-        while piece := os.read(descriptor, _CHUNK):
-            size += len(piece)
-            try:
+    spool = Spool()
+    try:
+        with _opened(folder, file) as descriptor:
+            while piece := os.read(descriptor, _CHUNK):
                 spool.write(piece)
-            except TooLong:
-                raise Changed from None
-        _check(descriptor, file)
-        if size != file.size:
-            raise Changed
-        return spool.finish()
+            _check(descriptor, file)
+            if spool.length != file.size:
+                raise Changed
+            return spool.content()
+    except TooManyBytes:
+        raise Changed from None
+    finally:
+        spool.discard()

@@ -9,7 +9,7 @@ from pynetdicom import build_context
 
 from p2d.dimse.services import IMPLICIT, VERIFICATION
 from p2d.dimse.status import refusal
-from p2d.model.errors import Unavailable
+from p2d.model.errors import Misconfigured, Unavailable
 from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, PatientId
 from p2d.model.level import Level
 from p2d.pacs.hierarchy import HIERARCHICAL, RELATIONAL, Finder, Way, owners, proved
@@ -37,6 +37,8 @@ class DimseArchive:
     """
 
     def __init__(self, settings: Archive) -> None:
+        if settings.tls is not None:  # its Storage SCP does handshakes on the accept path
+            raise Misconfigured("pacs.tls", "is not done by pynetdicom here", 'take connector = "dimse"')
         self._settings = settings
         self._lock = threading.Lock()
         self._kept: list[Association] = []

@@ -40,8 +40,8 @@ class Scene:
             governing,
             work_class,
             stopped=self.switch.cause,
-            on_change=self.heard.append,
         )
+        self.governed.watch(lambda name, cause: self.heard.append(f"{name}: {cause}"))
 
     def headers(self, patient: str = "P-3") -> list[IdentifiedHeader]:
         return list(self.pacs.find(Query(Level.INSTANCE, PatientId(patient))))
@@ -152,7 +152,7 @@ def test_a_stop_file_stops_everything_and_is_heard(scene: Scene, tmp_path: Path)
         with pytest.raises(NotNow):
             call()
     scene.until("scene.pacs.is_stopped")
-    scene.until("scene.heard == ['file STOP']")
+    scene.until("scene.heard == ['main: file STOP']")
     assert scene.governed.load().stopped == "file STOP"
 
     (tmp_path / "STOP").unlink()

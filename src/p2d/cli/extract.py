@@ -16,6 +16,7 @@ from p2d.jobs.report import RunReport, render
 from p2d.model.errors import Incomplete, InvalidRequest
 from p2d.model.level import Choice, Scope
 from p2d.model.request import Request, parse_modalities
+from p2d.pacs.governor.port import WorkClass
 
 
 @click.command()
@@ -67,7 +68,7 @@ def extract(
             scope=Scope(scope),
         )
     with closing(roots.open_gateway(settings)) as gateway:
-        report = _work(BulkExtractor(gateway), request, resume or "", settings)
+        report = _work(BulkExtractor(gateway.for_work(WorkClass.BULK)), request, resume or "", settings)
     click.echo(render(report))
     if not report.is_complete:
         sys.exit(Incomplete.exit_code)

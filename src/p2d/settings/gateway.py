@@ -20,6 +20,7 @@ from pydantic import (
 from p2d.model.level import Calendar
 from p2d.model.modality import MODALITIES
 from p2d.settings.file import AeTitle, FilePath, Strict, beside_settings
+from p2d.settings.governor import Governing
 
 
 def _modality(code: str) -> str:
@@ -141,6 +142,7 @@ class Archive(Strict):
     connect_seconds: float = Field(5.0, gt=0, le=120)
     answer_seconds: float = Field(60.0, gt=0, le=3600)
     tls: Tls | None = None
+    governor: Governing = Governing()
     profile: FilePath | None = None
 
 
@@ -151,7 +153,8 @@ class WebArchive(Strict):
     ``ca_file`` holds the authorities to trust instead of the system's, ``certificate`` and ``key`` are ours
     (all PEM).
     ``headers``: ``metadata`` asks for headers without pixel data, ``whole`` always retrieves whole objects.
-    ``object_mib`` is the largest object, ``profile`` the file that ``p2d probe`` wrote.
+    ``object_mib`` is the largest object, ``profile`` the file that ``p2d probe`` wrote. ``governor`` says how
+    gently it is asked.
     """
 
     connector: Literal["dicomweb"]
@@ -163,6 +166,7 @@ class WebArchive(Strict):
     certificate: FilePath | None = None
     key: FilePath | None = None
     headers: Literal["metadata", "whole"] = "metadata"
+    governor: Governing = Governing()
     object_mib: int = Field(4096, ge=1, le=65_536)
     profile: FilePath | None = None
     connect_seconds: float = Field(5.0, gt=0, le=120)
@@ -246,6 +250,12 @@ class Bulk(Strict):
     attempts: int = Field(3, ge=1, le=10)
 
 
+class Metrics(Strict):
+    """`[metrics]`: ``token``, a file with the bearer token of ``GET /metrics``; else none are served."""
+
+    token: FilePath | None = None
+
+
 Archives = Annotated[
     tuple[AnyArchive, ...], Field(min_length=1), BeforeValidator(_listed), AfterValidator(_named_apart)
 ]
@@ -262,3 +272,4 @@ class GatewaySettings(Strict):
     deid: Deidentification = Deidentification()
     review: Review = Review()
     bulk: Bulk = Bulk()
+    metrics: Metrics = Metrics()

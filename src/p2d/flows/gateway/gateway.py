@@ -1,7 +1,8 @@
 """What the use cases of the hospital zone work with: the connected stages, bundled once by ``p2d.main``."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from p2d.access.policy import ModalityPolicy
 from p2d.access.sessions import SessionStore
@@ -13,6 +14,8 @@ from p2d.export.jpeg import Renderer
 from p2d.identity.port import Identity
 from p2d.jobs.ledger import Ledger
 from p2d.model.level import Calendar
+from p2d.pacs.governor.archives import GovernedArchives
+from p2d.pacs.governor.port import WorkClass
 from p2d.pacs.port import Pacs
 from p2d.warehouse.port import Warehouse
 
@@ -26,7 +29,7 @@ class Gateway:
     ``patients_at_once`` are asked of the archive at a time. ``patient_form`` is the form of a foreign
     IDM's patient pseudonyms. ``profile`` says how to de-identify; without ``screen`` images whose pixels may
     show text are withheld. ``holds`` keeps images for the release review; without it a profile that asks for
-    one releases no images.
+    one releases no images. ``pacs`` asks for people who wait; ``archives`` are the same for other work.
     """
 
     pacs: Pacs
@@ -47,6 +50,13 @@ class Gateway:
     profile: Profile = RESEARCH
     screen: Screen | None = None
     holds: HoldStore | None = None
+    archives: GovernedArchives | None = None
+
+    def for_work(self, work_class: WorkClass) -> Self:
+        """Return this gateway with its archives asked as work of *work_class*; all else is shared."""
+        if self.archives is None:
+            return self
+        return replace(self, pacs=self.archives.for_class(work_class))
 
     def close(self) -> None:
         """Release the archive's associations, whose threads would keep the process alive, and the screen."""

@@ -8,6 +8,7 @@ from p2d.flows.gateway.bulk import BulkExtractor
 from p2d.flows.gateway.gateway import Gateway
 from p2d.model.errors import P2DError
 from p2d.model.request import Request
+from p2d.pacs.governor.port import WorkClass
 
 _LOG = logging.getLogger(__name__)
 
@@ -16,7 +17,7 @@ class BulkRunner:
     """Works bulk runs in threads of this process; what ends with it is resumed by another call."""
 
     def __init__(self, gateway: Gateway) -> None:
-        self._extractor = BulkExtractor(gateway)
+        self._extractor = BulkExtractor(gateway.for_work(WorkClass.BULK))
         self._threads: dict[str, threading.Thread] = {}
         self._lock = threading.Lock()
 

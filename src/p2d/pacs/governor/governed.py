@@ -28,7 +28,7 @@ from p2d.pacs.governor.port import (
     Why,
     WorkClass,
 )
-from p2d.pacs.governor.watch import OnChange, Watch
+from p2d.pacs.governor.watch import Watch
 from p2d.pacs.port import Abilities, Pacs, Query, RetrieveCounts
 from p2d.pacs.query import checked, checked_study
 from p2d.settings.governor import Governing
@@ -82,7 +82,7 @@ class _Process:
 class GovernedPacs:
     """*pacs* under *governor* for work of one class; ``for_class`` gives views that share the connector.
 
-    ``stopped`` looks at the kill switch where that is cheap; ``on_change`` hears when it was set or released.
+    ``stopped`` looks at the kill switch where that is cheap.
     Besides what the port says, every operation raises NotNow when the archive is stopped and, for work that
     does not wait, outside its window or while the breaker is open; Unavailable when the governor cannot be
     reached or patience ends.
@@ -96,10 +96,9 @@ class GovernedPacs:
         work_class: WorkClass,
         *,
         stopped: Callable[[], str] = lambda: "",
-        on_change: OnChange = lambda _: None,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        watch = Watch(pacs, governor, on_change)
+        watch = Watch(pacs, governor)
         self._process = _Process(pacs, governor, settings, watch, stopped)
         watch.every_turn(self._process.give_back_idle)
         self._pause = pause
@@ -146,6 +145,12 @@ class GovernedPacs:
             self._process.give_back_idle(0.0)
         self._process.pacs.close()
         self._process.governor.close()
+
+    def watch(self, on_change: Callable[[str, str], None]) -> None:
+        """Look at the kill switch from now on, also while nothing is asked; *on_change* is called with the
+        archive's name and what stops it, or nothing when it was resumed.
+        """  # noqa: D205 - one sentence
+        self._process.watch.begin(lambda cause: on_change(self.name, cause))
 
     def stop(self) -> None:
         """Stop this process's work on the archive; for all processes there is the governor's ``stop``."""

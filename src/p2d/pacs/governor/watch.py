@@ -15,22 +15,22 @@ OnChange = Callable[[str], None]
 
 
 class Watch:
-    """One thread of a process for one archive; begins with the first operation and ends with ``close``.
+    """One thread of a process for one archive; begins with the first operation and ends with ``close``."""
 
-    ``on_change`` is called with what stopped the archive, or with nothing when it was resumed.
-    """
-
-    def __init__(self, pacs: Pacs, governor: Governor, on_change: OnChange = lambda _: None) -> None:
-        self._pacs, self._governor, self._on_change = pacs, governor, on_change
+    def __init__(self, pacs: Pacs, governor: Governor) -> None:
+        self._pacs, self._governor = pacs, governor
+        self._on_change: OnChange | None = None
         self._ends = threading.Event()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._is_stopped = False
         self._is_held = False
+        self._told = ""
         self._idle: list[Callable[[], None]] = []
 
-    def begin(self) -> None:
-        """Watch from now on."""
+    def begin(self, on_change: OnChange | None = None) -> None:
+        """Watch from now on; *on_change* is called with what stops the archive, or nothing: resumed."""
+        self._on_change = on_change or self._on_change
         if self._thread is None:
             with self._lock:
                 if self._thread is None and not self._ends.is_set():
@@ -53,8 +53,9 @@ class Watch:
                 self._pacs.stop()
             elif was and not self._is_stopped and not self._is_held:
                 self._pacs.resume()
-        if bool(cause) is not was:
+        if self._on_change is not None and cause != self._told:
             self._on_change(cause)
+            self._told = cause
 
     def hold(self) -> None:
         """Stop the connector of this process, whatever the kill switch says, until ``release``."""

@@ -133,6 +133,7 @@ def test_a_uid_that_is_none_is_refused(uid: str) -> None:
         ({}, {"SOPInstanceUID": "1.2.3"}),
         ({}, {"SOPInstanceUID": None}),
         ({}, {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.4"}),
+        ({}, {"PatientID": None}),
     ],
 )
 def test_a_data_set_that_is_not_what_its_command_says_is_refused(

@@ -34,8 +34,15 @@ from p2d.pacs.governor.port import WorkClass
 )
 @click.option("--modality", "modalities", multiple=True, help="Only this modality; repeat for more.")
 @click.option("--resume", metavar="RUN", help="Go on with a run that was stopped or killed.")
+@click.option(
+    "--priority",
+    type=click.IntRange(-100, 100),
+    default=0,
+    help="Of the new run among others, for p2d worker.",
+)
+@click.option("--later", is_flag=True, help="Only record the run: p2d worker works it.")
 @click.pass_obj
-def extract(
+def extract(  # noqa: PLR0913, PLR0917 - click hands over one argument an option
     roots: Roots,
     list_file: Path | None,
     settings: Path,
@@ -43,6 +50,9 @@ def extract(
     scope: str,
     modalities: tuple[str, ...],
     resume: str | None,
+    priority: int,
+    *,
+    later: bool,
 ) -> None:
     """Extract headers of the patients in LIST into the warehouse.
 
@@ -52,12 +62,15 @@ def extract(
     \b
       p2d extract patients.csv --settings gateway.toml --choice all
       p2d extract --settings gateway.toml --resume R20261122-…
+      p2d extract patients.csv --settings gateway.toml --later --priority 10
 
     Exit code 0 only if the ledger adds up and nothing is missing, 7 otherwise.
     """  # noqa: D301 - click's paragraph marker
-    if (list_file is None) == (resume is None):
+    if (list_file is None) == (resume is None) or (later and resume):
         raise InvalidRequest(
-            "LIST", "and --resume exclude each other; one is needed", "see p2d extract --help"
+            "LIST",
+            "and --resume exclude each other; one is needed, LIST with --later",
+            "see p2d extract --help",
         )
     request = None
     if list_file is not None:
@@ -67,16 +80,20 @@ def extract(
             choice=Choice(choice),
             scope=Scope(scope),
         )
+    caller = Caller(user=local_user(), role=Role.OPERATOR, service="cli")
     with closing(roots.open_gateway(settings)) as gateway:
-        report = _work(BulkExtractor(gateway.for_work(WorkClass.BULK)), request, resume or "", settings)
+        extractor = BulkExtractor(gateway.for_work(WorkClass.BULK))
+        run_id = extractor.open(request, caller, priority=priority) if request else resume or ""
+        if later:
+            click.echo(run_id)
+            return
+        report = _work(extractor, run_id, caller, settings)
     click.echo(render(report))
     if not report.is_complete:
         sys.exit(Incomplete.exit_code)
 
 
-def _work(extractor: BulkExtractor, request: Request | None, resume: str, settings: Path) -> RunReport:
-    caller = Caller(user=local_user(), role=Role.OPERATOR, service="cli")
-    run_id = extractor.open(request, caller) if request else resume
+def _work(extractor: BulkExtractor, run_id: str, caller: Caller, settings: Path) -> RunReport:
     click.echo(f"Run {run_id}", err=True)
     try:
         with BulkProgress() as progress:

@@ -5,9 +5,11 @@ One thread owns it. Other threads may ``cancel`` what runs or ``abort`` it.
 
 import contextlib
 import ssl
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Final, NoReturn, TypeVar
 
 from p2d.dimse import pdu
@@ -33,6 +35,9 @@ T = TypeVar("T")
 
 MOST_ROWS: Final = 1_000_000
 """Answers to one C-FIND at most; they are held in memory, and an archive could send them without end."""
+
+LATE_SECONDS: Final = 0.25
+"""For objects of a C-GET that come after its final response, although they may not."""
 
 _PERMANENT: Final = 1  # PS3.8 9.3.4, result
 _RELEASE_SECONDS: Final = 2.0
@@ -86,6 +91,7 @@ class Association:
         self.peer = peer
         self.answered = False
         self.contexts: dict[int, Context] = {}
+        self.accepted = AssociateAccept("", "", (), UserInformation())
         self.extended: dict[str, bytes] = {}
         self.window = 1
         self._message_id = 0
@@ -148,6 +154,7 @@ class Association:
                 f"{self.peer.called_ae_title} accepts none of the services asked for",
                 "let the archive allow them for our AE",
             )
+        self.accepted = accepted
         self.extended = {one.sop_class_uid: one.application for one in accepted.user.extended}
         self._longest_sent = accepted.user.maximum_length
         granted = accepted.user.window
@@ -350,7 +357,8 @@ class Association:
         """Yield what *stored* makes of each object that one C-GET brings, once it has been answered.
 
         *stored* returns the status of the C-STORE (PS3.4 B.2.3) and what is to be yielded, or None. The
-        objects themselves go to the association's sink.
+        objects themselves go to the association's sink. Those that the final response counts and that have
+        not come are waited for during ``LATE_SECONDS``.
 
         Raises:
             Unavailable: aborted, timed out or out of resources.
@@ -358,15 +366,19 @@ class Association:
 
         """
         self.send(context, Command(Operation.C_GET_RQ, priority=Priority.LOW), identifier)
-        while True:
-            received = self._next()
+        came, told, until = 0, 0, inf
+        while until == inf or (came < told and time.monotonic() < until):
+            received = self._next() if until == inf else self.receive(LATE_SECONDS)
+            if received is None:
+                return
             if received.command.operation == Operation.C_STORE_RQ:
+                came += 1
                 status, one = stored(received)
                 self.reply(received.context, _stored(received.command, status))
                 if one is not None:
                     yield one
             elif is_final(self.response(Operation.C_GET_RSP, received)[1], "C-GET"):
-                return
+                told, until = received.command.completed or 0, time.monotonic() + LATE_SECONDS
 
     def move(self, context: Context, identifier: bytes, destination: str) -> int:
         """Ask the peer to send what *identifier* names to *destination*; return the message id."""

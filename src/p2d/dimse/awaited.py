@@ -13,7 +13,8 @@ from mmap import mmap
 from pathlib import Path
 from typing import Final
 
-from p2d.dicom.walk import END, TAG, VALUE, Malformed, Syntax, first_spans
+from p2d.dicom.arriving import first_values
+from p2d.dicom.walk import Syntax
 from p2d.dimse.command import Command
 from p2d.dimse.pdu import Context
 from p2d.dimse.spool import IN_MEMORY_BYTES, OBJECT_BYTES, RETRIEVE_BYTES, Allowance, OutOfSpace, Spool
@@ -28,6 +29,7 @@ INVALID_UID: Final = 0x0117  # PS3.7 C.5.6, invalid SOP instance
 _UID: Final = re.compile(r"[0-9.]{1,64}")
 _SOP_CLASS_UID: Final = 0x00080016
 _SOP_INSTANCE_UID: Final = 0x00080018
+_PATIENT_ID: Final = 0x00100020
 _SAMPLE: Final = 1 << 16
 
 
@@ -61,9 +63,9 @@ class Limits:
 class Counts:
     """Objects of one retrieve that were not kept.
 
-    ``refused`` were not asked for; ``mismatched`` name another instance or class than their command, or
-    failed the retrieve's own check; ``unreadable`` are no data sets; ``duplicates`` had arrived before,
-    ``conflicts`` of them with other bytes; ``unkept`` found no room.
+    ``refused`` were not asked for; ``mismatched`` name another instance or class than their command, or no
+    patient, or failed the retrieve's own check; ``unreadable`` are no data sets; ``duplicates`` had arrived
+    before, ``conflicts`` of them with other bytes; ``unkept`` found no room.
     """
 
     refused: int = 0
@@ -266,18 +268,21 @@ class _KeepingWriter(ObjectWriter):
 
 
 def _is_announced(one: Arrived, syntax: Syntax) -> bool:
-    """Whether the data set names the class and instance that its command named."""
-    found: dict[int, str] = {}
-    try:
-        for span in first_spans(one.content, syntax, 0, _SOP_INSTANCE_UID):
-            if span[TAG] in {_SOP_CLASS_UID, _SOP_INSTANCE_UID}:
-                value = one.content[span[VALUE] : span[END]]
-                found[span[TAG]] = value.rstrip(b"\0 ").decode("latin-1")
-    except Malformed:
-        return False
+    """Whether the data set names the class and instance that its command named, and a patient at all.
+
+    PatientID may be empty (type 2 of PS3.3), not absent.
+    """
+    found = first_values(one.content, syntax, _PATIENT_ID)
+
+    def names(tag: int) -> str:
+        begin, end = found[tag]
+        return one.content[begin:end].rstrip(b"\0 ").decode("latin-1")
+
     return (
-        found.get(_SOP_INSTANCE_UID) == one.sop_instance_uid
-        and found.get(_SOP_CLASS_UID, one.sop_class_uid) == one.sop_class_uid
+        _PATIENT_ID in found
+        and _SOP_INSTANCE_UID in found
+        and names(_SOP_INSTANCE_UID) == one.sop_instance_uid
+        and (_SOP_CLASS_UID not in found or names(_SOP_CLASS_UID) == one.sop_class_uid)
     )
 
 

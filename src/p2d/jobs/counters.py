@@ -4,16 +4,16 @@ A patient's numbers are written with its lines and leave with them. When its bat
 the run's own row (patient ``''``), so that a long run keeps one row a name.
 """
 
-import sqlite3
 from collections.abc import Mapping
 from typing import Final
 
+from p2d.jobs.store import Db
 from p2d.model.errors import InvalidRequest
 
 _SETTLED: Final = ""
 
 
-def write(db: sqlite3.Connection, run_id: str, patient: str, counters: Mapping[str, int]) -> None:
+def write(db: Db, run_id: str, patient: str, counters: Mapping[str, int]) -> None:
     """Write *counters* of a patient that has none.
 
     Raises:
@@ -22,41 +22,50 @@ def write(db: sqlite3.Connection, run_id: str, patient: str, counters: Mapping[s
     """
     if any(times < 0 for times in counters.values()):
         raise InvalidRequest("counters", "hold a negative number")
-    db.executemany(
-        "INSERT INTO counter VALUES (?, ?, ?, ?)",
-        ((run_id, patient, name, times) for name, times in counters.items()),
+    db.many(
+        "INSERT INTO counter (run_id, patient, name, times) VALUES (:run, :patient, :name, :times)",
+        [
+            {"run": run_id, "patient": patient, "name": name, "times": times}
+            for name, times in counters.items()
+        ],
     )
 
 
-def settle(db: sqlite3.Connection, run_id: str, batch_id: str) -> None:
-    """Move the numbers of a batch's patients to the run's own; called in the transaction that ends them."""
-    condition = (
-        "run_id = ?1 AND patient IN"
-        " (SELECT patient FROM patient WHERE run_id = ?1 AND batch_id = ?2 AND state = 'extracted')"
+def settle(db: Db, run_id: str, condition: str, **values: object) -> None:
+    """Move the numbers of patients that meet *condition* to the run's own as they end."""
+    found = db.rows(
+        f"SELECT name, sum(times) FROM counter WHERE run_id = :run{condition} GROUP BY name",  # noqa: S608 - a literal of this package
+        run=run_id,
+        **values,
     )
-    db.execute(
-        "INSERT INTO counter SELECT ?1, ?3, name, sum(times) FROM counter"  # noqa: S608 - the condition is a literal
-        f" WHERE {condition} GROUP BY name"
-        " ON CONFLICT DO UPDATE SET times = times + excluded.times",
-        (run_id, batch_id, _SETTLED),
+    db.many(
+        "INSERT INTO counter (run_id, patient, name, times) VALUES (:run, :settled, :name, :times)"
+        " ON CONFLICT (run_id, patient, name) DO UPDATE SET times = counter.times + excluded.times",
+        [{"run": run_id, "settled": _SETTLED, "name": name, "times": int(times)} for name, times in found],
     )
-    db.execute(f"DELETE FROM counter WHERE {condition}", (run_id, batch_id))  # noqa: S608 - as above
+    db.rows(f"DELETE FROM counter WHERE run_id = :run{condition}", run=run_id, **values)  # noqa: S608 - as above
 
 
-def totals(db: sqlite3.Connection, run_id: str) -> dict[str, int]:
+def totals(db: Db, run_id: str) -> dict[str, int]:
     """Return the sums by name, those of patients without receipt included."""
-    found = db.execute(
-        "SELECT name, sum(times) FROM counter WHERE run_id = ? GROUP BY name ORDER BY name", (run_id,)
+    found = db.rows(
+        "SELECT name, sum(times) FROM counter WHERE run_id = :run GROUP BY name ORDER BY name", run=run_id
     )
-    return dict(found.fetchall())
+    return {str(name): int(times) for name, times in found}
 
 
-def describe(db: sqlite3.Connection, run_id: str, name: str, text: str) -> None:
+def describe(db: Db, run_id: str, name: str, text: str) -> None:
     """Keep *text* under *name* beside the run; a later text of the same name replaces it."""
-    db.execute("INSERT OR REPLACE INTO described VALUES (?, ?, ?)", (run_id, name, text))
+    db.rows(
+        "INSERT INTO described (run_id, name, text) VALUES (:run, :name, :text)"
+        " ON CONFLICT (run_id, name) DO UPDATE SET text = excluded.text",
+        run=run_id,
+        name=name,
+        text=text,
+    )
 
 
-def descriptions(db: sqlite3.Connection, run_id: str) -> dict[str, str]:
+def descriptions(db: Db, run_id: str) -> dict[str, str]:
     """Return what was kept beside the run, by name."""
-    found = db.execute("SELECT name, text FROM described WHERE run_id = ? ORDER BY name", (run_id,))
-    return dict(found.fetchall())
+    found = db.rows("SELECT name, text FROM described WHERE run_id = :run ORDER BY name", run=run_id)
+    return {str(name): str(text) for name, text in found}

@@ -1,82 +1,101 @@
 """The completeness ledger: what a run was asked, what each patient came to, and what is still to do.
 
 State lives in committed rows alone, so a run killed at any point goes on from the last commit. It holds
-pseudonyms only. A patient is *done* when the warehouse's receipt says so (``loaded``), never before.
+pseudonyms only. A patient is *done* when the warehouse's receipt says so (``loaded``), never before. Workers
+take patients by ``leases``, an operator acts by ``orders``.
 """
 
-import fcntl
 import json
-import os
 import secrets
-import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from importlib.resources import files
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
-from p2d.jobs import counters, lines, reading
+from p2d.jobs import counters, lines, orders, reading, records
+from p2d.jobs.book import Book
 from p2d.jobs.counts import SeriesCounts
-from p2d.jobs.report import FINISHED, Progress, RunReport
-from p2d.jobs.store import Store
-from p2d.model.errors import InvalidRequest, NotFound, Unavailable
+from p2d.jobs.lease import Lease
+from p2d.jobs.leases import Leases
+from p2d.jobs.leasing import workable
+from p2d.jobs.orders import Orders
+from p2d.jobs.records import Entry
+from p2d.jobs.report import Progress, RunReport
+from p2d.jobs.sqlite import SqliteStore
+from p2d.jobs.store import Db, Store
+from p2d.model.errors import InvalidRequest
 
-__all__ = ["Ledger", "Progress", "RunReport"]
+__all__ = ["Entry", "Ledger", "Progress", "RunReport"]
 
+T = TypeVar("T")
 _NOTHING: Final[Mapping[str, int]] = {}
-_TO_DO: Final = ("pending", "extracted")
-_LONGEST_REASON: Final = 300
-_OF_PATIENT: Final = "patient = ?2"
-_OF_BATCH: Final = (
-    "patient IN (SELECT patient FROM patient WHERE run_id = ?1 AND batch_id = ?2 AND state = 'extracted')"
-)
+_NO_TARGETS: Final[Mapping[str, str]] = {}
 
 
 class Ledger:
-    """The ledger in one SQLite file; safe to share between threads, and between processes by path."""
+    """The ledger on one store; safe to share between threads, and by the store between processes."""
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
-        """Open or create the ledger at *path*; *clock* returns seconds since the epoch.
+    def __init__(self, store: Store | Path, clock: Callable[[], float] = time.time) -> None:
+        """Keep the ledger in *store*; a path is that of an SQLite file, opened or created.
+
+        *clock* returns seconds since the epoch and is used with a path only.
 
         Raises:
             Misconfigured: the file cannot be opened.
 
         """
-        schema = files("p2d.jobs").joinpath("schema.sql").read_text(encoding="utf-8")
-        self._store = Store(path, schema)
-        self._locks = path.with_name(f"{path.name}.locks")
-        self._clock = clock
+        self._store = SqliteStore(store, clock) if isinstance(store, Path) else store
+        self._book = Book(self._store)
+        self.leases = Leases(self._book)
+        self.orders = Orders(self._book)
 
     def close(self) -> None:
-        """Close the file."""
+        """Release the store."""
         self._store.close()
 
-    def open_run(self, kind: str, request: Mapping[str, object], patients: Sequence[str], user: str) -> str:
+    def open_run(
+        self,
+        kind: str,
+        request: Mapping[str, object],
+        patients: Sequence[str],
+        user: str,
+        *,
+        targets: Mapping[str, str] = _NO_TARGETS,
+        priority: int = 0,
+    ) -> str:
         """Record a new run over *patients* (pseudonyms, each once) and return its id, which sorts by time.
 
+        *targets* says of a patient what is asked beyond its pseudonym, as JSON.
+
         Raises:
-            InvalidRequest: no patient, or one twice.
+            InvalidRequest: no patient, or one twice, or a priority out of range.
 
         """
         if not patients:
             raise InvalidRequest("patients", "is empty", "name at least one patient")
         if len(set(patients)) != len(patients):
             raise InvalidRequest("patients", "holds a patient twice", "name each patient once")
-        now = self._clock()
+        orders.checked(priority)
+        now = self._store.now()
         stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%d-%H%M%S")
         run_id = f"R{stamp}-{secrets.token_hex(4)}"
-        with self._store.writing() as db:
-            db.execute(
-                "INSERT INTO run (run_id, kind, request, user, state, started_at, updated_at)"
-                " VALUES (?, ?, ?, ?, 'open', ?, ?)",
-                (run_id, kind, json.dumps(dict(request), sort_keys=True), user, now, now),
+
+        def opened(db: Db) -> None:
+            db.rows(
+                'INSERT INTO run (run_id, kind, request, "user", state, priority, patients_total, started_at,'
+                " updated_at) VALUES (:run, :kind, :request, :user, 'open', :priority, :total, :now, :now)",
+                run=run_id,
+                kind=kind,
+                request=json.dumps(dict(request), sort_keys=True),
+                user=user,
+                priority=priority,
+                total=len(patients),
+                now=now,
             )
-            db.executemany(
-                "INSERT INTO patient (run_id, patient, position) VALUES (?, ?, ?)",
-                ((run_id, str(patient), position) for position, patient in enumerate(patients)),
-            )
+            records.enter(db, run_id, patients, targets)
+
+        self._store.write(opened)
         return run_id
 
     def request_of(self, run_id: str) -> dict[str, object]:
@@ -86,24 +105,48 @@ class Ledger:
             NotFound: no such run.
 
         """
-        with self._store.reading() as db:
-            return reading.request(reading.run_row(db, run_id))
+        return self._store.read(lambda db: reading.request(reading.run_row(db, run_id)))
+
+    def user_of(self, run_id: str) -> str:
+        """Return who opened the run.
+
+        Raises:
+            NotFound: no such run.
+
+        """
+        return self._store.read(lambda db: str(reading.run_row(db, run_id)["user"]))
+
+    def targets_of(self, run_id: str, patients: Sequence[str]) -> dict[str, str]:
+        """Return what was asked of *patients* beyond their pseudonym, as JSON; of others nothing is kept."""
+        return self._store.read(lambda db: records.targets_of(db, run_id, patients))
 
     def runs(self) -> list[str]:
         """Return the ids of all runs, oldest first."""
-        with self._store.reading() as db:
-            return [row[0] for row in db.execute("SELECT run_id FROM run ORDER BY started_at, run_id")]
+        found = self._store.read(lambda db: db.rows("SELECT run_id FROM run ORDER BY started_at, run_id"))
+        return [str(row[0]) for row in found]
+
+    def state(self, run_id: str) -> str:
+        """Return the run's state in one word, from one row.
+
+        Raises:
+            NotFound: no such run.
+
+        """
+        return self._store.read(lambda db: reading.state(reading.run_row(db, run_id)))
 
     def pending(self, run_id: str) -> list[str]:
         """Return the patients still to do, in the order of the run; the unconfirmed are among them."""
-        with self._store.reading() as db:
+
+        def look(db: Db) -> list[str]:
             reading.run_row(db, run_id)
-            found = db.execute(
-                "SELECT patient FROM patient WHERE run_id = ? AND state IN ('pending', 'extracted')"
+            found = db.rows(
+                "SELECT patient FROM patient WHERE run_id = :run AND state IN ('pending', 'extracted')"
                 " ORDER BY position",
-                (run_id,),
+                run=run_id,
             )
-            return [row[0] for row in found]
+            return [str(row[0]) for row in found]
+
+        return self._store.read(look)
 
     def record(
         self,
@@ -113,99 +156,97 @@ class Ledger:
         counts: Sequence[SeriesCounts],
         notes: Sequence[str] = (),
         counted: Mapping[str, int] = _NOTHING,
+        *,
+        lease: Lease | None = None,
     ) -> None:
         """Replace the patient's lines, notes and counters and mark it extracted, waiting for a receipt.
 
         Raises:
             NotFound: no such run or patient.
             InvalidRequest: the patient is finished, or a line is another patient's, doubled or negative.
+            LeaseLost: the patient is not, or no longer, of *lease*; so with the other calls that take one.
 
         """
-        lines.check(patient, counts)
-        with self._changing(run_id, patient) as db:
-            _require(db, run_id, patient, ("pending", "extracted", "parked"))
-            _clear(db, run_id, _OF_PATIENT, patient)
-            lines.write(db, run_id, counts)
-            counters.write(db, run_id, patient, counted)
-            db.executemany(
-                "INSERT INTO note (run_id, patient, text) VALUES (?, ?, ?)",
-                ((run_id, patient, text) for text in notes),
-            )
-            db.execute(
-                "UPDATE patient SET state = 'extracted', batch_id = ?, reason = NULL,"
-                " expected = ?, received = ?, released = ? WHERE run_id = ? AND patient = ?",
-                (
-                    batch_id,
-                    sum(line.expected for line in counts),
-                    sum(line.received for line in counts),
-                    sum(line.released for line in counts),
-                    run_id,
-                    patient,
-                ),
-            )
+        self.record_all(run_id, batch_id, [Entry(patient, counts, notes, counted)], lease=lease)
 
-    def loaded(self, run_id: str, batch_id: str) -> None:
+    def record_all(
+        self, run_id: str, batch_id: str, entries: Sequence[Entry], *, lease: Lease | None = None
+    ) -> None:
+        """Do as ``record`` does with the patients of *entries*, all or none.
+
+        Raises:
+            NotFound, InvalidRequest, LeaseLost: as ``record``.
+
+        """
+        for entry in entries:
+            lines.check(entry.patient, entry.counts)
+
+        def recorded(db: Db) -> None:
+            for entry in entries:
+                records.record(db, run_id, batch_id, entry, lease)
+
+        self._book.change(run_id, recorded)
+
+    def loaded(self, run_id: str, batch_id: str, *, lease: Lease | None = None) -> None:
         """Mark the batch's patients done: its receipt is there. Asked twice, it changes nothing.
 
         Raises:
             NotFound: no patient of this run waits in, or was loaded by, that batch.
 
         """
-        with self._changing(run_id) as db:
-            _require_batch(db, run_id, batch_id)
-            counters.settle(db, run_id, batch_id)
-            db.execute(
-                "UPDATE patient SET state = 'done' WHERE run_id = ? AND batch_id = ? AND state = 'extracted'",
-                (run_id, batch_id),
-            )
+        self._book.change(run_id, lambda db: records.loaded(db, run_id, batch_id, lease))
 
-    def unconfirmed(self, run_id: str) -> list[str]:
-        """Return the ids of batches that were recorded and have no receipt yet."""
-        with self._store.reading() as db:
+    def unconfirmed(self, run_id: str, *, lease: Lease | None = None) -> list[str]:
+        """Return the ids of batches that were recorded and have no receipt yet; of *lease* only, if given."""
+        whose = " AND lease_id = :lease" if lease else ""
+
+        def look(db: Db) -> list[str]:
             reading.run_row(db, run_id)
-            found = db.execute(
-                "SELECT batch_id FROM patient WHERE run_id = ? AND state = 'extracted'"
+            found = db.rows(
+                f"SELECT batch_id FROM patient WHERE run_id = :run AND state = 'extracted'{whose}"  # noqa: S608 - a literal
                 " GROUP BY batch_id ORDER BY min(position)",
-                (run_id,),
+                run=run_id,
+                lease=lease.lease_id if lease else 0,
             )
-            return [row[0] for row in found]
+            return [str(row[0]) for row in found]
 
-    def forget(self, run_id: str, batch_id: str) -> None:
+        return self._store.read(look)
+
+    def forget(self, run_id: str, batch_id: str, *, lease: Lease | None = None) -> None:
         """Put the batch's unconfirmed patients back to pending and remove their lines and notes.
 
         Raises:
             NotFound: no patient of this run waits in, or was loaded by, that batch.
 
         """
-        with self._changing(run_id) as db:
-            _require_batch(db, run_id, batch_id)
-            _clear(db, run_id, _OF_BATCH, batch_id)
-            db.execute(
-                "UPDATE patient SET state = 'pending', batch_id = NULL,"
-                " expected = 0, received = 0, released = 0"
-                " WHERE run_id = ? AND batch_id = ? AND state = 'extracted'",
-                (run_id, batch_id),
-            )
+        self._book.change(run_id, lambda db: records.forget(db, run_id, batch_id, lease))
 
-    def fail(self, run_id: str, patient: str, reason: str, *, attempts_allowed: int) -> None:
+    def fail(
+        self,
+        run_id: str,
+        patient: str,
+        reason: str,
+        *,
+        attempts_allowed: int,
+        pause_seconds: float = 0.0,
+        lease: Lease | None = None,
+    ) -> None:
         """Count a failed attempt; after *attempts_allowed* the patient is parked with *reason*.
+
+        Before that it is not to be worked again for *pause_seconds*, doubled with each attempt.
 
         Raises:
             NotFound: no such run or patient.
             InvalidRequest: the patient is finished.
 
         """
-        with self._changing(run_id, patient) as db:
-            _require(db, run_id, patient, (*_TO_DO, "parked"))
-            _clear(db, run_id, _OF_PATIENT, patient)
-            db.execute(
-                "UPDATE patient SET attempts = attempts + 1, batch_id = NULL, reason = ?,"
-                " state = CASE WHEN attempts + 1 >= ? THEN 'parked' ELSE 'pending' END,"
-                " expected = 0, received = 0, released = 0 WHERE run_id = ? AND patient = ?",
-                (reason[:_LONGEST_REASON], attempts_allowed, run_id, patient),
-            )
+        wait = (self._store.now(), pause_seconds)
+        self._book.change(
+            run_id,
+            lambda db: records.fail(db, run_id, patient, reason, lease, allowed=attempts_allowed, wait=wait),
+        )
 
-    def absent(self, run_id: str, patient: str) -> None:
+    def absent(self, run_id: str, patient: str, *, lease: Lease | None = None) -> None:
         """Finish a patient of whom the archive has nothing; counted apart from the done.
 
         Raises:
@@ -213,9 +254,9 @@ class Ledger:
             InvalidRequest: the patient is finished otherwise.
 
         """
-        self._finish(run_id, patient, "absent", None)
+        self._book.change(run_id, lambda db: records.finish(db, run_id, patient, ("absent", None), lease))
 
-    def unresolved(self, run_id: str, patient: str, reason: str) -> None:
+    def unresolved(self, run_id: str, patient: str, reason: str, *, lease: Lease | None = None) -> None:
         """Finish a patient whom identity management answers with *reason* (NotFound, Invalid, Ambiguous).
 
         Raises:
@@ -223,17 +264,16 @@ class Ledger:
             InvalidRequest: the patient is finished otherwise.
 
         """
-        self._finish(run_id, patient, "unresolved", reason[:_LONGEST_REASON])
+        why = reason[: records.LONGEST_REASON]
+        self._book.change(run_id, lambda db: records.finish(db, run_id, patient, ("unresolved", why), lease))
 
     def note(self, run_id: str, text: str) -> None:
         """Add a remark to the run's report; it holds no identifier."""
-        with self._changing(run_id) as db:
-            db.execute("INSERT INTO note (run_id, text) VALUES (?, ?)", (run_id, text))
+        self._book.change(run_id, lambda db: records.note(db, run_id, text))
 
     def describe(self, run_id: str, name: str, text: str) -> None:
         """Keep *text*, which holds no identifier, under *name* beside the run."""
-        with self._changing(run_id) as db:
-            counters.describe(db, run_id, name, text)
+        self._book.change(run_id, lambda db: counters.describe(db, run_id, name, text))
 
     def counted(self, run_id: str) -> tuple[dict[str, int], dict[str, str]]:
         """Return the run's counters by name, and what was kept beside it by name.
@@ -242,127 +282,79 @@ class Ledger:
             NotFound: no such run.
 
         """
-        with self._store.reading() as db:
+
+        def look(db: Db) -> tuple[dict[str, int], dict[str, str]]:
             reading.run_row(db, run_id)
             return counters.totals(db, run_id), counters.descriptions(db, run_id)
 
+        return self._store.read(look)
+
+    def start(self, run_id: str) -> None:
+        """Begin to work the run by a person's will: it becomes ``running``.
+
+        A stop or pause of an earlier working no longer counts; a stop asked for before its first does.
+
+        Raises:
+            NotFound: no such run.
+            InvalidRequest: it is cancelled.
+
+        """
+        if self.state(run_id) != "open":
+            self.orders.resume(run_id)
+        self._book.change(
+            run_id, lambda db: db.rows("UPDATE run SET state = 'running' WHERE run_id = :run", run=run_id)
+        )
+
     def request_stop(self, run_id: str) -> None:
         """Ask whoever works the run to stop after the patient at hand."""
-        with self._changing(run_id) as db:
-            db.execute("UPDATE run SET stopping = 1 WHERE run_id = ?", (run_id,))
+        self._book.change(
+            run_id, lambda db: db.rows("UPDATE run SET stopping = 1 WHERE run_id = :run", run=run_id)
+        )
 
     def is_stopping(self, run_id: str) -> bool:
-        """Whether a stop was asked for."""
-        with self._store.reading() as db:
-            return bool(reading.run_row(db, run_id)["stopping"])
+        """Whether a stop was asked for, or the run is held."""
+        return not self._store.read(lambda db: workable(reading.run_row(db, run_id)))
 
     def close_run(self, run_id: str) -> None:
-        """Set the run's state from its rows: completed, stopped (asked to, patients left) or incomplete."""
-        with self._changing(run_id) as db:
-            report = reading.report(db, run_id)
+        """Set the run's state from its rows: completed, stopped (asked to, patients left) or incomplete.
+
+        The rows are counted anew here, once, and compared with the totals; a difference is incomplete.
+        """
+
+        def closed(db: Db) -> None:
+            report = reading.report(db, run_id, recount=True)
             stopping = bool(reading.run_row(db, run_id)["stopping"])
             left = "stopped" if stopping and report.patients.pending else "incomplete"
             state = "completed" if report.is_complete else left
-            db.execute("UPDATE run SET state = ? WHERE run_id = ?", (state, run_id))
+            db.rows("UPDATE run SET state = :state WHERE run_id = :run", state=state, run=run_id)
+
+        self._book.change(run_id, closed)
 
     def progress(self, run_id: str) -> Progress:
-        """Return where the run stands, from one row.
+        """Return where the run stands, from a few rows.
 
         Raises:
             NotFound: no such run.
 
         """
-        with self._store.reading() as db:
-            return reading.progress(reading.run_row(db, run_id))
+        now = self._store.now()
+        return self._store.read(lambda db: reading.progress(db, reading.run_row(db, run_id), now))
 
-    def report(self, run_id: str) -> RunReport:
-        """Return the run's report, counted anew from its lines.
+    def report(self, run_id: str, *, recount: bool = False) -> RunReport:
+        """Return the run's report from its totals; *recount* proves these by counting all of its rows anew.
 
         Raises:
             NotFound: no such run.
 
         """
-        with self._store.reading() as db:
-            return reading.report(db, run_id)
+        return self._store.read(lambda db: reading.report(db, run_id, recount=recount))
 
     def lines(self, run_id: str) -> Iterator[SeriesCounts]:
         """Yield the run's lines in the order of its patients, read a patient at a time."""
-        with self._store.reading() as db:
+
+        def listed(db: Db) -> list[str]:
             reading.run_row(db, run_id)
-            patients = reading.patients(db, run_id)
-        for patient in patients:
-            with self._store.reading() as db:
-                found = list(reading.lines_of(db, run_id, patient))
-            yield from found
+            return reading.patients(db, run_id)
 
-    @contextmanager
-    def claim(self, run_id: str) -> Iterator[None]:
-        """Hold the run for this worker alone; the kernel releases the lock of a killed one.
-
-        The run becomes ``running``. A stop asked for during an earlier working of the run no longer counts;
-        one asked for before its first does.
-
-        Raises:
-            NotFound: no such run.
-            Unavailable: another worker holds it.
-
-        """
-        self.request_of(run_id)
-        self._locks.mkdir(mode=0o700, exist_ok=True)
-        lock = os.open(self._locks / f"{run_id}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise Unavailable(
-                    "run", "is worked by another process", "wait for it, or ask it to stop"
-                ) from None
-            with self._changing(run_id) as db:
-                db.execute(
-                    "UPDATE run SET stopping = stopping AND state = 'open', state = 'running'"
-                    " WHERE run_id = ?",
-                    (run_id,),
-                )
-            yield
-        finally:
-            os.close(lock)
-
-    @contextmanager
-    def _changing(self, run_id: str, patient: str | None = None) -> Iterator[sqlite3.Connection]:
-        with self._store.writing() as db:
-            reading.run_row(db, run_id)
-            if patient is not None:
-                reading.state_of(db, run_id, patient)
-            yield db
-            db.execute("UPDATE run SET updated_at = ? WHERE run_id = ?", (self._clock(), run_id))
-
-    def _finish(self, run_id: str, patient: str, state: str, reason: str | None) -> None:
-        with self._changing(run_id, patient) as db:
-            _require(db, run_id, patient, (*_TO_DO, "parked", state))
-            _clear(db, run_id, _OF_PATIENT, patient)
-            db.execute(
-                "UPDATE patient SET state = ?, batch_id = NULL, reason = ?,"
-                " expected = 0, received = 0, released = 0"
-                " WHERE run_id = ? AND patient = ?",
-                (state, reason, run_id, patient),
-            )
-
-
-def _require(db: sqlite3.Connection, run_id: str, patient: str, states: tuple[str, ...]) -> None:
-    state = reading.state_of(db, run_id, patient)
-    if state not in states:
-        what = "finished" if state in FINISHED else state
-        raise InvalidRequest("patient", f"is already {what} in this run", "open another run")
-
-
-def _require_batch(db: sqlite3.Connection, run_id: str, batch_id: str) -> None:
-    found = db.execute(
-        "SELECT 1 FROM patient WHERE run_id = ? AND batch_id = ?", (run_id, batch_id)
-    ).fetchone()
-    if not found:
-        raise NotFound("batch_id", "is not known in this run")
-
-
-def _clear(db: sqlite3.Connection, run_id: str, condition: str, argument: str) -> None:
-    for table in ("line", "note", "counter"):
-        db.execute(f"DELETE FROM {table} WHERE run_id = ?1 AND {condition}", (run_id, argument))  # noqa: S608 - both parts are literals of this module
+        for patient in self._store.read(listed):
+            yield from self._store.read(lambda db, one=patient: list(reading.lines_of(db, run_id, one)))  # type: ignore[misc]  # the default binds the loop's patient

@@ -1,9 +1,9 @@
 """Write the lines of one patient inside a transaction that the ledger opened."""
 
-import sqlite3
 from collections.abc import Sequence
 
 from p2d.jobs.counts import SeriesCounts
+from p2d.jobs.store import Db
 from p2d.model.errors import InvalidRequest
 
 
@@ -34,20 +34,30 @@ def check(patient: str, counts: Sequence[SeriesCounts]) -> None:
         raise InvalidRequest("counts", "hold a negative number")
 
 
-def write(db: sqlite3.Connection, run_id: str, counts: Sequence[SeriesCounts]) -> None:
+def write(db: Db, run_id: str, counts: Sequence[SeriesCounts]) -> None:
     """Write *counts* as lines of a patient that has none."""
-    db.executemany(
-        "INSERT INTO line VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            (run_id, c.patient, c.study, c.series, c.expected, c.received, c.released, c.duplicate, c.refused)
-            for c in counts
-        ),
+    keys = [{"run": run_id, "patient": c.patient, "study": c.study, "series": c.series} for c in counts]
+    db.many(
+        "INSERT INTO line (run_id, patient, study, series, expected, received, released, duplicate, refused)"
+        " VALUES (:run, :patient, :study, :series, :expected, :received, :released, :duplicate, :refused)",
+        [
+            {
+                **key,
+                "expected": c.expected,
+                "received": c.received,
+                "released": c.released,
+                "duplicate": c.duplicate,
+                "refused": c.refused,
+            }
+            for key, c in zip(keys, counts, strict=True)
+        ],
     )
-    db.executemany(
-        "INSERT INTO withheld VALUES (?, ?, ?, ?, ?, ?)",
-        (
-            (run_id, c.patient, c.study, c.series, str(reason), images)
-            for c in counts
+    db.many(
+        "INSERT INTO withheld (run_id, patient, study, series, reason, images)"
+        " VALUES (:run, :patient, :study, :series, :reason, :images)",
+        [
+            {**key, "reason": str(reason), "images": images}
+            for key, c in zip(keys, counts, strict=True)
             for reason, images in c.withheld.items()
-        ),
+        ],
     )

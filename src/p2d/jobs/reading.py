@@ -1,60 +1,56 @@
 """Read the ledger's rows inside a transaction that the ledger opened."""
 
 import json
-import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from p2d.jobs import totals
 from p2d.jobs.counts import SeriesCounts
 from p2d.jobs.report import Patients, Progress, RunReport
+from p2d.jobs.store import Db, first
 from p2d.model.errors import NotFound
 
-Row = Mapping[str, str | int | float]
+Row = Mapping[str, str | int | float | None]
+MOST_NOTES: Final = 1000
+"""Notes that a report prints; the others are counted."""
 _RUN: Final = (
-    "run_id", "kind", "request", "user", "state", "stopping", "patients_total", "patients_done",
-    "patients_parked", "expected", "received", "released", "started_at", "updated_at",
+    "run_id", "kind", "request", '"user"', "state", "held", "stopping", "priority", "patients_total",
+    "started_at", "updated_at", "pace_at", "pace_done", "pace_before_at", "pace_before_done",
 )  # fmt: skip
-_SUMS: Final = """
-SELECT count(*), count(DISTINCT patient || ' ' || study), coalesce(sum(expected), 0),
-    coalesce(sum(received), 0), coalesce(sum(max(expected - received, 0)), 0), coalesce(sum(released), 0),
-    coalesce(sum(duplicate), 0), coalesce(sum(refused), 0)
-FROM line WHERE run_id = ?
-"""
-_BAD_LINES: Final = """
-SELECT count(*) FROM line WHERE run_id = ?1 AND (received > expected
-    OR received <> released + duplicate + refused + coalesce((
-        SELECT sum(images) FROM withheld WHERE withheld.run_id = line.run_id
-        AND withheld.patient = line.patient AND withheld.study = line.study
-        AND withheld.series = line.series), 0))
-"""
 
 
-def run_row(db: sqlite3.Connection, run_id: str) -> Row:
-    """Return the run's row.
+def run_row(db: Db, run_id: str, *, locked: bool = False) -> Row:
+    """Return the run's row; *locked* keeps every other writer of this run out until the transaction ends.
 
     Raises:
         NotFound: no such run.
 
     """
-    found = db.execute(f"SELECT {', '.join(_RUN)} FROM run WHERE run_id = ?", (run_id,)).fetchone()  # noqa: S608 - the columns are literals
+    suffix = db.locked if locked else ""
+    found = first(db.rows(f"SELECT {', '.join(_RUN)} FROM run WHERE run_id = :run{suffix}", run=run_id))  # noqa: S608 - literals
     if found is None:
         raise NotFound("run_id", "no such run", "list the runs")
-    return dict(zip(_RUN, found, strict=True))
+    return dict(zip((name.strip('"') for name in _RUN), found, strict=True))
 
 
-def state_of(db: sqlite3.Connection, run_id: str, patient: str) -> str:
-    """Return the patient's state.
+def state_of(db: Db, run_id: str, patient: str) -> tuple[str, int | None]:
+    """Return the patient's state and the number of the lease that holds it.
 
     Raises:
         NotFound: the patient is not in the run.
 
     """
-    found = db.execute(
-        "SELECT state FROM patient WHERE run_id = ? AND patient = ?", (run_id, patient)
-    ).fetchone()
+    found = first(
+        db.rows(
+            "SELECT state, lease_id FROM patient WHERE run_id = :run AND patient = :patient",
+            run=run_id,
+            patient=patient,
+        )
+    )
     if found is None:
         raise NotFound("patient", "is not in this run")
-    return str(found[0])
+    return str(found[0]), found[1]
 
 
 def request(run: Row) -> dict[str, object]:
@@ -63,24 +59,24 @@ def request(run: Row) -> dict[str, object]:
     return found
 
 
-def patients(db: sqlite3.Connection, run_id: str) -> list[str]:
+def patients(db: Db, run_id: str) -> list[str]:
     """Return all patients in the order of the run."""
-    found = db.execute("SELECT patient FROM patient WHERE run_id = ? ORDER BY position", (run_id,))
-    return [row[0] for row in found]
+    found = db.rows("SELECT patient FROM patient WHERE run_id = :run ORDER BY position", run=run_id)
+    return [str(row[0]) for row in found]
 
 
-def lines_of(db: sqlite3.Connection, run_id: str, patient: str) -> Iterator[SeriesCounts]:
+def lines_of(db: Db, run_id: str, patient: str) -> Iterator[SeriesCounts]:
     """Yield the patient's lines by study and series."""
+    key = {"run": run_id, "patient": patient}
     withheld: dict[tuple[str, str], dict[str, int]] = {}
-    for study, series, reason, images in db.execute(
-        "SELECT study, series, reason, images FROM withheld WHERE run_id = ? AND patient = ?",
-        (run_id, patient),
+    for study, series, reason, images in db.rows(
+        "SELECT study, series, reason, images FROM withheld WHERE run_id = :run AND patient = :patient", **key
     ):
         withheld.setdefault((study, series), {})[reason] = images
-    for study, series, *numbers in db.execute(
+    for study, series, *numbers in db.rows(
         "SELECT study, series, expected, received, released, duplicate, refused FROM line"
-        " WHERE run_id = ? AND patient = ? ORDER BY study, series",
-        (run_id, patient),
+        " WHERE run_id = :run AND patient = :patient ORDER BY study, series",
+        **key,
     ):
         expected, received, released, duplicate, refused = numbers
         yield SeriesCounts(
@@ -89,74 +85,98 @@ def lines_of(db: sqlite3.Connection, run_id: str, patient: str) -> Iterator[Seri
         )  # fmt: skip
 
 
-def progress(run: Row) -> Progress:
-    """Return where the run stands."""
+def state(run: Row) -> str:
+    """Return the state that is shown: what an operator ordered goes before what was found."""
+    return str(run["held"] or run["state"])
+
+
+def progress(db: Db, run: Row, now: float) -> Progress:
+    """Return where the run stands *now*, from its totals."""
+    run_id, sums = str(run["run_id"]), totals.read(db, str(run["run_id"]))
+    counted = _patients(run, sums)
+    done = counted.total - counted.pending - sum(counted.parked.values())
+    working = db.rows(
+        "SELECT count(*) FROM patient WHERE lease_id IN (SELECT lease_id FROM lease WHERE run_id = :run)",
+        run=run_id,
+    )
     return Progress(
-        patients_total=int(run["patients_total"]),
-        patients_done=int(run["patients_done"]),
-        parked=int(run["patients_parked"]),
-        images_expected=int(run["expected"]),
-        images_received=int(run["received"]),
-        images_released=int(run["released"]),
-        started_at=float(run["started_at"]),
-        updated_at=float(run["updated_at"]),
+        patients_total=counted.total,
+        patients_done=done,
+        parked=sum(counted.parked.values()),
+        images_expected=sums.get("expected", 0),
+        images_received=sums.get("received", 0),
+        images_released=sums.get("released", 0),
+        started_at=float(run["started_at"] or 0),
+        updated_at=float(run["updated_at"] or 0),
+        state=state(run),
+        patients_pending=counted.pending,
+        patients_leased=int(working[0][0]),
+        priority=int(run["priority"] or 0),
+        patients_per_minute=_pace(run, done, now),
     )
 
 
-def report(db: sqlite3.Connection, run_id: str) -> RunReport:
-    """Return the run's report; the totals kept beside it are compared with the sums of the lines.
+def _pace(run: Row, done: int, now: float) -> float:
+    """Return patients finished a minute, over the last one or two of them."""
+    marks = [(run["pace_before_at"], run["pace_before_done"]), (run["pace_at"], run["pace_done"])]
+    for at, before in marks:
+        if at is not None and before is not None and now > float(at):
+            return max(done - int(before), 0) * 60 / (now - float(at))
+    return 0.0
+
+
+def report(db: Db, run_id: str, *, recount: bool = False) -> RunReport:
+    """Return the run's report from its totals; *recount* compares these with the sums of all rows.
 
     Raises:
         NotFound: no such run.
 
     """
-    run = run_row(db, run_id)
-    series, studies, expected, received, missing, released, duplicate, refused = db.execute(
-        _SUMS, (run_id,)
-    ).fetchone()
-    kept = (run["expected"], run["received"], run["released"])
-    bad_lines = db.execute(_BAD_LINES, (run_id,)).fetchone()[0]
-    withheld = db.execute(
-        "SELECT reason, sum(images) FROM withheld WHERE run_id = ? GROUP BY reason", (run_id,)
-    )
-    notes = db.execute(
-        "SELECT text, count(*) FROM note WHERE run_id = ? GROUP BY text ORDER BY min(id)", (run_id,)
-    )
+    run, sums = run_row(db, run_id), totals.read(db, run_id)
+    adding_up = not sums.get(totals.OFF) and (not recount or sums == totals.recounted(db, run_id))
     return RunReport(
         run_id=run_id,
         kind=str(run["kind"]),
         user=str(run["user"]),
         request=request(run),
-        state=str(run["state"]),
-        patients=_patients(db, run),
-        expected=expected,
-        received=received,
-        missing=missing,
-        released=released,
-        withheld=dict(withheld.fetchall()),
-        duplicate=duplicate,
-        refused=refused,
-        series=series,
-        studies=studies,
-        notes=tuple(f"{text} ({n} times)" if n > 1 else text for text, n in notes),
-        lines_adding_up=not bad_lines and kept == (expected, received, released),
-        started_at=float(run["started_at"]),
-        updated_at=float(run["updated_at"]),
+        state=state(run),
+        patients=_patients(run, sums),
+        expected=sums.get("expected", 0),
+        received=sums.get("received", 0),
+        missing=sums.get("missing", 0),
+        released=sums.get("released", 0),
+        withheld=_by_reason(sums, totals.WITHHELD),
+        duplicate=sums.get("duplicate", 0),
+        refused=sums.get("refused", 0),
+        series=sums.get("series", 0),
+        studies=sums.get("studies", 0),
+        notes=_notes(db, run_id, sums.get(totals.NOTES, 0)),
+        lines_adding_up=adding_up,
+        started_at=float(run["started_at"] or 0),
+        updated_at=float(run["updated_at"] or 0),
+        priority=int(run["priority"] or 0),
     )
 
 
-def _patients(db: sqlite3.Connection, run: Row) -> Patients:
-    states: dict[str, dict[str, int]] = {}
-    for state, reason, number in db.execute(
-        "SELECT state, coalesce(reason, ''), count(*) FROM patient WHERE run_id = ? GROUP BY 1, 2",
-        (run["run_id"],),
-    ):
-        states.setdefault(state, {})[reason] = number
+def _notes(db: Db, run_id: str, number: int) -> tuple[str, ...]:
+    found = db.rows(
+        "SELECT text FROM note WHERE run_id = :run ORDER BY id LIMIT :most", run=run_id, most=MOST_NOTES
+    )
+    texts = Counter(str(text) for (text,) in found)
+    shown = [f"{text} ({n} times)" if n > 1 else text for text, n in texts.items()]
+    return (*shown, *([f"… and {number - len(found)} more notes"] if number > len(found) else []))
+
+
+def _by_reason(sums: totals.Totals, prefix: str) -> dict[str, int]:
+    return {name.removeprefix(prefix): n for name, n in sorted(sums.items()) if name.startswith(prefix)}
+
+
+def _patients(run: Row, sums: totals.Totals) -> Patients:
     return Patients(
-        total=int(run["patients_total"]),
-        done=sum(states.get("done", {}).values()),
-        absent=sum(states.get("absent", {}).values()),
-        unresolved=states.get("unresolved", {}),
-        parked=states.get("parked", {}),
-        pending=sum(n for state in ("pending", "extracted") for n in states.get(state, {}).values()),
+        total=int(run["patients_total"] or 0),
+        done=sums.get("patients done", 0),
+        absent=sums.get("patients absent", 0),
+        unresolved=_by_reason(sums, totals.UNRESOLVED),
+        parked=_by_reason(sums, totals.PARKED),
+        pending=sums.get("patients pending", 0) + sums.get("patients extracted", 0),
     )

@@ -12,7 +12,8 @@ class Progress:
     """Where a run stands; times are seconds since the epoch.
 
     ``patients_done`` counts patients that need no further work: confirmed by a receipt, without images, or
-    unknown to identity management.
+    unknown to identity management. ``patients_leased`` are with workers now; ``patients_per_minute`` is the
+    pace of the last one or two minutes.
     """
 
     patients_total: int
@@ -23,6 +24,38 @@ class Progress:
     images_released: int
     started_at: float
     updated_at: float
+    state: str = ""
+    patients_pending: int = 0
+    patients_leased: int = 0
+    priority: int = 0
+    patients_per_minute: float = 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long the rest takes at this pace; None when there is no pace."""
+        if not self.patients_pending:
+            return 0.0
+        return self.patients_pending * 60 / self.patients_per_minute if self.patients_per_minute else None
+
+    def as_json(self) -> dict[str, object]:
+        """Return the progress as JSON-like data; times are seconds."""
+        left = self.seconds_left
+        return {
+            "state": self.state,
+            "priority": self.priority,
+            "patients_total": self.patients_total,
+            "patients_done": self.patients_done,
+            "patients_parked": self.parked,
+            "patients_pending": self.patients_pending,
+            "patients_leased": self.patients_leased,
+            "images_expected": self.images_expected,
+            "images_received": self.images_received,
+            "images_released": self.images_released,
+            "patients_per_minute": round(self.patients_per_minute, 1),
+            "seconds_left": None if left is None else round(left),
+            "started_at": self.started_at,
+            "updated_at": self.updated_at,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +102,7 @@ class RunReport:
     lines_adding_up: bool
     started_at: float
     updated_at: float
+    priority: int = 0
 
     @property
     def adds_up(self) -> bool:
@@ -95,6 +129,7 @@ class RunReport:
             "user": self.user,
             "request": dict(self.request),
             "state": self.state,
+            "priority": self.priority,
             "patients": {
                 "total": self.patients.total,
                 "done": self.patients.done,

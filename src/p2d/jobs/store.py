@@ -1,90 +1,66 @@
-"""One SQLite file, durable and shared: WAL, synchronous FULL, foreign keys, short transactions."""
+"""What the ledger asks of a database, whichever it is: transactions of plain SQL, named parameters.
 
-import os
-import sqlite3
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Final
+Statements are written once, with ``:name`` parameters and what SQLite and PostgreSQL both understand; an
+engine translates the parameters. A change is a function: an engine runs it again when a transaction failed.
+"""
 
-from p2d.model.errors import Misconfigured, Unavailable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol, TypeVar
 
-_BUSY_SECONDS: Final = 30.0
-_VERSION: Final = 2
-"""Of the schema; a file of an earlier one gets the tables that came since."""
-_SETUP: Final = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON")
+T = TypeVar("T")
+Row = tuple[Any, ...]
 
 
-class Store:
-    """A connection that threads share in turn and other processes may have beside us."""
+class Db(Protocol):
+    """A transaction under way."""
 
-    def __init__(self, path: Path, schema: str) -> None:
-        """Open *path* (made readable by its owner only, as is its folder) and apply *schema*.
+    @property
+    def locked(self) -> str:
+        """What a SELECT ends with to hold its rows against other writers; empty where a writer is alone."""
+        ...
 
-        Raises:
-            Misconfigured: the folder or file cannot be made, or the file is no database.
+    def rows(self, statement: str, /, **values: object) -> list[Row]:
+        """Run *statement* and return its rows, if it has any."""
+        ...
 
-        """
-        self._lock = threading.Lock()
-        try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            self._connection = sqlite3.connect(
-                path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
-            for statement in _SETUP:
-                self._connection.execute(statement)
-            if self._connection.execute("PRAGMA user_version").fetchone()[0] < _VERSION:
-                self._connection.executescript(
-                    f"BEGIN IMMEDIATE;{schema}PRAGMA user_version = {_VERSION};COMMIT;"
-                )
-        except (OSError, sqlite3.Error) as error:
-            raise Misconfigured(
-                "ledger",
-                f"{path} cannot be opened: {type(error).__name__}",
-                "check the folder's owner and space",
-            ) from error
+    def many(self, statement: str, /, values: Iterable[Mapping[str, object]]) -> None:
+        """Run *statement* once for each of *values*."""
+        ...
 
-    @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """Yield the connection inside one transaction: all of the block is durable afterwards, or none.
+
+class Store(Protocol):
+    """A database; safe to share between threads, and between processes by its address."""
+
+    def write(self, change: Callable[[Db], T], *, durable: bool = True) -> T:
+        """Run *change* in one transaction: all of it is durable afterwards, or none.
+
+        It may run more than once; only its last run counts, exactly once. What is not *durable* outlives this
+        process, but perhaps not a power cut, and does not wait for the disk.
 
         Raises:
-            Unavailable: the disk is full or broken, or another process held the file too long.
+            Unavailable: the database is full, broken or away for longer than this store waits.
 
         """
-        with self._lock, _translated():
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
+        ...
 
-    @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
-        """Yield the connection inside one snapshot: what is read belongs together."""
-        with self._lock, _translated():
-            self._connection.execute("BEGIN")
-            try:
-                yield self._connection
-            finally:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
+    def read(self, look: Callable[[Db], T]) -> T:
+        """Run *look* in one snapshot: what it reads belongs together.
+
+        Raises:
+            Unavailable: as ``write``.
+
+        """
+        ...
+
+    def now(self) -> float:
+        """Return the seconds since the epoch by the clock that all workers of this store share."""
+        ...
 
     def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._connection.close()
+        """Release the database."""
+        ...
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        problem = f"cannot be read or written: {type(error).__name__}"
-        raise Unavailable("ledger", problem, "check space and permissions of the state folder") from error
+def first(rows: list[Row]) -> Row | None:
+    """Return the first of *rows*, or None."""
+    return rows[0] if rows else None

@@ -21,8 +21,8 @@ from p2d.deid.profile.project import read_profile
 from p2d.export.hold import HoldStore
 from p2d.flows.gateway.gateway import Gateway
 from p2d.identity.http import HttpIdentity
-from p2d.jobs.ledger import Ledger
 from p2d.main.archives import connect_archives
+from p2d.main.jobs import open_ledger
 from p2d.main.process import forbid_core_dumps, quiet_logs, serve_app
 from p2d.model.errors import Misconfigured, Unavailable
 from p2d.pacs.governor.port import WorkClass
@@ -35,6 +35,10 @@ from p2d.web.gateway.app import create_app
 from p2d.web.gateway.guard import Guard
 
 _SWEEP_SECONDS: Final = 60.0
+_PATIENCE_SECONDS: Final = 5.0
+"""For a ledger that is away, while somebody waits for an answer."""
+_RUN_PATIENCE_SECONDS: Final = 60.0
+"""As above, while a run goes on."""
 
 
 def read(path: Path) -> GatewaySettings:
@@ -56,12 +60,21 @@ def read(path: Path) -> GatewaySettings:
     return settings
 
 
-def connect(settings: GatewaySettings) -> Gateway:
+def connect(
+    settings: GatewaySettings,
+    *,
+    patience_seconds: float = _PATIENCE_SECONDS,
+    outage_seconds: float | None = None,
+) -> Gateway:
     """Return the stages that *settings* name, connected; no peer is asked yet.
+
+    A ledger that is away is waited for up to *patience_seconds*, a peer by bulk runs up to *outage_seconds*
+    (else as the settings say).
 
     Raises:
         Misconfigured: a secret is absent or weak, a profile is not to be used, or the state folder cannot be
             written.
+        Unavailable: the ledger's database cannot be reached.
 
     """
     state = settings.gateway.state_dir
@@ -89,7 +102,7 @@ def connect(settings: GatewaySettings) -> Gateway:
             read_secret(warehouse.secret, "warehouse.secret").get_secret_value(),
             warehouse.timeout_seconds,
         ),
-        ledger=Ledger(state / "ledger.sqlite"),
+        ledger=open_ledger(settings.jobs, state, patience_seconds=patience_seconds),
         audit=audit,
         sessions=SessionStore(state / "sessions.sqlite"),
         policy=ModalityPolicy(settings.images.allow, settings.images.deny),
@@ -98,6 +111,9 @@ def connect(settings: GatewaySettings) -> Gateway:
         allow_true_frames=settings.gateway.allow_true_frames,
         patients_per_batch=settings.bulk.patients_per_batch,
         attempts=settings.bulk.attempts,
+        outage_seconds=settings.jobs.outage_seconds if outage_seconds is None else outage_seconds,
+        lease_seconds=settings.jobs.lease_seconds,
+        has_workers=settings.jobs.engine == "postgresql",
         patient_form=re.compile(form) if (form := settings.gateway.patient_form) else None,
         profile=profile,
         screen=PixelScreen(sandbox=ScreeningSandbox(children=settings.deid.screening_processes)),
@@ -183,4 +199,4 @@ def open_gateway(path: Path) -> Gateway:
     """Return the connected stages for a command of an operator."""
     forbid_core_dumps()
     quiet_logs()
-    return connect(read(path))
+    return connect(read(path), patience_seconds=_RUN_PATIENCE_SECONDS)

@@ -52,7 +52,7 @@ def quiet_logs() -> None:
     )
     sys.unraisablehook = lambda one: _LOG.error("not raised: %s", _place(one.exc_type, one.exc_traceback))
     warnings.simplefilter("ignore")
-    for library in ("pydicom", "pynetdicom", "httpx", "httpcore"):
+    for library in ("pydicom", "pynetdicom", "httpx", "httpcore", "procrastinate", "psycopg"):
         logging.getLogger(library).setLevel(logging.CRITICAL + 1)
 
 

@@ -27,6 +27,7 @@ def roots() -> Roots:
         serve={process: _late(process, "serve") for process in ("gateway", "warehouse", "identity")},
         check=_late("check", "check"),
         open_gateway=_late("gateway", "open_gateway"),
+        open_prober=_late("probing", "open_prober"),
         open_identity=_late("identity_client", "open_identity"),
         open_identity_table=_late("identity", "open_identity_table"),
         open_loader=_late("research_clients", "open_loader"),
@@ -34,4 +35,6 @@ def roots() -> Roots:
         open_gateway_client=_late("research_clients", "open_gateway_client"),
         open_archive_orders=_late("archives", "open_archive_orders"),
         run_demo=_late("demo.show", "run_demo"),
+        work=_late("worker", "work"),
+        migrate_jobs=_late("worker", "migrate"),
     )

@@ -27,6 +27,10 @@ WORDS: Final = {
 }
 """Values of QueryRetrieveLevel (0008,0052)."""
 
+_COUNTED: Final = {
+    Level.STUDY: "00201206",  # NumberOfStudyRelatedSeries
+    Level.SERIES: "00201209",  # NumberOfSeriesRelatedInstances
+}
 _MOST_OWNERS: Final = 10
 _ALWAYS: Final = frozenset(UNIQUE.values())
 _BRIEF: Final = (*UNIQUE.values(), "00200013")
@@ -52,16 +56,12 @@ Ask = Callable[[Sequence[Question]], list[list[Row]]]
 """Returns all answers to each question, after its final status 0x0000; else raises as ``Pacs.find``."""
 
 
-class Capped(Unavailable):
-    """An answer ends where this archive is known to cut answers off."""
-
-
 @dataclass(frozen=True, slots=True)
 class Way:
     """What may be asked by PatientID alone (a relational query, PS3.4 C.4.1.3.2), and how.
 
     ``answered`` are the return keys of upper levels that are answered at INSTANCE level too, ``unsupported``
-    those that are not worth asking. An answer of ``most_rows`` or more is taken for one that was cut off.
+    those that are not worth asking.
     """
 
     series: bool = False
@@ -69,7 +69,6 @@ class Way:
     patient_root: bool = True
     answered: frozenset[str] = frozenset()
     unsupported: frozenset[str] = frozenset()
-    most_rows: int | None = None
 
     @property
     def is_relational(self) -> bool:
@@ -105,12 +104,12 @@ class Finder:
         elif level is Level.STUDY:
             rows = self._studies()
         elif not self._is_narrowed and self._is_at_once(level):
-            rows = self._at_once(level)
+            rows = self._filled(*self._at_once(level))
         else:
             studies = self._studies()
-            rows = self._series(studies)
-            if level is Level.INSTANCE:
-                rows = self._instances(studies, rows)
+            series = self._series(studies)
+            rows = self._instances(studies, series) if level is Level.INSTANCE else series
+            rows = self._filled(rows, studies, series)
         return [IdentifiedHeader(level, row) for row in rows]
 
     @property
@@ -130,8 +129,11 @@ class Finder:
             keys[UNIQUE[Level.INSTANCE]] = self.query.sop_instance_uid
         return {path: value for path, value in keys.items() if value}
 
-    def _at_once(self, level: Level) -> list[Row]:
-        """Ask by PatientID alone, upper levels only where their elements are not answered at *level*."""
+    def _at_once(self, level: Level) -> tuple[list[Row], list[Row], list[Row]]:
+        """Ask by PatientID alone, upper levels only where their elements are not answered at *level*.
+
+        Return the rows, and the studies and series that were asked for by themselves.
+        """
         way, root = self.way, self.way.patient_root
         upper = [
             one
@@ -150,13 +152,16 @@ class Finder:
         answers = self._answers([*questions, own])
         rows = answers.pop()
         if level is Level.INSTANCE:
-            rows = self._filled(rows, root)
+            rows = self._in_full(rows, root)
+        found = dict(zip(upper, answers, strict=True))
+        studies, series = found.get(Level.STUDY, []), found.get(Level.SERIES, [])
+        series = _joined(series, studies, Level.STUDY, strict=False) if studies else series
         for one in reversed(upper):
-            rows = _joined(rows, answers.pop(), one, strict=False)
+            rows = _joined(rows, series if one is Level.SERIES else studies, one, strict=False)
         self._check_place(rows, level)
-        return rows
+        return rows, studies, series
 
-    def _filled(self, rows: list[Row], patient_root: bool) -> list[Row]:  # noqa: FBT001 - as Question's
+    def _in_full(self, rows: list[Row], patient_root: bool) -> list[Row]:  # noqa: FBT001 - as Question's
         """Return *rows*, those that the query wants in full asked for again by lists of their UIDs."""
         choice = self.query.full
         if choice is None or choice is Choice.ALL or not rows:
@@ -206,11 +211,7 @@ class Finder:
     def _instances(self, studies: list[Row], series: list[Row]) -> list[Row]:
         own = {UNIQUE[Level.INSTANCE]: self.query.sop_instance_uid}
         if not self.way.instance:
-            questions = [
-                self._question(Level.INSTANCE, {**_upper(one, Level.STUDY, Level.SERIES), **own})
-                for one in series
-            ]
-            return self._below(series, questions, Level.SERIES)
+            return self._of_each(series, own)
         own = self._own(Level.INSTANCE)
         with_series = {text_of(one, UNIQUE[Level.STUDY]) for one in series}
         found = self._answers(
@@ -223,6 +224,27 @@ class Finder:
             ]
         )
         return _joined([row for rows in found for row in rows], series, Level.SERIES)
+
+    def _of_each(self, series: list[Row], own: Mapping[str, str]) -> list[Row]:
+        questions = [
+            self._question(Level.INSTANCE, {**_upper(one, Level.STUDY, Level.SERIES), **own})
+            for one in series
+        ]
+        return self._below(series, questions, Level.SERIES)
+
+    def _filled(self, rows: list[Row], studies: list[Row], series: list[Row]) -> list[Row]:
+        """Return *rows* with what counts, *studies* and *series* show to be missing, asked for once more.
+
+        Some archives end answers at a limit without a word, and answers got lost on the way before.
+        """
+        level = self.query.level
+        if self._own(level):
+            return rows
+        more = self._series(_incomplete(Level.STUDY, [*rows, *series], studies))
+        if level is Level.SERIES:
+            return _united(level, rows, more)
+        short = _incomplete(Level.SERIES, rows, _united(Level.SERIES, series, more))
+        return _united(level, rows, self._of_each(short, {}))
 
     def _below(self, upper: list[Row], questions: Sequence[Question], level: Level) -> list[Row]:
         """Return the answers to *questions*, one for each of *upper*, joined with it."""
@@ -248,7 +270,7 @@ class Finder:
         return answers
 
     def _check(self, rows: Sequence[Row], question: Question) -> None:
-        """Raise ProtocolViolation when an answer is about something else than was asked, Capped when cut."""
+        """Raise ProtocolViolation when an answer is about something else than was asked."""
         must_name_patient = question.patient_root or not question.keys.get(UNIQUE[Level.STUDY])
         uids = {path: question.keys[path] for path in UNIQUE.values() if question.keys.get(path)}
         asked = uids.pop(PATIENT_ID).strip()
@@ -267,8 +289,39 @@ class Finder:
                 f"{strange} of another study or series, {nameless} without unique key",
                 'use query = "hierarchical" and see the archive\'s conformance statement',
             )
-        if self.way.most_rows is not None and len(rows) >= self.way.most_rows:
-            raise Capped("pacs", f"C-FIND ended at {len(rows)} rows, where this archive cuts answers off")
+
+
+def stated(row: Row, level: Level) -> int | None:
+    """Return how many series (level STUDY) or instances (SERIES) *row* says there are below its entity."""
+    text = text_of(row, _COUNTED[level])
+    return int(text) if text.isdigit() else None
+
+
+def _incomplete(level: Level, rows: Iterable[Row], known: Iterable[Row]) -> list[Row]:
+    """Return the entities at *level*, *known* or seen in *rows*, that count more below them than *rows* has.
+
+    So are those of which *rows* has nothing. Elements of lower levels are left out.
+    """
+    is_study = level is Level.STUDY
+    above = [Level.STUDY] if is_study else [Level.STUDY, Level.SERIES]
+    below = UNIQUE[Level.SERIES if is_study else Level.INSTANCE]
+    found: dict[tuple[str, ...], set[str]] = {}
+    entities: dict[tuple[str, ...], Row] = {}
+    for row in (*known, *rows):
+        place = tuple(text_of(row, UNIQUE[one]) for one in above)
+        entities.setdefault(place, row)
+        found.setdefault(place, set()).add(text_of(row, below))
+    paths = {path for one in above for path in KEYS[one]}
+    return [
+        {path: row[path] for path in row.keys() & paths}
+        for place, row in entities.items()
+        if all(place) and len(found[place] - {""}) < max(stated(row, level) or 0, 1)
+    ]
+
+
+def _united(level: Level, rows: list[Row], more: list[Row]) -> list[Row]:
+    """Return *rows* and *more*, each entity at *level* once."""
+    return list({text_of(row, UNIQUE[level]): row for row in [*rows, *more]}.values()) if more else rows
 
 
 def _upper(row: Row, *levels: Level) -> dict[str, str]:

@@ -21,6 +21,7 @@ from p2d.model.level import Calendar
 from p2d.model.modality import MODALITIES
 from p2d.settings.file import AeTitle, FilePath, Strict, beside_settings
 from p2d.settings.governor import Governing
+from p2d.settings.jobs import Jobs
 
 
 def _modality(code: str) -> str:
@@ -273,3 +274,4 @@ class GatewaySettings(Strict):
     review: Review = Review()
     bulk: Bulk = Bulk()
     metrics: Metrics = Metrics()
+    jobs: Jobs = Jobs()

@@ -12,12 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
-from pydicom.datadict import keyword_for_tag
 from pydicom.dataset import Dataset
 from pynetdicom import AE, AllStoragePresentationContexts, _config, build_context, evt
 
 from p2d.pacs.pynetdicom.sockets import close_surely
-from p2d.testing.archive_index import ArchiveIndex
+from p2d.testing.archive_index import ArchiveIndex, asked
 from p2d.testing.holdings import KEYWORDS, HeldInstance, Holdings
 
 _QUERY_RETRIEVE: Final = tuple(
@@ -137,7 +136,7 @@ class DimseArchiveServer:
         if faults.hangs:
             self._closing.wait(60)
             return
-        level, keys, tags = _asked(event.identifier)
+        level, keys, tags = asked(event.identifier)
         if faults.ignores_patient and level in {"SERIES", "IMAGE"} and not keys.get("StudyInstanceUID"):
             keys = {**keys, "PatientID": ""}
         found = self._index.entities(level, keys)
@@ -171,7 +170,7 @@ class DimseArchiveServer:
 
     def _chosen(self, event: Any) -> list[HeldInstance]:
         faults = self.faults
-        _, keys, _ = _asked(event.identifier)
+        _, keys, _ = asked(event.identifier)
         if faults.sends_nothing:
             return []
         found = self._index.instances(keys)
@@ -238,24 +237,6 @@ def _without_delay(event: Any) -> None:
     wrapper = event.assoc.dul.socket
     wrapper.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     close_surely(wrapper)
-
-
-def _asked(identifier: Dataset) -> tuple[str, dict[str, str], tuple[int, ...]]:
-    """Return level, matching keys by keyword, and the tags to answer with."""
-    keys: dict[str, str] = {}
-    tags: list[int] = []
-    for element in identifier:
-        if int(element.tag) in {0x00080005, 0x00080052}:
-            continue
-        tags.append(int(element.tag))
-        value = element.value
-        text = (
-            "\\".join(map(str, value))
-            if isinstance(value, (list, tuple)) or element.VM > 1
-            else str(value or "")
-        )
-        keys[keyword_for_tag(element.tag)] = text
-    return str(identifier.QueryRetrieveLevel), keys, tuple(sorted(tags))
 
 
 def _response(sop_class_uid: str, message_id: int) -> bytes:

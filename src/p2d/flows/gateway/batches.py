@@ -1,7 +1,8 @@
 """Patients of a bulk run in batches, three at a time: one is listed, one released, one loaded.
 
-Identity is asked once for all patients of a batch. What the ledger is told stays in the order of the run: a
-batch is recorded when the one before it has its receipt, and a stop drops what was not recorded yet.
+A batch is what one lease holds, or a part of it. Identity is asked once for all patients of a batch. What the
+ledger is told stays in the order of the run: a batch is recorded when the one before it has its receipt.
+A stop drops what was not recorded yet, and so does the loss of a lease: others have its patients.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,14 +14,18 @@ from typing import Final
 import pyarrow as pa
 
 from p2d.flows.gateway.ahead import ahead, side_by_side
+from p2d.flows.gateway.blame import Blame
+from p2d.flows.gateway.bulk_request import targets_of
 from p2d.flows.gateway.gateway import Gateway
+from p2d.flows.gateway.held import Held
 from p2d.flows.gateway.locate import PatientWork, Unresolved, locate
 from p2d.flows.gateway.patient import Listed, PatientHeaders, Prepared, keyed, listed, released_headers
 from p2d.flows.gateway.rows import tables_of
-from p2d.jobs.ledger import Progress
+from p2d.jobs.lease import Lease, LeaseLost
+from p2d.jobs.ledger import Entry, Progress
 from p2d.model.errors import InvalidRequest, P2DError, ProtocolViolation, Unavailable
-from p2d.model.request import Request, Target
-from p2d.warehouse.batch import Batch
+from p2d.model.request import Request
+from p2d.warehouse.batch import Batch, Receipt
 from p2d.warehouse.wire import sealed
 
 Watch = Callable[[Progress], None]
@@ -35,8 +40,10 @@ _Outcome = Prepared | P2DError
 class _Group:
     """Patients of one batch, in order: what is to be released of each, or why nothing is."""
 
+    lease: Lease
     unresolved: list[Unresolved] = field(default_factory=list)
     patients: list[tuple[str, _Outcome]] = field(default_factory=list)
+    is_last: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,62 +51,83 @@ class PatientBatches:
     """The batches of one run; ``watch`` is called after every patient and every batch."""
 
     gateway: Gateway
-    run_id: str
     request: Request
-    watch: Watch
+    held: Held
+    blame: Blame
+    watch: Watch | None
 
-    def work(self, chunks: Iterable[Sequence[str]]) -> None:
-        """Work the patients of *chunks*, each once, to rows with a receipt or a reason in the ledger.
+    def work(self, leases: Iterable[Lease]) -> None:
+        """Work the patients of *leases*, each once, to rows with a receipt or a reason in the ledger.
 
-        *chunks* is taken from one chunk ahead, in another thread. Ends early when the run is asked to stop.
+        *leases* is taken from one lease ahead, in another thread. Ends early when the run is asked to stop.
+
+        Raises:
+            Outage: a peer answers to nobody; what was not loaded is still pending.
+
         """
-        ledger = self.gateway.ledger
-        with ThreadPoolExecutor(1, "load") as loader, closing(ahead(self._groups(chunks), 1)) as groups:
+        with ThreadPoolExecutor(1, "load") as loader, closing(ahead(self._groups(leases), 1)) as groups:
             loading: Future[None] | None = None
             try:
                 for group in groups:
                     extracted = self._extracted(group)
-                    self._loaded(loading)
+                    self._loaded(loading, group.lease)
                     loading = None
-                    if ledger.is_stopping(self.run_id):
+                    if self._stops(group.lease):
                         return
-                    if extracted:
-                        loading = loader.submit(self._load, extracted)
+                    loading = loader.submit(self._load_group, group, extracted)
             finally:
-                self._loaded(loading)
+                if loading is not None:
+                    loading.result()
 
-    def _loaded(self, loading: "Future[None] | None") -> None:
+    def _stops(self, lease: Lease) -> bool:
+        return self.blame.drain.is_set() or self.gateway.ledger.is_stopping(lease.run_id)
+
+    def _loaded(self, loading: "Future[None] | None", lease: Lease) -> None:
         if loading is not None:
             loading.result()
-        self.watch(self.gateway.ledger.progress(self.run_id))
+        self._show(lease)
 
-    def _groups(self, chunks: Iterable[Sequence[str]]) -> Iterator[_Group]:
-        by_patient = _targets_of(self.request)
-        for chunk in chunks:
+    def _show(self, lease: Lease) -> None:
+        if self.watch is not None:
+            self.watch(self.gateway.ledger.progress(lease.run_id))
+
+    def _groups(self, leases: Iterable[Lease]) -> Iterator[_Group]:
+        for lease in leases:
+            targets = targets_of(self.gateway.ledger, lease.run_id, self.request, lease.patients)
             try:
-                flat = [target for patient in chunk for target in by_patient[patient]]
-                works, unresolved = locate(self.gateway, flat, None)
+                works, unresolved = locate(
+                    self.gateway, [one for some in targets.values() for one in some], None
+                )
             except (Unavailable, ProtocolViolation) as error:
-                yield _Group(patients=[(patient, error) for patient in chunk])
+                yield _Group(lease, patients=[(patient, error) for patient in lease.patients])
                 continue
-            yield from self._listed(works, unresolved)
+            try:
+                yield from self._listed(lease, works, unresolved)
+            except LeaseLost:
+                self.held.end(lease)
 
-    def _listed(self, works: Sequence[PatientWork], unresolved: list[Unresolved]) -> Iterator[_Group]:
+    def _listed(
+        self, lease: Lease, works: Sequence[PatientWork], unresolved: list[Unresolved]
+    ) -> Iterator[_Group]:
         """List *works*; a group ends with the last or with MOST_PICKED instances."""
         found: list[tuple[str, Listed | P2DError]] = []
         picked = 0
-        listing = side_by_side(self._list, works, self.gateway.patients_at_once)
-        with closing(listing):
-            for work, one in zip(works, listing, strict=True):
-                if self.gateway.ledger.is_stopping(self.run_id):
+        with closing(side_by_side(self._list, works, self.gateway.patients_at_once)) as listing:
+            for work in works:
+                if not self._goes_on(lease, str(work.patient)):
                     break
+                one = next(listing)
                 found.append((str(work.patient), one))
                 picked += len(one.picks) if isinstance(one, Listed) else 0
                 if picked >= MOST_PICKED:
-                    yield _Group(unresolved, self._keyed(found))
+                    yield _Group(lease, unresolved, self._keyed(found), is_last=False)
                     found, unresolved, picked = [], [], 0
-        if found or unresolved:
-            yield _Group(unresolved, self._keyed(found))
+        self.gateway.ledger.leases.begin(lease, None)
+        yield _Group(lease, unresolved, self._keyed(found))
+
+    def _goes_on(self, lease: Lease, patient: str) -> bool:
+        """Note that *patient* is the next to be done; whether it is to be done at all."""
+        return self.gateway.ledger.leases.begin(lease, patient) and not self.blame.drain.is_set()
 
     def _list(self, work: PatientWork) -> Listed | P2DError:
         try:
@@ -124,24 +152,37 @@ class PatientBatches:
             return error
 
     def _extracted(self, group: _Group) -> list[tuple[str, PatientHeaders]]:
-        ledger = self.gateway.ledger
-        for item in group.unresolved:
-            ledger.unresolved(self.run_id, str(item.pseudonym), item.reason)
+        ledger, lease = self.gateway.ledger, group.lease
         extracted: list[tuple[str, PatientHeaders]] = []
         outcomes = [outcome for _, outcome in group.patients]
-        with closing(side_by_side(self._released, outcomes, self.gateway.patients_at_once)) as released:
-            for patient, _ in group.patients:
-                if ledger.is_stopping(self.run_id):
-                    break
-                headers = next(released)
-                if isinstance(headers, P2DError):
-                    self._failed(patient, headers)
-                elif not headers.lines:
-                    ledger.absent(self.run_id, patient)
-                else:
-                    extracted.append((patient, headers))
-                self.watch(ledger.progress(self.run_id))
+        try:
+            for item in group.unresolved:
+                ledger.unresolved(lease.run_id, str(item.pseudonym), item.reason, lease=lease)
+            with closing(side_by_side(self._released, outcomes, self.gateway.patients_at_once)) as released:
+                for patient, _ in group.patients:
+                    if not self._goes_on(lease, patient):
+                        break
+                    headers = self._judged(lease, patient, next(released))
+                    if headers is not None:
+                        extracted.append((patient, headers))
+                    self._show(lease)
+            ledger.leases.begin(lease, None)
+        except LeaseLost:
+            return []
         return extracted
+
+    def _judged(
+        self, lease: Lease, patient: str, outcome: PatientHeaders | P2DError
+    ) -> PatientHeaders | None:
+        """Book a failure or an absence; return the headers of a patient that has some."""
+        if isinstance(outcome, P2DError):
+            self.blame.failed(lease, patient, outcome)
+            return None
+        self.blame.went_well()
+        if not outcome.lines:
+            self.gateway.ledger.absent(lease.run_id, patient, lease=lease)
+            return None
+        return outcome
 
     def _released(self, outcome: _Outcome) -> PatientHeaders | P2DError:
         if isinstance(outcome, P2DError):
@@ -151,52 +192,57 @@ class PatientBatches:
         except _Failures as error:
             return error
 
-    def _failed(self, patient: str, error: P2DError) -> None:
-        """Count an attempt; what is invalid stays so and is parked at once."""
-        allowed = 1 if isinstance(error, InvalidRequest) else self.gateway.attempts
-        reason = f"{type(error).__name__}: {error.field}: {error.problem}"
-        self.gateway.ledger.fail(self.run_id, patient, reason, attempts_allowed=allowed)
+    def _load_group(self, group: _Group, extracted: Sequence[tuple[str, PatientHeaders]]) -> None:
+        try:
+            if extracted:
+                self._load(group.lease, extracted)
+        except LeaseLost:
+            pass
+        if group.is_last:
+            self.held.end(group.lease)
 
-    def _load(self, extracted: Sequence[tuple[str, PatientHeaders]]) -> None:
-        batch = self._batch([headers for _, headers in extracted])
+    def _load(self, lease: Lease, extracted: Sequence[tuple[str, PatientHeaders]]) -> None:
+        """Load *extracted*; a batch that is refused for its rows is halved until they are one patient's."""
+        batch = self._batch(lease.run_id, [headers for _, headers in extracted])
         ledger = self.gateway.ledger
-        for patient, headers in extracted:
-            counted = headers.deid.as_counters()
-            ledger.record(self.run_id, batch.batch_id, patient, headers.lines, headers.notes, counted)
+        ledger.record_all(
+            lease.run_id,
+            batch.batch_id,
+            [Entry(patient, one.lines, one.notes, one.deid.as_counters()) for patient, one in extracted],
+            lease=lease,
+        )
         try:
             self._post(batch)
         except P2DError as error:
-            ledger.forget(self.run_id, batch.batch_id)
-            if isinstance(error, InvalidRequest) and len(extracted) > 1:
-                for one in extracted:  # the refused rows are some patient's: the others are loaded
-                    self._load([one])
+            ledger.forget(lease.run_id, batch.batch_id, lease=lease)
+            half = len(extracted) // 2
+            if isinstance(error, InvalidRequest) and half:
+                self._load(lease, extracted[:half])
+                self._load(lease, extracted[half:])
                 return
             for patient, _ in extracted:
-                self._refused(patient, error)
+                self.blame.failed(lease, patient, error)
             return
-        ledger.loaded(self.run_id, batch.batch_id)
-
-    def _refused(self, patient: str, error: P2DError) -> None:
-        reason = f"{type(error).__name__}: {error.field}: {error.problem}"
-        self.gateway.ledger.fail(self.run_id, patient, reason, attempts_allowed=self.gateway.attempts)
+        ledger.loaded(lease.run_id, batch.batch_id, lease=lease)
 
     def _post(self, batch: Batch) -> None:
-        receipt = self.gateway.warehouse.load(batch)
+        receipt = self._receipt(batch)
         expected = {name: table.num_rows for name, table in batch.tables.items() if table.num_rows}
         committed = {name: number for name, number in receipt.rows.items() if number}
         if receipt.batch_id != batch.batch_id or committed != expected:
             raise ProtocolViolation("warehouse", "its receipt does not match the batch")
 
-    def _batch(self, extracted: Sequence[PatientHeaders]) -> Batch:
+    def _receipt(self, batch: Batch) -> Receipt:
+        while True:
+            try:
+                return self.gateway.warehouse.load(batch)
+            except Unavailable:
+                if not self.blame.waits():
+                    raise
+
+    def _batch(self, run_id: str, extracted: Sequence[PatientHeaders]) -> Batch:
         scope, archive = self.request.scope, self.gateway.pacs.name
         parts = [tables_of(archive, item.basic, item.extended, scope) for item in extracted]
         tables = {name: pa.concat_tables([part[name] for part in parts]) for name in parts[0]}
-        batch = sealed(Batch("", str(scope), self.run_id, tables))
-        return replace(batch, batch_id=f"{self.run_id}-{batch.digest[:24]}")
-
-
-def _targets_of(request: Request) -> dict[str, list[Target]]:
-    groups: dict[str, list[Target]] = {}
-    for target in request.targets:
-        groups.setdefault(str(target.pseudonym), []).append(target)
-    return groups
+        batch = sealed(Batch("", str(scope), run_id, tables))
+        return replace(batch, batch_id=f"{run_id}-{batch.digest[:24]}")

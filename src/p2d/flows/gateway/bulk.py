@@ -1,38 +1,38 @@
 """Bulk: headers of many patients from the archive into the warehouse, resumable, with a ledger.
 
-The only loop over patients that retries. State between attempts is the ledger's (pseudonyms); identifiers are
-resolved anew each time. A patient is done when the warehouse's receipt for its batch is there, never before.
+State between attempts is the ledger's (pseudonyms); identifiers are resolved anew each time. A patient is
+done when the warehouse's receipt for its batch is there, never before.
 """
 
-import time
 from contextlib import suppress
-from dataclasses import dataclass
-from itertools import count
-from typing import Final
+from dataclasses import dataclass, field
+from threading import Event
 
 from p2d.access.caller import Caller
 from p2d.access.check import check_bulk, check_true_frames
 from p2d.audit.log import Entry
 from p2d.audit.refusals import refusals_recorded
-from p2d.flows.gateway.batches import PatientBatches, Watch
+from p2d.flows.gateway.batches import Watch
+from p2d.flows.gateway.bulk_request import of_patients, run_request
 from p2d.flows.gateway.deid_report import describe_run
 from p2d.flows.gateway.forms import check_attributes, check_forms
 from p2d.flows.gateway.gateway import Gateway
+from p2d.flows.gateway.shift import Shift
 from p2d.jobs.report import RunReport
+from p2d.jobs.workers import this_worker
 from p2d.model.errors import InvalidRequest, P2DError
 from p2d.model.level import Kind
 from p2d.model.request import Request
 
-_LONGEST_PAUSE: Final = 60.0
-
 
 @dataclass(frozen=True, slots=True)
 class BulkExtractor:
-    """Starts and resumes bulk runs on one gateway."""
+    """Starts and resumes bulk runs on one gateway; ``drain``, once set, ends a working after its patient."""
 
     gateway: Gateway
+    drain: Event = field(default_factory=Event)
 
-    def open(self, request: Request, caller: Caller) -> str:
+    def open(self, request: Request, caller: Caller, *, priority: int = 0) -> str:
         """Record a new run and return its id; nothing is asked of the archive yet.
 
         Raises:
@@ -42,8 +42,11 @@ class BulkExtractor:
         """
         with refusals_recorded(self.gateway.audit, action="bulk", user=caller.user):
             self._check(request, caller)
+        asked, targets = of_patients(request)
         patients = list(dict.fromkeys(str(target.pseudonym) for target in request.targets))
-        return self.gateway.ledger.open_run("bulk", request.as_json(), patients, caller.user)
+        return self.gateway.ledger.open_run(
+            "bulk", asked, patients, caller.user, targets=targets, priority=priority
+        )
 
     def _check(self, request: Request, caller: Caller) -> None:
         check_bulk(caller)
@@ -61,26 +64,26 @@ class BulkExtractor:
         """Work the run until every patient is done or parked, and return its report.
 
         The same call starts and resumes: what the warehouse holds a receipt for is done, all else is worked
-        again. ``watch`` is called after every patient.
+        again. Other workers may work the same run; each patient is one worker's at a time. ``watch`` is
+        called after every patient.
 
         Raises:
             Refused: the caller is no operator.
             NotFound: no such run.
-            Unavailable: another process works this run, or the audit log cannot be written.
+            InvalidRequest: the run is cancelled.
+            Unavailable: the ledger or the audit log cannot be written.
 
         """
         check_bulk(caller)
         ledger = self.gateway.ledger
-        request = Request.parse(ledger.request_of(run_id))
+        request = run_request(ledger, run_id)
         subject = {"run": run_id, "scope": str(request.scope), "choice": str(request.choice)}
-        with (
-            ledger.claim(run_id),
-            self.gateway.audit.query(action="bulk", user=caller.user, session="", subject=subject) as entry,
-        ):
+        shift = Shift(self.gateway, run_id, this_worker(), request, self.drain, watch)
+        with self.gateway.audit.query(action="bulk", user=caller.user, session="", subject=subject) as entry:
+            ledger.start(run_id)
             try:
                 describe_run(self.gateway, run_id)
-                self._confirm(run_id)
-                self._work(run_id, request, watch)
+                shift.work_to_the_end()
             except BaseException:
                 with suppress(P2DError):  # the first error counts; the run must not look as if it went on
                     ledger.close_run(run_id)
@@ -89,24 +92,6 @@ class BulkExtractor:
             report = ledger.report(run_id)
             _outcome(entry, report)
         return report
-
-    def _confirm(self, run_id: str) -> None:
-        for batch_id in self.gateway.ledger.unconfirmed(run_id):
-            if self.gateway.warehouse.receipt(batch_id):
-                self.gateway.ledger.loaded(run_id, batch_id)
-            else:
-                self.gateway.ledger.forget(run_id, batch_id)
-
-    def _work(self, run_id: str, request: Request, watch: Watch) -> None:
-        ledger, size = self.gateway.ledger, self.gateway.patients_per_batch
-        batches = PatientBatches(self.gateway, run_id, request, watch)
-        for attempt in count():
-            pending = ledger.pending(run_id)
-            if not pending or ledger.is_stopping(run_id):
-                return
-            if attempt:
-                time.sleep(min(self.gateway.retry_seconds * 2 ** (attempt - 1), _LONGEST_PAUSE))
-            batches.work(pending[start : start + size] for start in range(0, len(pending), size))
 
 
 def _outcome(entry: Entry, report: RunReport) -> None:

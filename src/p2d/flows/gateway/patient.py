@@ -1,7 +1,7 @@
 """One patient through the pipeline: list, pick, retrieve, release; every image accounted for."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
@@ -11,9 +11,10 @@ from p2d.deid.release import Releaser
 from p2d.deid.report.tally import DeidTally
 from p2d.deid.rewrite.content import Opened, Unreadable
 from p2d.flows.gateway.ahead import ahead
+from p2d.flows.gateway.fetch import fetched
 from p2d.flows.gateway.gateway import Gateway
 from p2d.flows.gateway.keys import Wanted, extended, keys_for
-from p2d.flows.gateway.listing import SeriesListing, list_series
+from p2d.flows.gateway.listing import UNLISTED, SeriesListing, list_series, unlisted_of
 from p2d.flows.gateway.locate import PatientWork
 from p2d.jobs.counts import SeriesCounts
 from p2d.model.header import text_of
@@ -93,6 +94,7 @@ class Listed:
 
     wanted: Wanted
     listings: Sequence[SeriesListing] = field(repr=False)
+    unlisted: Mapping[str, int]
     picks: Sequence[IdentifiedHeader] = field(repr=False)
 
 
@@ -116,7 +118,7 @@ def listed(gateway: Gateway, work: PatientWork, request: Request) -> Listed:
         replace(references, uids=references.uids | series),
         frozenset(listing.study_instance_uid for listing in listings),
     )
-    return Listed(wanted, listings, picks)
+    return Listed(wanted, listings, unlisted_of(work, listings, request), picks)
 
 
 def keyed(gateway: Gateway, several: Sequence[Listed], request: Request) -> list[Prepared]:
@@ -135,6 +137,8 @@ def _prepared(one: Listed, keys: PatientKeys, choice: Choice) -> Prepared:
     tally = Tally(str(keys.patient))
     for listing in one.listings:
         _expect(tally, keys, listing, choice)
+    for study, number in one.unlisted.items():
+        tally.expected[keys.uids[study], UNLISTED] = number
     return Prepared(one.wanted.work, one.picks, keys, one.wanted.references, tally)
 
 
@@ -152,6 +156,11 @@ def prepare(gateway: Gateway, work: PatientWork, request: Request) -> Prepared:
 def _expect(tally: Tally, keys: PatientKeys, listing: SeriesListing, choice: Choice) -> None:
     study, series = keys.uids[listing.study_instance_uid], keys.uids[listing.series_instance_uid]
     tally.expected[study, series] = listing.expected if choice is Choice.ALL else 1
+    if listing.may_be_cut:
+        tally.notes.append(
+            f"series {series}: lists exactly {len(listing.headers)} instances, which may be a limit of the "
+            "archive; it gives no count to compare with"
+        )
     if listing.counted is not None and listing.counted != len(listing.headers):
         tally.notes.append(
             f"series {series}: the archive counts {listing.counted} instances, lists {len(listing.headers)}"
@@ -203,7 +212,7 @@ def _retrieved(
 ) -> Iterator[_RELEASED | Withheld]:
     keys, releaser = prepared.keys, Releaser(prepared.keys, gateway.profile, screen=gateway.screen)
     counts = RetrieveCounts()
-    arriving = gateway.pacs.retrieve(prepared.work.patient_id, prepared.picks, counts, pixels=pixels)
+    arriving = fetched(gateway, prepared.work.patient_id, prepared.picks, counts, pixels=pixels)
     with closing(ahead(arriving, BYTES_AHEAD, _weight)) as waiting:
         for some in _batched(waiting):
             opened = [releaser.open(instance) for instance in some]
@@ -219,6 +228,9 @@ def _retrieved(
             f"patient {prepared.tally.patient}: {counts.refused} objects refused that were not asked for, "
             f"{counts.duplicates} arrived twice"
         )
+    if counts.refused:
+        alarm = {"patient": prepared.tally.patient, "objects": counts.refused}
+        gateway.audit.record("foreign objects refused", subject=alarm)
     prepared.tally.notes.extend(f"patient {prepared.tally.patient}: {note}" for note in counts.notes)
 
 

@@ -14,9 +14,13 @@ _LOG = logging.getLogger(__name__)
 
 
 class BulkRunner:
-    """Works bulk runs in threads of this process; what ends with it is resumed by another call."""
+    """Works bulk runs in threads of this process; what ends with it is resumed by another call.
+
+    Where ``p2d worker`` works the runs it only records them.
+    """
 
     def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
         self._extractor = BulkExtractor(gateway.for_work(WorkClass.BULK))
         self._threads: dict[str, threading.Thread] = {}
         self._lock = threading.Lock()
@@ -28,7 +32,9 @@ class BulkRunner:
         return run_id
 
     def resume(self, run_id: str, caller: Caller) -> None:
-        """Begin *run_id* in the background unless this process works it already."""
+        """Begin *run_id* in the background unless this process works it already, or workers do."""
+        if self._gateway.has_workers:
+            return
         with self._lock:
             thread = self._threads.get(run_id)
             if thread is None or not thread.is_alive():

@@ -23,9 +23,15 @@ class GovernedArchives:
     def __iter__(self) -> Iterator[Pacs]:
         return iter(self.archives)
 
-    def for_class(self, work_class: WorkClass) -> Pacs:
-        """Return the archives as one, for work of *work_class*; all views share their connectors."""
-        views = [one.for_class(work_class) if isinstance(one, GovernedPacs) else one for one in self.archives]
+    def for_class(self, work_class: WorkClass, give_up: Callable[[], bool] = lambda: False) -> Pacs:
+        """Return the archives as one, for work of *work_class*; all views share their connectors.
+
+        Waiting ends when *give_up* says so.
+        """
+        views = [
+            one.for_class(work_class, give_up=give_up) if isinstance(one, GovernedPacs) else one
+            for one in self.archives
+        ]
         return views[0] if len(views) == 1 else self.joined(views)
 
     @property

@@ -20,11 +20,11 @@ from p2d.dimse.tls import Tls
 from p2d.model.errors import Misconfigured, P2DError, ProtocolViolation, Unavailable
 from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, PatientId
 from p2d.model.level import Level
+from p2d.pacs.capped import Capped, Whole
 from p2d.pacs.hierarchy import (
     HIERARCHICAL,
     RELATIONAL,
     WORDS,
-    Capped,
     Finder,
     Question,
     Row,
@@ -70,6 +70,7 @@ class LeanArchive:
             most = min(most, profile.measured.associations)
         self._pool = Pool(self._opened, most, settings.answer_seconds)
         self._way = _way(settings, profile)
+        self._whole = Whole(self._ask, None if profile is None else profile.find.most_rows)
         self._limits = Limits(
             object_bytes=settings.object_mib << 20,
             folder=None if settings.spool_dir is None else memory_folder(settings.spool_dir),
@@ -131,16 +132,16 @@ class LeanArchive:
 
     def _headers(self, query: Query) -> list[IdentifiedHeader]:
         if self._way is None and query.level in {Level.SERIES, Level.INSTANCE}:
-            self._way = proved(self._ask, query.patient_id)
+            self._way = proved(self._whole, query.patient_id)
         way = self._way or HIERARCHICAL
         try:
-            return Finder(self._ask, query, way).headers()
+            return Finder(self._whole, query, way).headers()
         except (ProtocolViolation, OutOfResources, Capped) as error:
             if not way.is_relational or self._settings.query == "relational":
                 raise
             refusal: P2DError = error
         stepwise = replace(way, series=False, instance=False, answered=frozenset())
-        headers = Finder(self._ask, query, stepwise).headers()
+        headers = Finder(self._whole, query, stepwise).headers()
         if isinstance(refusal, ProtocolViolation):  # what it said of itself does not hold
             self._way = stepwise
         _LOG.warning(
@@ -253,7 +254,6 @@ def _way(settings: Archive, profile: ArchiveProfile | None) -> Way | None:
         patient_root=find.model == "patient-root",
         answered=find.keys,
         unsupported=find.unsupported,
-        most_rows=find.most_rows,
     )
 
 
@@ -298,6 +298,6 @@ def _addresses(host: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network
     """
     try:
         found = {str(one[4][0]).partition("%")[0] for one in socket.getaddrinfo(host, None)}
-    except OSError:
+    except (OSError, UnicodeError):  # the latter: a host name that is none
         raise Unavailable("pacs.host", "has no address", "check host, or state store_from") from None
     return tuple(ipaddress.ip_network(one) for one in sorted(found))

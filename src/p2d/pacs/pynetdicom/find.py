@@ -7,6 +7,7 @@ from p2d.dimse.identifiers import answer, encoded
 from p2d.dimse.services import FIND
 from p2d.dimse.status import PENDING, SUCCESS, refusal
 from p2d.model.errors import ProtocolViolation
+from p2d.pacs.capped import Whole
 from p2d.pacs.hierarchy import WORDS, Ask, Question, Row
 from p2d.pacs.pynetdicom.association import Association
 from p2d.pacs.pynetdicom.messages import FIND_RESPONSE
@@ -17,12 +18,12 @@ MOST_ROWS: Final = 1_000_000
 
 
 def asking(association: Association) -> Ask:
-    """Return a function that asks over *association*, one question after the other."""
+    """Return what asks over *association*, one question after the other, in pieces where it has to."""
 
     def ask(questions: Sequence[Question]) -> list[list[Row]]:
         return [_answered(association, one) for one in questions]
 
-    return ask
+    return Whole(ask)
 
 
 def _answered(association: Association, question: Question) -> list[Row]:

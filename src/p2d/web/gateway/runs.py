@@ -1,4 +1,4 @@
-"""Bulk runs over REST: start, watch, stop, resume; operators only."""
+"""Bulk runs over REST: which there are, how far they are, what they came to; operators only."""
 
 from typing import Literal
 
@@ -18,7 +18,7 @@ def list_runs(request: Request) -> JSONResponse:
     web = web_of(request)
     web.guard.operator(request)
     ledger = web.gateway.ledger
-    return JSONResponse([{"run_id": run, "state": ledger.report(run).state} for run in ledger.runs()])
+    return JSONResponse([{"run_id": run, "state": ledger.state(run)} for run in ledger.runs()])
 
 
 @router.get("/runs/{run_id}", summary="Progress and report of a run")
@@ -31,11 +31,7 @@ def read_run(request: Request, run_id: str) -> JSONResponse:
         {
             "run_id": run_id,
             "running": web.runner.is_running(run_id),
-            "progress": {
-                "patients_total": progress.patients_total,
-                "patients_done": progress.patients_done,
-                "images_received": progress.images_received,
-            },
+            "progress": progress.as_json(),
             "report": web.gateway.ledger.report(run_id).as_json(),
         }
     )
@@ -56,23 +52,3 @@ def read_deidentification(
     if output == "html":
         return Response(page(made), media_type="text/html; charset=utf-8")
     return Response(made.content, media_type="application/json")
-
-
-@router.post("/runs/{run_id}/stop", status_code=202, summary="Stop after the current patient")
-def stop_run(request: Request, run_id: str) -> JSONResponse:
-    """Ask the run to stop; what is extracted is loaded, the rest stays pending."""
-    web = web_of(request)
-    caller = web.guard.operator(request)
-    web.gateway.ledger.request_stop(run_id)
-    web.gateway.audit.record("run stopped", user=caller.user, subject={"run": run_id})
-    return JSONResponse({"run_id": run_id, "state": "stopping"}, status_code=202)
-
-
-@router.post("/runs/{run_id}/resume", status_code=202, summary="Go on with a stopped or killed run")
-def resume_run(request: Request, run_id: str) -> JSONResponse:
-    """Work the run's pending patients."""
-    web = web_of(request)
-    caller = web.guard.operator(request)
-    web.gateway.ledger.request_of(run_id)
-    web.runner.resume(run_id, caller)
-    return JSONResponse({"run_id": run_id, "state": "running"}, status_code=202)

@@ -1,10 +1,10 @@
--- The ledger of runs: hospital zone, pseudonyms only. Totals of a run are kept by triggers, in the transaction
--- that changes a patient, so that progress costs one row; the report counts anew from the lines.
+-- The ledger of runs: hospital zone, pseudonyms only. Written for SQLite; what PostgreSQL spells otherwise is
+-- replaced when it is applied (p2d.jobs.migration). A file is applied once and never edited afterwards.
 CREATE TABLE IF NOT EXISTS run (
     run_id TEXT PRIMARY KEY,
     kind TEXT NOT NULL,
     request TEXT NOT NULL,
-    user TEXT NOT NULL,
+    "user" TEXT NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('open', 'running', 'completed', 'incomplete', 'stopped')),
     stopping INTEGER NOT NULL DEFAULT 0,
     patients_total INTEGER NOT NULL DEFAULT 0,
@@ -64,7 +64,7 @@ CREATE TABLE IF NOT EXISTS withheld (
 
 -- A note of a patient leaves with its lines; a note of the run (patient NULL) stays.
 CREATE TABLE IF NOT EXISTS note (
-    id INTEGER PRIMARY KEY,
+    id SERIAL_KEY,
     run_id TEXT NOT NULL REFERENCES run,
     patient TEXT,
     text TEXT NOT NULL
@@ -87,18 +87,3 @@ CREATE TABLE IF NOT EXISTS described (
     text TEXT NOT NULL,
     PRIMARY KEY (run_id, name)
 ) STRICT, WITHOUT ROWID;
-
-CREATE TRIGGER IF NOT EXISTS patient_added AFTER INSERT ON patient BEGIN
-    UPDATE run SET patients_total = patients_total + 1 WHERE run_id = NEW.run_id;
-END;
-
-CREATE TRIGGER IF NOT EXISTS patient_changed AFTER UPDATE ON patient BEGIN
-    UPDATE run SET
-        patients_done = patients_done + (NEW.state IN ('done', 'absent', 'unresolved'))
-            - (OLD.state IN ('done', 'absent', 'unresolved')),
-        patients_parked = patients_parked + (NEW.state = 'parked') - (OLD.state = 'parked'),
-        expected = expected + NEW.expected - OLD.expected,
-        received = received + NEW.received - OLD.received,
-        released = released + NEW.released - OLD.released
-    WHERE run_id = NEW.run_id;
-END;

@@ -1,20 +1,16 @@
-"""The ledger: every patient in one state, every image counted, nothing lost by a crash."""
+"""The ledger on either engine: every patient in one state, every image counted, nothing lost by a crash."""
 
-import sqlite3
-import stat
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from p2d.jobs.counts import SeriesCounts
 from p2d.jobs.ledger import Ledger
 from p2d.jobs.report import render
-from p2d.model.errors import InvalidRequest, Misconfigured, NotFound, Unavailable
+from p2d.model.errors import InvalidRequest, NotFound
+from p2d.testing.ledgers import Engine
 
 REQUEST = {"identifiers": [{"kind": "patient", "pseudonym": "P1"}], "scope": "basic"}
 PATIENTS = ["P1", "P2", "P3"]
@@ -28,13 +24,6 @@ def line(patient: str, expected: int = 10, series: str = "2.25.2", **parts: int)
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    opened = Ledger(tmp_path / "state" / "ledger.sqlite")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
 def run(ledger: Ledger) -> str:
     return ledger.open_run("bulk", REQUEST, PATIENTS, "olaf")
 
@@ -45,14 +34,14 @@ def test_a_run_keeps_its_request_and_patients(ledger: Ledger, run: str) -> None:
     assert ledger.report(run).state == "open"
 
 
-def test_runs_are_listed_oldest_first_and_their_ids_sort_by_time(tmp_path: Path) -> None:
-    times = iter([1_700_000_000.0, 1_800_000_000.0])
-    ledger = Ledger(tmp_path / "l.sqlite", lambda: next(times))
-
-    runs = [ledger.open_run("bulk", {}, ["P1"], "olaf") for _ in range(2)]
+def test_runs_are_listed_oldest_first_and_their_ids_sort_by_time(engine: Engine, ledger: Ledger) -> None:
+    runs = []
+    for seconds in (0, 86_400):
+        engine.clock.pass_(seconds)
+        runs.append(ledger.open_run("bulk", {}, ["P1"], "olaf"))
 
     assert ledger.runs() == runs == sorted(runs)
-    assert runs[0].startswith("R20231114-")
+    assert runs[0].startswith("R20270115-")
 
 
 @pytest.mark.parametrize("patients", [[], ["P1", "P1"]])
@@ -100,20 +89,6 @@ def test_counters_of_done_patients_survive_the_failure_of_others(ledger: Ledger,
     ledger.fail(run, "P2", "Unavailable", attempts_allowed=3)
 
     assert ledger.counted(run)[0] == {"a": 3}
-
-
-def test_a_ledger_of_an_earlier_version_gets_the_tables_that_came_since(tmp_path: Path) -> None:
-    path = tmp_path / "l.sqlite"
-    Ledger(path).close()
-    with sqlite3.connect(path) as db:
-        db.executescript("DROP TABLE counter; DROP TABLE described; PRAGMA user_version = 0;")
-    db.close()
-
-    ledger = Ledger(path)
-    run = ledger.open_run("bulk", {}, ["P1"], "olaf")
-    ledger.describe(run, "profile x", "{}")
-
-    assert ledger.counted(run) == ({}, {"profile x": "{}"})
 
 
 def test_a_forgotten_batch_leaves_no_line_and_no_note(ledger: Ledger, run: str) -> None:
@@ -256,27 +231,16 @@ def test_a_closed_run_says_how_it_ended(
     assert ledger.report(run).state == state
 
 
-def test_a_run_is_worked_by_one_at_a_time(tmp_path: Path, ledger: Ledger, run: str) -> None:
-    other = Ledger(tmp_path / "state" / "ledger.sqlite")
-
-    with ledger.claim(run):
-        assert ledger.report(run).state == "running"
-        for rival in (ledger, other):
-            with pytest.raises(Unavailable), rival.claim(run):
-                pass
-
-    with other.claim(run):
-        pass
-
-
 def test_a_stop_counts_for_the_working_at_hand_and_not_for_the_next(ledger: Ledger, run: str) -> None:
     ledger.request_stop(run)
-    with ledger.claim(run):
-        assert ledger.is_stopping(run)
-        ledger.close_run(run)
+    ledger.start(run)
+    assert ledger.is_stopping(run)
+    ledger.close_run(run)
 
-    with ledger.claim(run):
-        assert not ledger.is_stopping(run)
+    ledger.start(run)
+
+    assert not ledger.is_stopping(run)
+    assert ledger.state(run) == "running"
 
 
 def test_a_note_of_the_run_stays(ledger: Ledger, run: str) -> None:
@@ -296,23 +260,6 @@ def test_unknown_runs_patients_and_batches_are_not_found(ledger: Ledger, run: st
     ):
         with pytest.raises(NotFound):
             asked()
-    with pytest.raises(NotFound), ledger.claim("../../etc/passwd"):
-        pass
-
-
-def test_the_files_are_their_owners_alone(tmp_path: Path, ledger: Ledger, run: str) -> None:
-    with ledger.claim(run):
-        found = {path: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "state").rglob("*")}
-
-    assert {mode for path, mode in found.items() if path.is_file()} == {0o600}
-    assert {mode for path, mode in found.items() if path.is_dir()} == {0o700}
-
-
-def test_what_is_no_database_is_a_misconfiguration(tmp_path: Path) -> None:
-    (tmp_path / "ledger.sqlite").write_text("text" * 1000)
-
-    with pytest.raises(Misconfigured):
-        Ledger(tmp_path / "ledger.sqlite")
 
 
 def test_the_table_is_aligned_and_ends_with_the_verdict(ledger: Ledger, run: str) -> None:
@@ -362,21 +309,21 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=steps)
-def test_any_sequence_with_crashes_keeps_the_ledger_true(steps: list[tuple[str, str, str, int]]) -> None:
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "ledger.sqlite"
-        ledger, model = Ledger(path), Model()
-        run = ledger.open_run("bulk", REQUEST, PATIENTS, "olaf")
-        for operation, patient, batch, images in steps:
-            if operation == "crash":
-                ledger.close()
-                ledger = Ledger(path)
-            else:
-                apply(ledger, run, model, (operation, patient, batch, images))
-            check(ledger, run, model)
-        ledger.close()
+def test_any_sequence_with_crashes_keeps_the_ledger_true(
+    engine: Engine, steps: list[tuple[str, str, str, int]]
+) -> None:
+    ledger, model = engine.ledger(), Model()
+    run = ledger.open_run("bulk", REQUEST, PATIENTS, "olaf")
+    for operation, patient, batch, images in steps:
+        if operation == "crash":
+            engine.close()
+            ledger = engine.ledger()
+        else:
+            apply(ledger, run, model, (operation, patient, batch, images))
+        check(ledger, run, model)
+    engine.close()
 
 
 def apply(ledger: Ledger, run: str, model: Model, step: tuple[str, str, str, int]) -> None:
@@ -408,7 +355,7 @@ def apply(ledger: Ledger, run: str, model: Model, step: tuple[str, str, str, int
 
 
 def check(ledger: Ledger, run: str, model: Model) -> None:
-    report, progress = ledger.report(run), ledger.progress(run)
+    report, progress = ledger.report(run, recount=True), ledger.progress(run)
     states = list(model.states.values())
     images = sum(model.images.values())
     assert report.adds_up

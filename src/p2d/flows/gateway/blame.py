@@ -1,0 +1,83 @@
+"""Who is to blame for a failure: the patient, which costs it an attempt, or a peer that answers to nobody."""
+
+import time
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Final
+
+from p2d.flows.gateway.gateway import Gateway
+from p2d.jobs.lease import Lease
+from p2d.model.errors import InvalidRequest, P2DError, Unavailable
+from p2d.pacs.governor.port import NotNow
+
+_LONGEST_PAUSE: Final = 30.0
+
+
+class Outage(Exception):  # noqa: N818 - a state of the world, caught where the worker waits
+    """A peer answers to nobody: no patient is to blame."""
+
+
+@dataclass(slots=True)
+class Blame:
+    """The judge of one worker; ``drain``, once set, ends all waiting."""
+
+    gateway: Gateway
+    drain: Event
+    _down_since: float | None = field(default=None, init=False)
+    _pause: float = field(default=0.0, init=False)
+
+    def failed(self, lease: Lease, patient: str, error: P2DError) -> None:
+        """Count a failed attempt of *patient*; what is invalid stays so and is parked at once.
+
+        Raises:
+            Outage: the peer answers to nobody, may not be asked now, or we are to stop: nothing was counted.
+
+        """
+        is_none_s = isinstance(error, NotNow) or self.drain.is_set()
+        if isinstance(error, Unavailable) and (is_none_s or self.is_outage()):
+            raise Outage from error
+        allowed = 1 if isinstance(error, InvalidRequest) else self.gateway.attempts
+        self.count(lease, patient, f"{type(error).__name__}: {error.field}: {error.problem}", allowed)
+
+    def count(self, lease: Lease, patient: str, reason: str, allowed: int = 0) -> None:
+        """Count a failed attempt of *patient*, given up after *allowed* (else the gateway's) of them."""
+        self.gateway.ledger.fail(
+            lease.run_id,
+            patient,
+            reason,
+            attempts_allowed=allowed or self.gateway.attempts,
+            pause_seconds=self.gateway.retry_seconds,
+            lease=lease,
+        )
+
+    def is_outage(self) -> bool:
+        """Whether a peer is down, and has been for less time than this gateway waits."""
+        if not self.gateway.outage_seconds:
+            return False
+        try:
+            self.gateway.pacs.echo()
+            self.gateway.identity.ping()
+            self.gateway.warehouse.receipt("check")
+        except P2DError:
+            now = time.monotonic()
+            self._down_since = self._down_since or now
+            return now - self._down_since < self.gateway.outage_seconds
+        self.went_well()
+        return False
+
+    def waits(self) -> bool:
+        """Wait a little if a peer is down; whether what failed is to be tried once more."""
+        if self.drain.is_set() or not self.is_outage():
+            return False
+        self.rest()
+        return not self.drain.is_set()
+
+    def rest(self) -> None:
+        """Wait, the longer the more often in a row."""
+        self._pause = min(max(self._pause * 2, self.gateway.retry_seconds), _LONGEST_PAUSE)
+        self.drain.wait(self._pause)
+
+    def went_well(self) -> None:
+        """Forget earlier outages."""
+        self._down_since = None
+        self._pause = 0.0

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from p2d.main.archives import connect_archive, connect_archives, described, echo
+from p2d.main.archives import connect_archive, connect_archives, described
 from p2d.model.errors import Misconfigured, Unavailable
 from p2d.pacs.dicomweb.connector import DicomWebArchive
 from p2d.pacs.folder.connector import FolderArchive
+from p2d.pacs.governor.governed import GovernedPacs
+from p2d.pacs.governor.port import WorkClass
 from p2d.pacs.lean.connector import LeanArchive
 from p2d.pacs.pynetdicom.connector import DimseArchive
 from p2d.pacs.several import SeveralArchives
@@ -40,7 +42,8 @@ def test_each_kind_of_settings_has_its_connector(tmp_path: Path) -> None:
 
 def test_one_archive_stands_for_itself_and_several_are_joined(tmp_path: Path) -> None:
     several = [one for one, _ in settings(tmp_path)]
-    alone, joined = connect_archives(several[3:]), connect_archives(several)
+    alone = connect_archives(several[3:], tmp_path).for_class(WorkClass.BULK)
+    joined = connect_archives(several, tmp_path).for_class(WorkClass.BULK)
     alone.close()
     joined.close()
 
@@ -48,13 +51,23 @@ def test_one_archive_stands_for_itself_and_several_are_joined(tmp_path: Path) ->
     assert isinstance(joined, SeveralArchives)
 
 
+def test_every_archive_but_a_folder_is_asked_through_its_governor(tmp_path: Path) -> None:
+    archives = [*connect_archives([one for one, _ in settings(tmp_path)], tmp_path)]
+    for one in archives:
+        one.close()
+
+    assert [type(one) for one in archives] == [GovernedPacs, GovernedPacs, GovernedPacs, FolderArchive]
+
+
 def test_a_check_asks_an_archive_and_says_how(tmp_path: Path) -> None:
     dimse, _, web, folder = (one for one, _ in settings(tmp_path))
 
-    echo(folder)
+    connect_archive(folder).echo()
     for one in (dimse, web):
+        archive = connect_archive(one)
         with pytest.raises(Unavailable):
-            echo(one)
+            archive.echo()
+        archive.close()
     assert [described(one) for one in (dimse, web)] == [
         "archive ARCHIVE at 127.0.0.1:1 (C-ECHO)",
         "archive main at http://127.0.0.1:1/web (QIDO-RS)",

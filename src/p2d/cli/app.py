@@ -32,6 +32,7 @@ _COMMANDS: Final = {
     "explain": "Say what de-identification does to every attribute, or to a file, and why.",
     "identity": "Key file, import of pseudonyms, pseudonymisation of clinical data.",
     "deid": "De-identify a folder of DICOM files, or search one for patients' values.",
+    "archive": "See what is asked of the archives, stop them, let them go on.",
     "audit": "Verify and read audit records.",
 }
 

@@ -240,6 +240,12 @@ class Review(Strict):
     officer_secret: FilePath | None = None
 
 
+class Completeness(Strict):
+    """`[ledger]`: the private key (p2d ledger keys) that signs the summaries of runs served over REST."""
+
+    signing_key: FilePath | None = None
+
+
 class Bulk(Strict):
     """`[bulk]`: patients per batch posted to the warehouse, and attempts for each patient."""
 
@@ -264,3 +270,4 @@ class GatewaySettings(Strict):
     review: Review = Review()
     bulk: Bulk = Bulk()
     jobs: Jobs = Jobs()
+    ledger: Completeness = Completeness()

@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from p2d.access.policy import ModalityPolicy
 from p2d.access.sessions import SessionStore
 from p2d.audit.log import AuditLog
@@ -52,6 +54,7 @@ class Gateway:
     profile: Profile = RESEARCH
     screen: Screen | None = None
     holds: HoldStore | None = None
+    signing_key: Ed25519PrivateKey | None = None
 
     def close(self) -> None:
         """Release the archive's associations, whose threads would keep the process alive, and the screen."""

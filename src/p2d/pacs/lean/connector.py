@@ -21,13 +21,13 @@ from p2d.model.errors import Misconfigured, P2DError, ProtocolViolation, Unavail
 from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, PatientId
 from p2d.model.level import Level
 from p2d.pacs.capped import Capped, Whole
+from p2d.pacs.counted import Row
 from p2d.pacs.hierarchy import (
     HIERARCHICAL,
     RELATIONAL,
     WORDS,
     Finder,
     Question,
-    Row,
     Way,
     proved,
 )

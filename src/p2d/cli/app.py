@@ -23,6 +23,7 @@ _COMMANDS: Final = {
     "extract": "Bulk: headers of many patients from the archive into the warehouse.",
     "worker": "Work open bulk runs in several processes, on one machine or several.",
     "runs": "List bulk runs, print their reports, pause, resume, cancel, retry them.",
+    "ledger": "Account for every image of a run; what does not fit together; a signed summary.",
     "load": "Load pseudonymised clinical data into the warehouse.",
     "cohort": "Query the warehouse: count, preview, table.",
     "query": "Ad hoc: metadata of a list of pseudonyms as CSV or JSON.",

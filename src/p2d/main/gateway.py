@@ -21,6 +21,7 @@ from p2d.deid.profile.project import read_profile
 from p2d.export.hold import HoldStore
 from p2d.flows.gateway.gateway import Gateway
 from p2d.identity.http import HttpIdentity
+from p2d.jobs.summary import signing_key
 from p2d.main.archives import connect_archives
 from p2d.main.jobs import open_ledger
 from p2d.main.process import forbid_core_dumps, quiet_logs, serve_app
@@ -117,6 +118,7 @@ def connect(
         patient_form=re.compile(form) if (form := settings.gateway.patient_form) else None,
         profile=profile,
         screen=PixelScreen(sandbox=ScreeningSandbox(children=settings.deid.screening_processes)),
+        signing_key=signing_key(key) if (key := settings.ledger.signing_key) else None,
         holds=HoldStore(
             state / "holds",
             settings.review.hours,

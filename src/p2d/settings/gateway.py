@@ -63,7 +63,7 @@ def _listed(tables: object) -> object:
 
 def _connector(table: object) -> str:
     found = table.get("connector", "dimse") if isinstance(table, dict) else getattr(table, "connector", "")
-    return "dimse" if found == "pynetdicom" else str(found)
+    return f"over {'dimse' if found == 'pynetdicom' else found}"
 
 
 Fingerprint = Annotated[str, AfterValidator(_fingerprint)]
@@ -197,9 +197,9 @@ class FolderArchive(Strict):
 
 
 AnyArchive = Annotated[
-    Annotated[Archive, Tag("dimse")]
-    | Annotated[WebArchive, Tag("dicomweb")]
-    | Annotated[FolderArchive, Tag("folder")],
+    Annotated[Archive, Tag("over dimse")]
+    | Annotated[WebArchive, Tag("over dicomweb")]
+    | Annotated[FolderArchive, Tag("over folder")],
     Discriminator(
         _connector,
         custom_error_type="connector",
@@ -244,6 +244,12 @@ class Review(Strict):
     officer_secret: FilePath | None = None
 
 
+class Completeness(Strict):
+    """`[ledger]`: the private key (p2d ledger keys) that signs the summaries of runs served over REST."""
+
+    signing_key: FilePath | None = None
+
+
 class Bulk(Strict):
     """`[bulk]`: patients per batch posted to the warehouse, and attempts for each patient."""
 
@@ -275,3 +281,4 @@ class GatewaySettings(Strict):
     bulk: Bulk = Bulk()
     metrics: Metrics = Metrics()
     jobs: Jobs = Jobs()
+    ledger: Completeness = Completeness()

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Self
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from p2d.access.policy import ModalityPolicy
 from p2d.access.sessions import SessionStore
 from p2d.audit.log import AuditLog
@@ -57,6 +59,7 @@ class Gateway:
     profile: Profile = RESEARCH
     screen: Screen | None = None
     holds: HoldStore | None = None
+    signing_key: Ed25519PrivateKey | None = None
     archives: GovernedArchives | None = None
 
     def for_work(self, work_class: WorkClass, give_up: Callable[[], bool] = lambda: False) -> Self:

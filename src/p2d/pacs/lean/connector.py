@@ -21,21 +21,21 @@ from p2d.model.errors import Misconfigured, P2DError, ProtocolViolation, Unavail
 from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, PatientId
 from p2d.model.level import Level
 from p2d.pacs.capped import Capped, Whole
+from p2d.pacs.counted import Row
 from p2d.pacs.hierarchy import (
     HIERARCHICAL,
     RELATIONAL,
     WORDS,
     Finder,
     Question,
-    Row,
     Way,
-    owners,
     proved,
 )
 from p2d.pacs.lean.pool import Pool
 from p2d.pacs.lean.proposals import ECHO, QUERY
 from p2d.pacs.lean.retrieve import GetRefused, Plan, Reach, Retrieve, passes, without_upper_keys
 from p2d.pacs.lean.transport import Getting, Moving
+from p2d.pacs.owners import owners
 from p2d.pacs.port import Abilities, Query, RetrieveCounts
 from p2d.pacs.query import checked, checked_study
 from p2d.pacs.tls import tls_of
@@ -274,12 +274,16 @@ def _reach(settings: Archive, profile: ArchiveProfile | None) -> Reach:
 def _moving(settings: Archive, tls: Tls | None, pool: Pool) -> Moving | None:
     if settings.store_port is None:
         return None
-    return Moving(
-        pool, partial(_store_scp, settings, tls), settings.calling_ae_title, settings.answer_seconds
-    )
+    return Moving(pool, partial(store_scp, settings, tls), settings.calling_ae_title, settings.answer_seconds)
 
 
-def _store_scp(settings: Archive, tls: Tls | None) -> StoreScp:
+def store_scp(settings: Archive, tls: Tls | None) -> StoreScp:
+    """Return our Storage SCP for one archive; it is not open yet.
+
+    Raises:
+        Unavailable: the archive's host has no address.
+
+    """
     rules = Rules(
         settings.calling_ae_title,
         settings.store_ae_titles or frozenset({settings.called_ae_title}),

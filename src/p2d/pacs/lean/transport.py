@@ -56,9 +56,9 @@ class Getting:
 
             def work(association: Association, request: Request) -> Iterator[Arrived]:
                 context = association.context(*services)
-                association.sink = sink
+                association.sink, association.late_seconds = sink, run.late_seconds
                 yield from association.get(context, _identifier(request), _stored)
-                association.sink = no_sink
+                association.sink, run.late_seconds = no_sink, association.late_seconds
 
             try:
                 for one in over_associations(self._pool, proposal, requests, work):

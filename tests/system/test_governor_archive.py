@@ -182,8 +182,8 @@ def test_the_archive_is_asked_no_more_than_the_rates_by_all_processes_together(
         first = time.monotonic()
         until(lambda: time.monotonic() - first > 4.5, seconds=30)
 
-    assert sum(one == FIND_REQUEST for _, one in tap.commands) > 3 * QUERIES
-    assert sum(one == STORE_REQUEST for _, one in tap.commands) > 3 * IMAGES
+    assert sum(one == FIND_REQUEST for _, one in tap.commands) > QUERIES
+    assert sum(one == STORE_REQUEST for _, one in tap.commands) > IMAGES
     late = 0.2  # what was allowed at the end of one window passes at the beginning of the next
     for seconds in (1.0, 3.0):
         for command, rate in ((FIND_REQUEST, QUERIES), (STORE_REQUEST, IMAGES)):

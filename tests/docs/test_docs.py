@@ -130,9 +130,11 @@ def default_of(value: object) -> str:
     """Return a default as the page writes it: TOML in code marks."""
     if value is None:
         return "none"
+    if isinstance(value, Strict):
+        return "its table"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
-    if isinstance(value, frozenset):
+    if isinstance(value, frozenset | tuple):
         return "`[" + ", ".join(f'"{item}"' for item in sorted(value)) + "]`"
     return f'`"{value}"`' if isinstance(value, str) else f"`{value}`"
 

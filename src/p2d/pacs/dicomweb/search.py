@@ -30,6 +30,7 @@ from p2d.pacs.query import (
     is_uid,
     is_within,
 )
+from p2d.pacs.turnstile import about_to_ask
 
 Row = dict[str, Element]
 
@@ -95,6 +96,7 @@ class Search:
         if offset:
             parameters["offset"] = str(offset)
         rows: list[Row] = []
+        about_to_ask()
         with self._connection.get(path, parameters, JSON, mark) as answer:
             if answer.status == HTTPStatus.NO_CONTENT:
                 return [], False

@@ -39,6 +39,7 @@ from p2d.pacs.owners import owners
 from p2d.pacs.port import Abilities, Query, RetrieveCounts
 from p2d.pacs.query import checked, checked_study
 from p2d.pacs.tls import tls_of
+from p2d.pacs.turnstile import about_to_ask
 from p2d.settings.archive_profile import ArchiveProfile
 from p2d.settings.gateway import Archive
 
@@ -155,6 +156,7 @@ class LeanArchive:
         """Answer over a kept or new association; a stale kept one is replaced once."""
         while True:
             lease = None
+            about_to_ask(len(questions))
             try:
                 with self._pool.lent(QUERY) as lease:
                     return _answers(lease.association, questions)

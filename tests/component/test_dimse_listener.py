@@ -255,6 +255,7 @@ def test_an_object_longer_than_allowed_ends_the_association() -> None:
         until(lambda: one.refusals)
 
         assert delivery.take(0) is None
+        assert awaited.counts.overlong == 1
         assert "an object is longer than allowed" in next(iter(one.refusals))
 
 

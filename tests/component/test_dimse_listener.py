@@ -401,7 +401,8 @@ def test_an_association_that_falls_silent_is_aborted() -> None:
 @pytest.mark.parametrize(
     "head",
     [
-        b"\x04\0\xff\xff\xff\xff",  # P-DATA before any association
+        b"\x04\0\0\0\x10\0",  # P-DATA of 4,096 bytes before any association
+        b"\x04\0\xff\xff\xff\xff",
         b"\x01\0\x00\x01\x00\x01",  # A-ASSOCIATE-RQ of 65,537 bytes
         b"\x05\0\x00\x00\x00\x11",  # A-RELEASE-RQ of 17 bytes
         b"\x42\0\x00\x00\x00\x04",  # no PDU

@@ -11,10 +11,11 @@ import pytest
 
 from p2d.dimse.acceptor import Rules
 from p2d.dimse.admission import Caps
-from p2d.dimse.association import Association, Peer, Proposal
+from p2d.dimse.association import Association
 from p2d.dimse.awaited import Awaited, Limits
 from p2d.dimse.command import Command, Operation
 from p2d.dimse.listener import Door, StoreScp
+from p2d.dimse.negotiation import Peer, Proposal
 from p2d.dimse.services import EXPLICIT, IMPLICIT, VERIFICATION
 from p2d.model.errors import Misconfigured, Unavailable
 from p2d.testing.datasets import CT_IMAGE_STORAGE, ct

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from p2d.dimse.association import Peer
 from p2d.dimse.command import Command, Operation
 from p2d.dimse.identifiers import answer
 from p2d.dimse.messages import Message
+from p2d.dimse.negotiation import Peer
 from p2d.dimse.services import FIND, GET, GET_WITHOUT_BULK_DATA, MOVE, VERIFICATION
 from p2d.model.errors import Misconfigured, P2DError, Unavailable
 from p2d.model.header import Element

@@ -18,8 +18,8 @@ from p2d.dimse.pdu import (
     ContextResult,
     Kind,
     Result,
-    UserInformation,
 )
+from p2d.dimse.user_information import AsynchronousWindow, UserInformation
 from p2d.dimse.wire import Wire
 from p2d.model.errors import P2DError
 
@@ -45,7 +45,7 @@ class Conversation:
 
 
 def accepting(
-    *services: str, window: pdu.AsynchronousWindow | None = None, maximum_length: int = 16_384
+    *services: str, window: AsynchronousWindow | None = None, maximum_length: int = 16_384
 ) -> Accept:
     """Return how to accept the contexts for *services* (all where none is named), first syntax each."""
 

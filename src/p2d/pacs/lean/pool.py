@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from p2d.dimse.association import Association, Proposal
+from p2d.dimse.association import Association
+from p2d.dimse.negotiation import Proposal
 from p2d.model.errors import Unavailable
 
 _KEPT: Final = 2

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from p2d.dimse.association import Association, Proposal
+from p2d.dimse.association import Association
 from p2d.dimse.awaited import Arrived, Awaited, ObjectWriter
 from p2d.dimse.command import Command, Operation
 from p2d.dimse.delivery import Delivery
 from p2d.dimse.identifiers import encoded
 from p2d.dimse.listener import StoreScp
 from p2d.dimse.messages import Message, Sink, no_sink
+from p2d.dimse.negotiation import Proposal
 from p2d.dimse.pdu import Context
 from p2d.dimse.services import GET, GET_WITHOUT_BULK_DATA, MOVE
 from p2d.dimse.status import MISMATCH, NotSupported, is_final

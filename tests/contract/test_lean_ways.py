@@ -1,11 +1,14 @@
 """The lean connector takes the cheapest way its archive allows, and the next where that is refused."""
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
 
+from p2d.dimse.association import Association
 from p2d.dimse.command import Command, Operation
 from p2d.dimse.identifiers import answer
 from p2d.dimse.messages import Message
@@ -16,7 +19,9 @@ from p2d.model.header import Element
 from p2d.model.identified import IdentifiedHeader, PatientId
 from p2d.model.level import Level
 from p2d.pacs.lean.connector import LeanArchive
-from p2d.pacs.port import RetrieveCounts
+from p2d.pacs.lean.pool import Pool
+from p2d.pacs.lean.proposals import ECHO
+from p2d.pacs.port import Query, RetrieveCounts
 from p2d.settings.archive_profile import ArchiveProfile
 from p2d.settings.gateway import Archive
 from p2d.testing.datasets import CT_IMAGE_STORAGE, ct
@@ -26,6 +31,7 @@ from p2d.testing.sender import content_of, store, storing
 from p2d.testing.waiting import until
 
 PATIENT = PatientId("P-1")
+MR = "1.2.840.10008.5.1.4.1.1.4"
 UIDS = {"00100020": "patient", "0020000D": "study", "0020000E": "series", "00080018": "instance"}
 
 
@@ -316,3 +322,60 @@ def test_no_more_associations_are_open_than_allowed() -> None:
         with pytest.raises(P2DError, match="all 1 associations are in use"):
             pacs.echo()
         arriving.close()  # type: ignore[attr-defined] # a generator
+
+
+def test_a_stop_ends_a_query_that_another_thread_waits_for() -> None:
+    shelf = Shelf()  # it answers no query
+    outcomes: list[BaseException] = []
+    with archive(shelf, answer_seconds=60) as (pacs, responder):
+
+        def ask() -> None:
+            try:
+                list(pacs.find(Query(Level.STUDY, PATIENT)))
+            except P2DError as error:
+                outcomes.append(error)
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        until(lambda: Operation.C_FIND_RQ in responder.messages)
+        started = time.monotonic()
+        pacs.stop()
+        asking.join()
+
+        assert time.monotonic() - started < 5
+        assert Operation.C_CANCEL_RQ in responder.messages
+    (error,) = outcomes
+    assert isinstance(error, Unavailable)
+    assert "stopped" in str(error)
+
+
+def test_an_association_serves_patients_whose_images_are_of_other_classes() -> None:
+    shelf = Shelf()
+    with archive(shelf) as (pacs, responder):
+        for sop_class_uid in (CT_IMAGE_STORAGE, MR, CT_IMAGE_STORAGE, MR):
+            assert len(list(pacs.retrieve(PATIENT, shelf.headers(**{"00080016": sop_class_uid})))) == 12
+
+    assert len(responder.requests) == 2  # the second one proposed both
+
+
+def test_an_archive_whose_c_get_brings_nothing_is_asked_to_move() -> None:
+    (store_port,) = free_ports(1)
+    shelf = Shelf(store_port=store_port, takes=lambda service, _keys: service in MOVE)
+    with archive(shelf, store_port=store_port) as (pacs, _):
+        arrived, counts = fetched(pacs, shelf)
+
+    assert arrived == ALL
+    assert "C-GET brought nothing" in counts.notes[0]
+
+
+def test_associations_that_nobody_uses_are_released_after_a_while() -> None:
+    shelf = Shelf()
+    with Responder(shelf.respond) as responder:
+        peer = Peer("127.0.0.1", responder.port, "ARCHIVE", "P2D")
+        pool = Pool(lambda proposal: Association(peer, proposal), 2, 5.0, idle_seconds=0.2)
+        with pool.lent(ECHO):
+            pass
+        assert responder.releases == 0
+
+        until(lambda: responder.releases == 1)
+        pool.close()

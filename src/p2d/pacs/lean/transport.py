@@ -22,7 +22,7 @@ from p2d.model.errors import Misconfigured, Unavailable
 from p2d.model.identified import IdentifiedInstance
 from p2d.pacs.hierarchy import WORDS
 from p2d.pacs.lean.pool import Pool
-from p2d.pacs.lean.proposals import QUERY, retrieving
+from p2d.pacs.lean.proposals import QUERY, groups, retrieving
 from p2d.pacs.lean.retrieve import GetRefused, Plan, Retrieve, class_groups
 from p2d.pacs.lists import Request
 
@@ -38,6 +38,7 @@ class Getting:
     def __init__(self, pool: Pool, usual: Sequence[str]) -> None:
         self._pool = pool
         self._usual = usual
+        self._proposed: tuple[str, ...] = ()
 
     def __call__(
         self, run: Retrieve, plan: Plan, *, without_bulk_data: bool = False
@@ -53,7 +54,7 @@ class Getting:
         sink = _storing(run.awaited)
         for classes, some in class_groups(run.missing, self._usual):
             requests = plan([one for one in some if run.awaited.lacks(one.sop_instance_uid)])
-            proposal = retrieving(classes, without_bulk_data=without_bulk_data)
+            proposal = retrieving(self._widened(classes), without_bulk_data=without_bulk_data)
 
             def work(association: Association, request: Request) -> Iterator[Arrived]:
                 context = association.context(*services)
@@ -66,6 +67,17 @@ class Getting:
                     yield run.instance(one)
             except (Misconfigured, NotSupported) as error:
                 raise GetRefused(error.field, error.problem, error.remedy) from None
+
+    def _widened(self, classes: Sequence[str]) -> tuple[str, ...]:
+        """Return *classes* with those proposed before, as far as they fit: the next patient has others.
+
+        An association is kept for what it proposed; without this each patient would need a new one.
+        """
+        proposed = self._proposed
+        if not set(classes) <= set(proposed):
+            both = groups(sorted({*classes, *proposed}))
+            proposed = self._proposed = both[0] if len(both) == 1 else tuple(classes)
+        return proposed
 
 
 def _storing(awaited: Awaited) -> Sink:

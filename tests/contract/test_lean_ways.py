@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -13,6 +13,7 @@ from p2d.dimse.command import Command, Operation
 from p2d.dimse.identifiers import answer
 from p2d.dimse.messages import Message
 from p2d.dimse.negotiation import Peer
+from p2d.dimse.pdu import AssociateAccept, AssociateReject, AssociateRequest
 from p2d.dimse.services import FIND, GET, GET_WITHOUT_BULK_DATA, MOVE, VERIFICATION
 from p2d.model.errors import Misconfigured, P2DError, Unavailable
 from p2d.model.header import Element
@@ -358,14 +359,28 @@ def test_an_association_serves_patients_whose_images_are_of_other_classes() -> N
     assert len(responder.requests) == 2  # the second one proposed both
 
 
-def test_an_archive_whose_c_get_brings_nothing_is_asked_to_move() -> None:
+def test_an_archive_that_takes_no_role_for_c_get_and_brings_nothing_is_asked_to_move() -> None:
     (store_port,) = free_ports(1)
     shelf = Shelf(store_port=store_port, takes=lambda service, _keys: service in MOVE)
-    with archive(shelf, store_port=store_port) as (pacs, _):
-        arrived, counts = fetched(pacs, shelf)
+
+    def accept(request: AssociateRequest) -> AssociateAccept | AssociateReject:
+        answer = accepting()(request)
+        assert isinstance(answer, AssociateAccept)
+        return replace(answer, user=replace(answer.user, roles=()))
+
+    with Responder(shelf.respond, accept) as responder:
+        stated = {
+            "host": "127.0.0.1",
+            "port": responder.port,
+            "called_ae_title": "ARCHIVE",
+            "answer_seconds": 5,
+        }
+        with LeanArchive(Archive.model_validate({**stated, "store_port": store_port})) as pacs:
+            arrived, counts = fetched(pacs, shelf)
 
     assert arrived == ALL
-    assert "C-GET brought nothing" in counts.notes[0]
+    assert "C-MOVE" in counts.notes[0]
+    assert [kind for _, kind, _ in shelf.asked].count("get") == 1
 
 
 def test_associations_that_nobody_uses_are_released_after_a_while() -> None:

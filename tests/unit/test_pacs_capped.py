@@ -13,7 +13,8 @@ from p2d.model.errors import ProtocolViolation, Unavailable
 from p2d.model.identified import IdentifiedHeader, PatientId
 from p2d.model.level import Level
 from p2d.pacs.capped import SUSPICIOUS, Capped, Whole
-from p2d.pacs.hierarchy import HIERARCHICAL, RELATIONAL, WORDS, Ask, Finder, Question, Row, Way
+from p2d.pacs.counted import Row
+from p2d.pacs.hierarchy import HIERARCHICAL, RELATIONAL, WORDS, Ask, Finder, Question, Way
 from p2d.pacs.port import Query
 from p2d.testing.archive_index import ArchiveIndex, tag_of
 from p2d.testing.datasets import ct

@@ -10,7 +10,8 @@ from p2d.model.errors import ProtocolViolation
 from p2d.model.header import Element, text_of
 from p2d.model.identified import IdentifiedHeader, PatientId
 from p2d.model.level import Level
-from p2d.pacs.hierarchy import HIERARCHICAL, RELATIONAL, WORDS, Finder, Question, Row, Way
+from p2d.pacs.counted import Row
+from p2d.pacs.hierarchy import HIERARCHICAL, RELATIONAL, WORDS, Finder, Question, Way
 from p2d.pacs.port import Query
 from p2d.pacs.proof import proved
 from p2d.pacs.query import KEYS, UNIQUE

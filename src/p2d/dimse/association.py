@@ -26,9 +26,6 @@ T = TypeVar("T")
 MOST_ROWS: Final = 1_000_000
 """Answers to one C-FIND at most; they are held in memory, and an archive could send them without end."""
 
-LATE_SECONDS: Final = 0.25
-"""For objects of a C-GET that come after its final response, although they may not."""
-
 _RELEASE_SECONDS: Final = 2.0
 
 
@@ -37,7 +34,8 @@ class Association:
 
     ``contexts`` are the agreed ones by id, ``extended`` the peer's answers by SOP class, ``window`` how many
     operations we may have outstanding. ``answered`` says that the latest request has been answered at all,
-    ``is_awaited`` that the owner is waiting for a message right now.
+    ``is_awaited`` that the owner is waiting for a message right now. ``late_seconds`` are left to wait for
+    objects of a C-GET that come after its final response, although they may not.
 
     Raises (on construction):
         Misconfigured: the peer rejects it for good, or accepts none of the contexts.
@@ -49,6 +47,7 @@ class Association:
     def __init__(self, peer: Peer, proposal: Proposal, sink: Sink = no_sink) -> None:
         self.peer = peer
         self.answered = False
+        self.late_seconds = 0.0
         self._message_id = 0
         self._outstanding: dict[int, Context] = {}
         self.is_awaited = False
@@ -251,7 +250,7 @@ class Association:
 
         *stored* returns the status of the C-STORE (PS3.4 B.2.3) and what is to be yielded, or None. The
         objects themselves go to the association's sink. Those that the final response counts and that have
-        not come are waited for during ``LATE_SECONDS``.
+        not come are waited for, all in all during ``late_seconds``.
 
         Raises:
             Unavailable: aborted, timed out or out of resources.
@@ -261,9 +260,9 @@ class Association:
         self.send(context, Command(Operation.C_GET_RQ, priority=Priority.LOW), identifier)
         came, told, until = 0, 0, inf
         while until == inf or (came < told and time.monotonic() < until):
-            received = self._next() if until == inf else self.receive(LATE_SECONDS)
+            received = self._next() if until == inf else self.receive(max(until - time.monotonic(), 0.001))
             if received is None:
-                return
+                break
             if received.command.operation == Operation.C_STORE_RQ:
                 came += 1
                 status, one = stored(received)
@@ -271,7 +270,8 @@ class Association:
                 if one is not None:
                     yield one
             elif is_final(self.response(Operation.C_GET_RSP, received)[1], "C-GET"):
-                told, until = received.command.completed or 0, time.monotonic() + LATE_SECONDS
+                told, until = received.command.completed or 0, time.monotonic() + self.late_seconds
+        self.late_seconds = max(min(self.late_seconds, until - time.monotonic()), 0.0)
 
     def move(self, context: Context, identifier: bytes, destination: str) -> int:
         """Ask the peer to send what *identifier* names to *destination*; return the message id."""

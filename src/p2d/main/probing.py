@@ -12,7 +12,7 @@ from p2d.settings.gateway import Archive
 def open_prober(path: Path) -> Prober:
     """Return the prober of the gateway whose settings file is at *path*."""
     settings = read(path)
-    archives = [settings.pacs]
+    archives = [one for one in settings.pacs if isinstance(one, Archive)]
     return Prober(open_gateway(path), {one.name: Probe(one.name, _peer(one)) for one in archives})
 
 

@@ -15,7 +15,8 @@ from p2d.dimse.status import CutShort, OutOfResources
 from p2d.model.errors import ProtocolViolation, Unavailable
 from p2d.model.header import Element, text_of
 from p2d.model.level import Level
-from p2d.pacs.hierarchy import Ask, Question, Row, stated
+from p2d.pacs.counted import Row, stated
+from p2d.pacs.hierarchy import Ask, Question
 from p2d.pacs.query import ACCESSION_NUMBER, KEYS, PATIENT_ID, STUDY_DATE, UNIQUE, date_range, day_of
 
 SUSPICIOUS: Final = frozenset(

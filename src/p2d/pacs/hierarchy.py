@@ -9,15 +9,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from p2d.model.errors import ProtocolViolation
-from p2d.model.header import Element, text_of
-from p2d.model.identified import IdentifiedHeader, PatientId
+from p2d.model.header import text_of
+from p2d.model.identified import IdentifiedHeader
 from p2d.model.level import Choice, Level
+from p2d.pacs.counted import Row, incomplete, united
 from p2d.pacs.lists import LIST_LENGTH
 from p2d.pacs.pick import pick
 from p2d.pacs.port import Query
 from p2d.pacs.query import ACCESSION_NUMBER, KEYS, PATIENT_ID, STUDY_DATE, UNIQUE, date_range, is_within
-
-Row = dict[str, Element]
 
 WORDS: Final = {
     Level.PATIENT: "PATIENT",
@@ -27,11 +26,6 @@ WORDS: Final = {
 }
 """Values of QueryRetrieveLevel (0008,0052)."""
 
-_COUNTED: Final = {
-    Level.STUDY: "00201206",  # NumberOfStudyRelatedSeries
-    Level.SERIES: "00201209",  # NumberOfSeriesRelatedInstances
-}
-_MOST_OWNERS: Final = 10
 _ALWAYS: Final = frozenset(UNIQUE.values())
 _BRIEF: Final = (*UNIQUE.values(), "00200013")
 """UIDs and InstanceNumber: what tells where an instance is, and which is the first."""
@@ -104,12 +98,12 @@ class Finder:
         elif level is Level.STUDY:
             rows = self._studies()
         elif not self._is_narrowed and self._is_at_once(level):
-            rows = self._filled(*self._at_once(level))
+            rows = self._completed(*self._at_once(level))
         else:
             studies = self._studies()
             series = self._series(studies)
             rows = self._instances(studies, series) if level is Level.INSTANCE else series
-            rows = self._filled(rows, studies, series)
+            rows = self._completed(rows, studies, series)
         return [IdentifiedHeader(level, row) for row in rows]
 
     @property
@@ -232,7 +226,7 @@ class Finder:
         ]
         return self._below(series, questions, Level.SERIES)
 
-    def _filled(self, rows: list[Row], studies: list[Row], series: list[Row]) -> list[Row]:
+    def _completed(self, rows: list[Row], studies: list[Row], series: list[Row]) -> list[Row]:
         """Return *rows* with what counts, *studies* and *series* show to be missing, asked for once more.
 
         Some archives end answers at a limit without a word, and answers got lost on the way before.
@@ -240,11 +234,11 @@ class Finder:
         level = self.query.level
         if self._own(level):
             return rows
-        more = self._series(_incomplete(Level.STUDY, [*rows, *series], studies))
+        more = self._series(incomplete(Level.STUDY, [*rows, *series], studies))
         if level is Level.SERIES:
-            return _united(level, rows, more)
-        short = _incomplete(Level.SERIES, rows, _united(Level.SERIES, series, more))
-        return _united(level, rows, self._of_each(short, {}))
+            return united(level, rows, more)
+        short = incomplete(Level.SERIES, rows, united(Level.SERIES, series, more))
+        return united(level, rows, self._of_each(short, {}))
 
     def _below(self, upper: list[Row], questions: Sequence[Question], level: Level) -> list[Row]:
         """Return the answers to *questions*, one for each of *upper*, joined with it."""
@@ -291,39 +285,6 @@ class Finder:
             )
 
 
-def stated(row: Row, level: Level) -> int | None:
-    """Return how many series (level STUDY) or instances (SERIES) *row* says there are below its entity."""
-    text = text_of(row, _COUNTED[level])
-    return int(text) if text.isdigit() else None
-
-
-def _incomplete(level: Level, rows: Iterable[Row], known: Iterable[Row]) -> list[Row]:
-    """Return the entities at *level*, *known* or seen in *rows*, that count more below them than *rows* has.
-
-    So are those of which *rows* has nothing. Elements of lower levels are left out.
-    """
-    is_study = level is Level.STUDY
-    above = [Level.STUDY] if is_study else [Level.STUDY, Level.SERIES]
-    below = UNIQUE[Level.SERIES if is_study else Level.INSTANCE]
-    found: dict[tuple[str, ...], set[str]] = {}
-    entities: dict[tuple[str, ...], Row] = {}
-    for row in (*known, *rows):
-        place = tuple(text_of(row, UNIQUE[one]) for one in above)
-        entities.setdefault(place, row)
-        found.setdefault(place, set()).add(text_of(row, below))
-    paths = {path for one in above for path in KEYS[one]}
-    return [
-        {path: row[path] for path in row.keys() & paths}
-        for place, row in entities.items()
-        if all(place) and len(found[place] - {""}) < max(stated(row, level) or 0, 1)
-    ]
-
-
-def _united(level: Level, rows: list[Row], more: list[Row]) -> list[Row]:
-    """Return *rows* and *more*, each entity at *level* once."""
-    return list({text_of(row, UNIQUE[level]): row for row in [*rows, *more]}.values()) if more else rows
-
-
 def _upper(row: Row, *levels: Level) -> dict[str, str]:
     return {UNIQUE[level]: text_of(row, UNIQUE[level]) for level in levels}
 
@@ -346,23 +307,3 @@ def _joined(rows: list[Row], upper: list[Row], level: Level, *, strict: bool = T
         elif not strict:
             joined.append(row)
     return joined
-
-
-def owners(ask: Ask, keys: Mapping[str, str]) -> list[PatientId]:
-    """Return the patients of the studies that match *keys*, each once, in the archive's order.
-
-    Raises:
-        ProtocolViolation: an answer without PatientID, or more patients than one examination can have.
-
-    """
-    stated = {path: value.strip() for path, value in keys.items() if value}
-    (found,) = ask([Question(Level.STUDY, keys, KEYS[Level.STUDY])])
-    rows = [row for row in found if all(text_of(row, path) == value for path, value in stated.items())]
-    patients = list(dict.fromkeys(text_of(row, PATIENT_ID) for row in rows))
-    if "" in patients or len(patients) > _MOST_OWNERS:
-        raise ProtocolViolation(
-            "pacs",
-            f"one study or accession number led to {len(patients)} patients, or to one without PatientID",
-            "see the archive's conformance statement",
-        )
-    return [PatientId(patient) for patient in patients]

@@ -13,6 +13,7 @@ from typing import Any, Final
 from p2d.model.errors import Misconfigured, P2DError, ProtocolViolation, Unavailable
 from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, PatientId
 from p2d.model.level import Level
+from p2d.pacs.governor.port import NotNow
 from p2d.pacs.merge import merged
 from p2d.pacs.port import Abilities, Pacs, Query, RetrieveCounts
 from p2d.pacs.query import checked
@@ -145,5 +146,7 @@ def _naming(archive: Pacs) -> Iterator[None]:
     """Say in errors which archive they are of."""
     try:
         yield
+    except NotNow:  # it names its archive, and what may be done about it
+        raise
     except (Unavailable, ProtocolViolation, Misconfigured) as error:
         raise type(error)(f"archive {archive.name}", error.problem, error.remedy) from None

@@ -22,11 +22,13 @@ from p2d.model.errors import Misconfigured, P2DError, ProtocolViolation, Unavail
 from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, PatientId
 from p2d.model.level import Level
 from p2d.pacs.capped import Capped, Whole
-from p2d.pacs.hierarchy import HIERARCHICAL, RELATIONAL, WORDS, Finder, Question, Row, Way, owners
+from p2d.pacs.counted import Row
+from p2d.pacs.hierarchy import HIERARCHICAL, RELATIONAL, WORDS, Finder, Question, Way
 from p2d.pacs.lean.pool import Pool
 from p2d.pacs.lean.proposals import ECHO, QUERY
 from p2d.pacs.lean.retrieve import GetRefused, Plan, Reach, Retrieve, passes, without_upper_keys
 from p2d.pacs.lean.transport import Getting, Moving
+from p2d.pacs.owners import owners
 from p2d.pacs.port import Abilities, Query, RetrieveCounts
 from p2d.pacs.proof import proved
 from p2d.pacs.query import checked, checked_study
@@ -70,7 +72,6 @@ class LeanArchive:
         self._getting = Getting(self._pool, (profile and profile.retrieve.sop_classes) or storage_classes())
         self._moving = _moving(settings, self._tls, self._pool)
         self._gets = settings.retrieve == "get" and (profile is None or profile.retrieve.get)
-        self._has_got = False
         self._is_without_bulk_data = profile is not None and profile.retrieve.without_bulk_data
 
     def __enter__(self) -> Self:
@@ -202,29 +203,22 @@ class LeanArchive:
     def _transported(self, run: Retrieve, plan: Plan) -> Iterator[IdentifiedInstance]:
         if self._gets:
             try:
-                yield from self._got(run, plan)
+                yield from self._getting(run, plan)
             except GetRefused:
                 if self._moving is None:
                     raise
                 self._gets = False
             else:
-                if run.awaited.is_complete or self._has_got or self._moving is None:
-                    return
-                run.note("C-GET brought nothing; the instances were asked for by C-MOVE as well.")
+                return
         if self._moving is None:
             raise Misconfigured(
                 "pacs.store_port",
                 "is not set",
                 "C-MOVE needs a port for our Storage SCP, known to the archive",
             )
-        if self._settings.retrieve == "get" and not self._gets:
+        if self._settings.retrieve == "get":
             run.note("The archive does not do C-GET for us; objects came by C-MOVE to our Storage SCP.")
         yield from self._moving(run, plan)
-
-    def _got(self, run: Retrieve, plan: Plan) -> Iterator[IdentifiedInstance]:
-        for instance in self._getting(run, plan):
-            self._has_got = True
-            yield instance
 
 
 def _answers(association: Association, questions: Sequence[Question]) -> list[list[Row]]:

@@ -58,9 +58,14 @@ class Getting:
 
             def work(association: Association, request: Request) -> Iterator[Arrived]:
                 context = association.context(*services)
-                association.sink = sink
-                yield from association.get(context, _identifier(request), _stored)
-                association.sink = no_sink
+                association.sink, association.late_seconds = sink, run.late_seconds
+                came = False
+                for one in association.get(context, _identifier(request), _stored):
+                    came = True
+                    yield one
+                association.sink, run.late_seconds = no_sink, association.late_seconds
+                if not came and not _may_store(association):
+                    raise GetRefused("pacs", "C-GET brings nothing: the archive took no role for it")
 
             try:
                 for one in over_associations(self._pool, proposal, requests, work):
@@ -78,6 +83,11 @@ class Getting:
             both = groups(sorted({*classes, *proposed}))
             proposed = self._proposed = both[0] if len(both) == 1 else tuple(classes)
         return proposed
+
+
+def _may_store(association: Association) -> bool:
+    """Whether the archive agreed that we are Storage SCP on this association (PS3.7 D.3.3.4)."""
+    return any(role.scp for role in association.accepted.user.roles)
 
 
 def _storing(awaited: Awaited) -> Sink:

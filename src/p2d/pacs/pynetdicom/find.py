@@ -8,7 +8,8 @@ from p2d.dimse.services import FIND
 from p2d.dimse.status import PENDING, SUCCESS, refusal
 from p2d.model.errors import ProtocolViolation
 from p2d.pacs.capped import Whole
-from p2d.pacs.hierarchy import WORDS, Ask, Question, Row
+from p2d.pacs.counted import Row
+from p2d.pacs.hierarchy import WORDS, Ask, Question
 from p2d.pacs.pynetdicom.association import Association
 from p2d.pacs.pynetdicom.messages import FIND_RESPONSE
 from p2d.pacs.pynetdicom.requests import COMMAND, FIND_REQUEST, MEDIUM, PRIORITY

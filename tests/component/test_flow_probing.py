@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from p2d.dimse.association import Peer
+from p2d.dimse.negotiation import Peer
 from p2d.flows.gateway.probing import MOST_PATIENTS, Prober
 from p2d.model.errors import InvalidRequest, Refused
 from p2d.model.ids import Pseudonym

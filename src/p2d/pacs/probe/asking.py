@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from p2d.dimse.association import Association, Peer, Proposal
+from p2d.dimse.association import Association
 from p2d.dimse.awaited import Arrived, Awaited, ObjectWriter
 from p2d.dimse.command import Command, Operation, Priority
 from p2d.dimse.identifiers import Answers, Row, encoded
 from p2d.dimse.messages import Message
-from p2d.dimse.pdu import Context, ExtendedNegotiation, RoleSelection
+from p2d.dimse.negotiation import Peer, Proposal
+from p2d.dimse.pdu import Context
 from p2d.dimse.services import (
     EXPLICIT,
     FIND,
@@ -24,6 +25,7 @@ from p2d.dimse.services import (
     transfer_syntaxes,
 )
 from p2d.dimse.status import PENDING, SUCCESS
+from p2d.dimse.user_information import ExtendedNegotiation, RoleSelection
 from p2d.model.header import text_of
 
 _CHARACTER_SET: Final = b"\x08\x00\x05\x00"

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from p2d.dimse.association import Peer, Proposal
+from p2d.dimse.negotiation import Peer, Proposal
 from p2d.dimse.services import FIND, GET
 from p2d.model.errors import P2DError
 from p2d.pacs.probe.asking import Asking, Bill, get_proposal, query_proposal

@@ -8,8 +8,8 @@ from io import BytesIO
 from pydicom.filereader import read_dataset
 
 from p2d.dicom.elements import elements_of
-from p2d.dimse.association import Peer
 from p2d.dimse.awaited import Arrived
+from p2d.dimse.negotiation import Peer
 from p2d.dimse.services import IMPLICIT
 from p2d.model.header import Elements
 from p2d.model.identified import PatientId

@@ -161,7 +161,7 @@ def test_a_patient_that_kills_its_workers_is_parked_after_three_and_the_others_g
 def test_who_was_between_patients_costs_no_attempt(ledger: Ledger, run: str) -> None:
     lease = take(ledger, run)
     ledger.leases.begin(lease, "P0")
-    ledger.leases.begin(lease, None)
+    ledger.leases.leave(lease, "P0")
 
     taken_over(ledger, run, allowed=1, dead="w1")
 

@@ -23,6 +23,7 @@ _COMMANDS: Final = {
     "extract": "Bulk: headers of many patients from the archive into the warehouse.",
     "worker": "Work open bulk runs in several processes, on one machine or several.",
     "runs": "List bulk runs, print their reports, pause, resume, cancel, retry them.",
+    "ledger": "Account for every image of a run; what does not fit together; a signed summary.",
     "load": "Load pseudonymised clinical data into the warehouse.",
     "cohort": "Query the warehouse: count, preview, table.",
     "query": "Ad hoc: metadata of a list of pseudonyms as CSV or JSON.",
@@ -31,6 +32,7 @@ _COMMANDS: Final = {
     "explain": "Say what de-identification does to every attribute, or to a file, and why.",
     "identity": "Key file, import of pseudonyms, pseudonymisation of clinical data.",
     "deid": "De-identify a folder of DICOM files, or search one for patients' values.",
+    "archive": "See what is asked of the archives, stop them, let them go on.",
     "audit": "Verify and read audit records.",
 }
 

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from p2d.flows.gateway.archive_orders import ArchiveOrders
     from p2d.flows.gateway.gateway import Gateway
     from p2d.flows.gateway.probing import Prober
     from p2d.flows.research.cohort_client import Cohorts
@@ -52,6 +54,7 @@ class Roots:
     open_loader: Callable[[str, str], Warehouse]
     open_cohorts: Callable[[str, str], Cohorts]
     open_gateway_client: Callable[[Path], GatewayClient]
+    open_archive_orders: Callable[[Path, str], AbstractContextManager[ArchiveOrders]]
     run_demo: Callable[[DemoOptions], int]
     work: Callable[[Path, int | None], None]
     migrate_jobs: Callable[[Path], str]

@@ -4,7 +4,8 @@ A patient's numbers are written with its lines and leave with them. When its bat
 the run's own row (patient ``''``), so that a long run keeps one row a name.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from p2d.jobs.store import Db
@@ -31,19 +32,25 @@ def write(db: Db, run_id: str, patient: str, counters: Mapping[str, int]) -> Non
     )
 
 
-def settle(db: Db, run_id: str, condition: str, **values: object) -> None:
-    """Move the numbers of patients that meet *condition* to the run's own as they end."""
-    found = db.rows(
-        f"SELECT name, sum(times) FROM counter WHERE run_id = :run{condition} GROUP BY name",  # noqa: S608 - a literal of this package
-        run=run_id,
-        **values,
-    )
+def settle(db: Db, run_id: str, patients: Sequence[str]) -> None:
+    """Move the numbers of *patients* to the run's own, in the transaction that ends them."""
+    sums: Counter[str] = Counter()
+    for patient in patients:
+        for name, times in db.rows(
+            "SELECT name, times FROM counter WHERE run_id = :run AND patient = :patient",
+            run=run_id,
+            patient=patient,
+        ):
+            sums[str(name)] += int(times)
     db.many(
         "INSERT INTO counter (run_id, patient, name, times) VALUES (:run, :settled, :name, :times)"
         " ON CONFLICT (run_id, patient, name) DO UPDATE SET times = counter.times + excluded.times",
-        [{"run": run_id, "settled": _SETTLED, "name": name, "times": int(times)} for name, times in found],
+        [{"run": run_id, "settled": _SETTLED, "name": name, "times": times} for name, times in sums.items()],
     )
-    db.rows(f"DELETE FROM counter WHERE run_id = :run{condition}", run=run_id, **values)  # noqa: S608 - as above
+    db.many(
+        "DELETE FROM counter WHERE run_id = :run AND patient = :patient",
+        [{"run": run_id, "patient": patient} for patient in patients],
+    )
 
 
 def totals(db: Db, run_id: str) -> dict[str, int]:

@@ -82,8 +82,8 @@ class Leases:
         now = self._book.store.now()
         return self._book.store.read(lambda db: leasing.abandoned(db, run_id, now, dead))
 
-    def begin(self, lease: Lease, patient: str | None) -> bool:
-        """Note that the holder is amid *patient* (None: amid none); return whether the run is to go on.
+    def begin(self, lease: Lease, patient: str) -> bool:
+        """Note that the holder is amid *patient*; return whether the run is to go on.
 
         Raises:
             LeaseLost: the lease ended.
@@ -91,10 +91,19 @@ class Leases:
         """
 
         def begun(db: Db) -> bool:
-            leasing.mark(db, lease, patient)
+            leasing.mark(db, lease, patient, is_begun=True)
             return leasing.workable(reading.run_row(db, lease.run_id))
 
         return self._book.store.write(begun, durable=False)
+
+    def leave(self, lease: Lease, patient: str) -> None:
+        """Note that the holder is through with *patient*.
+
+        Raises:
+            LeaseLost: the lease ended.
+
+        """
+        self._book.store.write(lambda db: leasing.mark(db, lease, patient, is_begun=False), durable=False)
 
     def renew(self, lease: Lease) -> None:
         """Extend the lease by its seconds from now.
@@ -116,6 +125,15 @@ class Leases:
             lambda db: db.rows(
                 "SELECT patient FROM patient WHERE lease_id = :lease AND state = 'pending' ORDER BY position",
                 lease=lease.lease_id,
+            )
+        )
+        return [str(row[0]) for row in found]
+
+    def workers(self, run_id: str) -> list[str]:
+        """Return the names of workers that hold patients of the run now."""
+        found = self._book.store.read(
+            lambda db: db.rows(
+                "SELECT DISTINCT worker FROM lease WHERE run_id = :run ORDER BY worker", run=run_id
             )
         )
         return [str(row[0]) for row in found]

@@ -1,8 +1,8 @@
 """Share a run's patients among workers, inside transactions that the ledger opened.
 
-A lease is short and renewed by its living holder. What a dead one held is taken over: the patient it was amid
-counts an attempt, for it may be what killed the holder; the others go back untouched. A patient with a failed
-attempt is leased alone, so that one that kills its workers takes no other with it.
+A lease is short and renewed by its living holder. What a dead one held is taken over: the patients it was
+amid count an attempt, for one may be what killed the holder; the others go back untouched. A patient with a
+failed attempt is leased alone, so that one that kills its workers takes no other with it.
 """
 
 from typing import Final
@@ -16,7 +16,10 @@ Span = tuple[int, int]
 """Positions of patients in their run: from the first, up to but not including the second."""
 WHOLE: Final[Span] = (0, 2**53)
 _DIED: Final = "its worker died while at it"
-_WAITING: Final = "FROM patient WHERE run_id = :run AND state = 'extracted' AND lease_id IS NULL"
+_WAITING: Final = (
+    "FROM patient WHERE run_id = :run AND state = 'extracted' AND lease_id IS NULL ORDER BY position"
+)
+"""Ordered so that SQLite finds them by their state: it has no idea how few they are."""
 _READY: Final = """
 SELECT patient, attempts FROM patient
 WHERE run_id = :run AND {due} AND position >= :first AND position < :last
@@ -112,15 +115,18 @@ def renew(db: Db, lease: Lease, expires_at: float) -> None:
         raise LeaseLost
 
 
-def mark(db: Db, lease: Lease, patient: str | None) -> None:
-    """Note which patient the holder is amid, None between patients.
+def mark(db: Db, lease: Lease, patient: str, *, is_begun: bool) -> None:
+    """Note whether the holder is amid *patient*.
 
     Raises:
         LeaseLost: the lease ended.
 
     """
     found = db.rows(
-        "UPDATE lease SET working = :patient WHERE lease_id = :lease RETURNING lease_id",
+        "UPDATE patient SET begun = :begun"
+        " WHERE run_id = :run AND patient = :patient AND lease_id = :lease RETURNING lease_id",
+        begun=int(is_begun),
+        run=lease.run_id,
         patient=patient,
         lease=lease.lease_id,
     )
@@ -136,8 +142,8 @@ def end(db: Db, lease: Lease) -> None:
 
 def _release(db: Db, lease_id: int) -> None:
     db.rows(
-        "UPDATE patient SET lease_id = NULL, ready_at = CASE WHEN state = 'pending' THEN 0 ELSE NULL END"
-        " WHERE lease_id = :lease",
+        "UPDATE patient SET lease_id = NULL, begun = 0,"
+        " ready_at = CASE WHEN state = 'pending' THEN 0 ELSE NULL END WHERE lease_id = :lease",
         lease=lease_id,
     )
 
@@ -149,43 +155,38 @@ def abandoned(db: Db, run_id: str, now: float, dead: str) -> bool:
 
 def _gone(db: Db, run_id: str, now: float, dead: str) -> list[Row]:
     found = db.rows(
-        "SELECT lease_id, working, expires_at, worker FROM lease WHERE run_id = :run ORDER BY lease_id",
+        "SELECT lease_id, expires_at, worker FROM lease WHERE run_id = :run ORDER BY lease_id",
         run=run_id,
     )
-    return [row for row in found if row[3] == dead or float(row[2]) <= now or is_dead(str(row[3]))]
+    return [row for row in found if row[2] == dead or float(row[1]) <= now or is_dead(str(row[2]))]
 
 
 def take_over(
     db: Db, run_id: str, worker: str, *, seconds: float, now: float, allowed: int, dead: str
 ) -> Lease | None:
     """End the leases of workers that are gone, and lease what waits for a receipt; None when nothing does."""
-    for lease_id, amid, *_ in _gone(db, run_id, now, dead):
-        if amid is not None:
-            _blame(db, run_id, int(lease_id), str(amid), now=now, allowed=allowed)
+    for lease_id, *_ in _gone(db, run_id, now, dead):
+        _blame(db, run_id, int(lease_id), now=now, allowed=allowed)
         _release(db, int(lease_id))
         db.rows("DELETE FROM lease WHERE lease_id = :lease", lease=lease_id)
-    waiting = db.rows(f"SELECT patient {_WAITING} ORDER BY position", run=run_id)
+    waiting = db.rows(f"SELECT patient {_WAITING}", run=run_id)
     if not waiting:
         return None
     lease = _grant(db, run_id, worker, now + seconds)
-    db.rows(
-        "UPDATE patient SET lease_id = :lease"
-        " WHERE run_id = :run AND state = 'extracted' AND lease_id IS NULL",
-        lease=lease,
-        run=run_id,
+    db.many(
+        "UPDATE patient SET lease_id = :lease WHERE run_id = :run AND patient = :patient",
+        [{"lease": lease, "run": run_id, "patient": patient} for (patient,) in waiting],
     )
     return Lease(lease, run_id, worker, tuple(str(patient) for (patient,) in waiting), seconds)
 
 
-def _blame(db: Db, run_id: str, lease_id: int, patient: str, *, now: float, allowed: int) -> None:
+def _blame(db: Db, run_id: str, lease_id: int, *, now: float, allowed: int) -> None:
     found = db.rows(
-        "SELECT state FROM patient WHERE run_id = :run AND patient = :patient AND lease_id = :lease",
-        run=run_id,
-        patient=patient,
+        "SELECT patient FROM patient WHERE lease_id = :lease AND begun = 1 AND state = 'pending'",
         lease=lease_id,
     )
-    if found and found[0][0] == "pending":
-        records.missed(db, run_id, patient, "pending", _DIED, allowed=allowed, wait=(now, 0.0))
+    for (patient,) in found:
+        records.missed(db, run_id, str(patient), "pending", _DIED, allowed=allowed, wait=(now, 0.0))
 
 
 def next_due(db: Db, run_id: str, now: float) -> float | None:

@@ -59,10 +59,10 @@ def request(run: Row) -> dict[str, object]:
     return found
 
 
-def patients(db: Db, run_id: str) -> list[str]:
-    """Return all patients in the order of the run."""
-    found = db.rows("SELECT patient FROM patient WHERE run_id = :run ORDER BY position", run=run_id)
-    return [str(row[0]) for row in found]
+def patients(db: Db, run_id: str) -> list[tuple[str, int]]:
+    """Return all patients in the order of the run, each with its failed attempts."""
+    found = db.rows("SELECT patient, attempts FROM patient WHERE run_id = :run ORDER BY position", run=run_id)
+    return [(str(patient), int(attempts)) for patient, attempts in found]
 
 
 def lines_of(db: Db, run_id: str, patient: str) -> Iterator[SeriesCounts]:
@@ -95,10 +95,6 @@ def progress(db: Db, run: Row, now: float) -> Progress:
     run_id, sums = str(run["run_id"]), totals.read(db, str(run["run_id"]))
     counted = _patients(run, sums)
     done = counted.total - counted.pending - sum(counted.parked.values())
-    working = db.rows(
-        "SELECT count(*) FROM patient WHERE lease_id IN (SELECT lease_id FROM lease WHERE run_id = :run)",
-        run=run_id,
-    )
     return Progress(
         patients_total=counted.total,
         patients_done=done,
@@ -110,9 +106,17 @@ def progress(db: Db, run: Row, now: float) -> Progress:
         updated_at=float(run["updated_at"] or 0),
         state=state(run),
         patients_pending=counted.pending,
-        patients_leased=int(working[0][0]),
+        patients_leased=_leased(db, run_id),
         priority=int(run["priority"] or 0),
         patients_per_minute=_pace(run, done, now),
+    )
+
+
+def _leased(db: Db, run_id: str) -> int:
+    """Return how many patients workers hold; lease by lease, for no engine knows how few these are."""
+    return sum(
+        int(db.rows("SELECT count(*) FROM patient WHERE lease_id = :lease", lease=lease)[0][0])
+        for (lease,) in db.rows("SELECT lease_id FROM lease WHERE run_id = :run", run=run_id)
     )
 
 
@@ -151,6 +155,7 @@ def report(db: Db, run_id: str, *, recount: bool = False) -> RunReport:
         series=sums.get("series", 0),
         studies=sums.get("studies", 0),
         notes=_notes(db, run_id, sums.get(totals.NOTES, 0)),
+        inconsistencies=_by_reason(sums, totals.FOUND),
         lines_adding_up=adding_up,
         started_at=float(run["started_at"] or 0),
         updated_at=float(run["updated_at"] or 0),

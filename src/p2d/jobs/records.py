@@ -8,23 +8,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from p2d.jobs import counters, lines, reading, totals
+from p2d.jobs import counters, lines, reading, register, totals
 from p2d.jobs.counts import SeriesCounts
 from p2d.jobs.lease import Lease, LeaseLost
+from p2d.jobs.register import Finding
 from p2d.jobs.report import FINISHED
 from p2d.jobs.store import Db
 from p2d.model.errors import InvalidRequest, NotFound
 
 TO_DO: Final = ("pending", "extracted")
+_OF_PATIENT: Final = ("line", "note", "counter", "inconsistency")
 LONGEST_REASON: Final = 300
 LONGEST_PAUSE: Final = 60.0
 Wait = tuple[float, float]
 """The time now, and the seconds to wait after a first failed attempt, doubled with each further one."""
-_MINE: Final = " AND state = 'extracted' AND batch_id = :batch AND coalesce(lease_id, 0) = :lease"
-_OF_MINE: Final = (
-    " AND patient IN (SELECT patient FROM patient WHERE run_id = :run"
-    " AND state = 'extracted' AND batch_id = :batch AND coalesce(lease_id, 0) = :lease)"
-)
 
 
 def enter(db: Db, run_id: str, patients: Sequence[str], targets: Mapping[str, str]) -> None:
@@ -92,12 +89,13 @@ def held(db: Db, lease: Lease | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What the ledger keeps of a patient that was extracted: lines, notes, numbers by name."""
+    """What the ledger keeps of a patient that was extracted: lines, notes, numbers by name, findings."""
 
     patient: str
     counts: Sequence[SeriesCounts]
     notes: Sequence[str] = ()
     counted: Mapping[str, int] = field(default_factory=dict)
+    findings: Sequence[Finding] = ()
 
 
 def record(db: Db, run_id: str, batch_id: str, entry: Entry, lease: Lease | None) -> None:
@@ -111,7 +109,9 @@ def record(db: Db, run_id: str, batch_id: str, entry: Entry, lease: Lease | None
         "INSERT INTO note (run_id, patient, text) VALUES (:run, :patient, :text)",
         [{"run": run_id, "patient": patient, "text": text} for text in notes],
     )
+    register.write(db, run_id, entry.findings)
     change.update(totals.of_lines(counts))
+    change.update(totals.of_findings(entry.findings))
     change[totals.NOTES] += len(notes)
     change[totals.of_state("extracted", None)] += 1
     db.rows(
@@ -128,40 +128,56 @@ def record(db: Db, run_id: str, batch_id: str, entry: Entry, lease: Lease | None
     totals.add(db, run_id, change)
 
 
+def _mine(db: Db, run_id: str, batch_id: str, lease: Lease | None) -> list[dict[str, object]]:
+    """Return the keys of the batch's unconfirmed patients that are of *lease* (None: of nobody).
+
+    Raises:
+        LeaseLost: the lease does not count any more.
+        NotFound: the batch is unknown.
+
+    """
+    held(db, lease)
+    known = db.rows(
+        "SELECT 1 FROM patient WHERE run_id = :run AND batch_id = :batch LIMIT 1", run=run_id, batch=batch_id
+    )
+    if not known:
+        raise NotFound("batch_id", "is not known in this run")
+    found = db.rows(
+        "SELECT patient, lease_id FROM patient"
+        " WHERE run_id = :run AND state = 'extracted' AND batch_id = :batch ORDER BY position",
+        run=run_id,
+        batch=batch_id,
+    )
+    whose = lease.lease_id if lease else None
+    return [{"run": run_id, "patient": patient} for patient, holder in found if holder == whose]
+
+
 def loaded(db: Db, run_id: str, batch_id: str, lease: Lease | None) -> None:
     """Mark the batch's patients done: its receipt is there."""
-    held(db, lease)
-    _known(db, run_id, batch_id)
-    mine = {"batch": batch_id, "lease": lease.lease_id if lease else 0}
-    number = db.rows(f"SELECT count(*) FROM patient WHERE run_id = :run{_MINE}", run=run_id, **mine)[0][0]  # noqa: S608 - literals
-    counters.settle(db, run_id, _OF_MINE, **mine)
-    db.rows(
-        f"UPDATE patient SET state = 'done', lease_id = NULL, ready_at = NULL WHERE run_id = :run{_MINE}",  # noqa: S608 - as above
-        run=run_id,
-        **mine,
+    mine = _mine(db, run_id, batch_id, lease)
+    counters.settle(db, run_id, [str(key["patient"]) for key in mine])
+    db.many(
+        "UPDATE patient SET state = 'done', lease_id = NULL, begun = 0, ready_at = NULL"
+        " WHERE run_id = :run AND patient = :patient",
+        mine,
     )
-    totals.add(db, run_id, {"patients extracted": -number, "patients done": number})
+    totals.add(db, run_id, {"patients extracted": -len(mine), "patients done": len(mine)})
 
 
 def forget(db: Db, run_id: str, batch_id: str, lease: Lease | None) -> None:
     """Put the batch's unconfirmed patients back to pending, still of *lease*, without lines and notes."""
-    held(db, lease)
-    _known(db, run_id, batch_id)
-    mine = {"batch": batch_id, "lease": lease.lease_id if lease else 0}
-    change = totals.summed(db, run_id, _OF_MINE, **mine)
-    number = db.rows(f"SELECT count(*) FROM patient WHERE run_id = :run{_MINE}", run=run_id, **mine)[0][0]  # noqa: S608 - literals
-    for table in ("line", "note", "counter"):
-        db.rows(f"DELETE FROM {table} WHERE run_id = :run{_OF_MINE}", run=run_id, **mine)  # noqa: S608 - as above
-    db.rows(
-        "UPDATE patient SET state = 'pending', batch_id = NULL,"  # noqa: S608 - as above
+    mine = _mine(db, run_id, batch_id, lease)
+    change: Counter[str] = Counter()
+    for key in mine:
+        change.update(cleared(db, run_id, str(key["patient"]), "extracted"))
+    db.many(
+        "UPDATE patient SET state = 'pending', batch_id = NULL,"
         " ready_at = CASE WHEN lease_id IS NULL THEN 0 ELSE NULL END,"
-        f" expected = 0, received = 0, released = 0 WHERE run_id = :run{_MINE}",
-        run=run_id,
-        **mine,
+        " expected = 0, received = 0, released = 0 WHERE run_id = :run AND patient = :patient",
+        mine,
     )
-    sums = Counter({name: -one for name, one in change.items()})
-    sums.update({"patients extracted": -number, "patients pending": number})
-    totals.add(db, run_id, sums)
+    change["patients pending"] += len(mine)
+    totals.add(db, run_id, change)
 
 
 def finish(db: Db, run_id: str, patient: str, end: tuple[str, str | None], lease: Lease | None) -> None:
@@ -210,7 +226,7 @@ def _leave(
 ) -> None:
     state, reason = end
     db.rows(
-        "UPDATE patient SET state = :state, batch_id = NULL, reason = :reason, lease_id = NULL,"
+        "UPDATE patient SET state = :state, batch_id = NULL, reason = :reason, lease_id = NULL, begun = 0,"
         " ready_at = :ready, expected = 0, received = 0, released = 0"
         " WHERE run_id = :run AND patient = :patient",
         state=state,
@@ -232,18 +248,10 @@ def cleared(db: Db, run_id: str, patient: str, state: str) -> Counter[str]:
     change[totals.of_state(state, reason)] -= 1
     if state != "pending":  # a pending patient has none
         change.subtract(totals.summed(db, run_id, totals.ONE, patient=patient))
-        for table in ("line", "note", "counter"):
+        for table in _OF_PATIENT:
             db.rows(
                 f"DELETE FROM {table} WHERE run_id = :run AND patient = :patient",  # noqa: S608 - literals
                 run=run_id,
                 patient=patient,
             )
     return change
-
-
-def _known(db: Db, run_id: str, batch_id: str) -> None:
-    found = db.rows(
-        "SELECT 1 FROM patient WHERE run_id = :run AND batch_id = :batch LIMIT 1", run=run_id, batch=batch_id
-    )
-    if not found:
-        raise NotFound("batch_id", "is not known in this run")

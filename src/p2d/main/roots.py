@@ -33,6 +33,7 @@ def roots() -> Roots:
         open_loader=_late("research_clients", "open_loader"),
         open_cohorts=_late("research_clients", "open_cohorts"),
         open_gateway_client=_late("research_clients", "open_gateway_client"),
+        open_archive_orders=_late("archives", "open_archive_orders"),
         run_demo=_late("demo.show", "run_demo"),
         work=_late("worker", "work"),
         migrate_jobs=_late("worker", "migrate"),

@@ -5,16 +5,17 @@ ledger is told stays in the order of the run: a batch is recorded when the one b
 A stop drops what was not recorded yet, and so does the loss of a lease: others have its patients.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 import pyarrow as pa
 
 from p2d.flows.gateway.ahead import ahead, side_by_side
-from p2d.flows.gateway.blame import Blame
+from p2d.flows.gateway.blame import Blame, Outage, attempted
 from p2d.flows.gateway.bulk_request import targets_of
 from p2d.flows.gateway.gateway import Gateway
 from p2d.flows.gateway.held import Held
@@ -32,7 +33,6 @@ Watch = Callable[[Progress], None]
 MOST_PICKED: Final = 4_000
 """Instances at which a batch ends, however few its patients: two batches are in memory at a time."""
 
-_Failures = (Unavailable, ProtocolViolation, InvalidRequest)
 _Outcome = Prepared | P2DError
 
 
@@ -112,85 +112,79 @@ class PatientBatches:
         """List *works*; a group ends with the last or with MOST_PICKED instances."""
         found: list[tuple[str, Listed | P2DError]] = []
         picked = 0
-        with closing(side_by_side(self._list, works, self.gateway.patients_at_once)) as listing:
-            for work in works:
-                if not self._goes_on(lease, str(work.patient)):
+        listing = side_by_side(partial(self._list, lease), works, self.gateway.patients_at_once)
+        with closing(listing):
+            for work, one in zip(works, listing, strict=True):
+                if self._stops(lease):
                     break
-                one = next(listing)
                 found.append((str(work.patient), one))
                 picked += len(one.picks) if isinstance(one, Listed) else 0
                 if picked >= MOST_PICKED:
                     yield _Group(lease, unresolved, self._keyed(found), is_last=False)
                     found, unresolved, picked = [], [], 0
-        self.gateway.ledger.leases.begin(lease, None)
         yield _Group(lease, unresolved, self._keyed(found))
 
-    def _goes_on(self, lease: Lease, patient: str) -> bool:
-        """Note that *patient* is the next to be done; whether it is to be done at all."""
-        return self.gateway.ledger.leases.begin(lease, patient) and not self.blame.drain.is_set()
-
-    def _list(self, work: PatientWork) -> Listed | P2DError:
-        try:
-            return listed(self.gateway, work, self.request)
-        except _Failures as error:
-            return error
+    def _list(self, lease: Lease, work: PatientWork) -> Listed | P2DError:
+        with self._amid(lease, str(work.patient)):
+            return attempted(lambda: listed(self.gateway, work, self.request))
 
     def _keyed(self, found: Sequence[tuple[str, Listed | P2DError]]) -> list[tuple[str, _Outcome]]:
         """Fetch the keys of all patients at once, or one by one where that fails: one may be the cause."""
         several = [one for _, one in found if isinstance(one, Listed)]
-        try:
-            fetched: list[_Outcome] = [*keyed(self.gateway, several, self.request)]
-        except _Failures:
-            fetched = [self._keyed_alone(one) for one in several]
+        together = attempted(lambda: keyed(self.gateway, several, self.request))
+        fetched: list[_Outcome] = (
+            [self._keyed_alone(one) for one in several] if isinstance(together, P2DError) else [*together]
+        )
         outcomes = iter(fetched)
         return [(patient, next(outcomes) if isinstance(one, Listed) else one) for patient, one in found]
 
     def _keyed_alone(self, one: Listed) -> _Outcome:
-        try:
-            return keyed(self.gateway, [one], self.request)[0]
-        except _Failures as error:
-            return error
+        return attempted(lambda: keyed(self.gateway, [one], self.request)[0])
 
     def _extracted(self, group: _Group) -> list[tuple[str, PatientHeaders]]:
         ledger, lease = self.gateway.ledger, group.lease
         extracted: list[tuple[str, PatientHeaders]] = []
-        outcomes = [outcome for _, outcome in group.patients]
         try:
             for item in group.unresolved:
                 ledger.unresolved(lease.run_id, str(item.pseudonym), item.reason, lease=lease)
-            with closing(side_by_side(self._released, outcomes, self.gateway.patients_at_once)) as released:
+            with closing(self._released_of(group)) as released:
                 for patient, _ in group.patients:
-                    if not self._goes_on(lease, patient):
+                    if self._stops(lease):
                         break
-                    headers = self._judged(lease, patient, next(released))
-                    if headers is not None:
+                    headers = next(released)
+                    if isinstance(headers, P2DError):
+                        self.blame.failed(lease, patient, headers)
+                    elif not headers.lines:
+                        ledger.absent(lease.run_id, patient, lease=lease)
+                    else:
                         extracted.append((patient, headers))
                     self._show(lease)
-            ledger.leases.begin(lease, None)
         except LeaseLost:
             return []
         return extracted
 
-    def _judged(
-        self, lease: Lease, patient: str, outcome: PatientHeaders | P2DError
-    ) -> PatientHeaders | None:
-        """Book a failure or an absence; return the headers of a patient that has some."""
-        if isinstance(outcome, P2DError):
-            self.blame.failed(lease, patient, outcome)
-            return None
-        self.blame.went_well()
-        if not outcome.lines:
-            self.gateway.ledger.absent(lease.run_id, patient, lease=lease)
-            return None
-        return outcome
+    def _released_of(self, group: _Group) -> Generator[PatientHeaders | P2DError, None, None]:
+        release = partial(self._released, group.lease)
+        return side_by_side(release, group.patients, self.gateway.patients_at_once)
 
-    def _released(self, outcome: _Outcome) -> PatientHeaders | P2DError:
+    def _released(self, lease: Lease, item: tuple[str, _Outcome]) -> PatientHeaders | P2DError:
+        patient, outcome = item
         if isinstance(outcome, P2DError):
             return outcome
-        try:
-            return released_headers(self.gateway, outcome, self.request.scope)
-        except _Failures as error:
-            return error
+        with self._amid(lease, patient):
+            headers = attempted(lambda: released_headers(self.gateway, outcome, self.request.scope))
+        if not isinstance(headers, P2DError):
+            self.blame.went_well()
+        return headers
+
+    @contextmanager
+    def _amid(self, lease: Lease, patient: str) -> Iterator[None]:
+        """Let the ledger know that a death now would be amid *patient*."""
+        leases = self.gateway.ledger.leases
+        if not leases.begin(lease, patient):
+            raise Outage  # stopped since: nothing is counted, the lease ends
+        yield
+        leases.leave(lease, patient)
 
     def _load_group(self, group: _Group, extracted: Sequence[tuple[str, PatientHeaders]]) -> None:
         try:
@@ -203,27 +197,37 @@ class PatientBatches:
 
     def _load(self, lease: Lease, extracted: Sequence[tuple[str, PatientHeaders]]) -> None:
         """Load *extracted*; a batch that is refused for its rows is halved until they are one patient's."""
-        batch = self._batch(lease.run_id, [headers for _, headers in extracted])
-        ledger = self.gateway.ledger
-        ledger.record_all(
-            lease.run_id,
-            batch.batch_id,
-            [Entry(patient, one.lines, one.notes, one.deid.as_counters()) for patient, one in extracted],
-            lease=lease,
-        )
-        try:
-            self._post(batch)
-        except P2DError as error:
-            ledger.forget(lease.run_id, batch.batch_id, lease=lease)
-            half = len(extracted) // 2
-            if isinstance(error, InvalidRequest) and half:
-                self._load(lease, extracted[:half])
-                self._load(lease, extracted[half:])
-                return
-            for patient, _ in extracted:
-                self.blame.failed(lease, patient, error)
+        error = self._refusal(lease, extracted)
+        half = len(extracted) // 2
+        if error is None:
             return
-        ledger.loaded(lease.run_id, batch.batch_id, lease=lease)
+        if half and not isinstance(error, Unavailable | ProtocolViolation):
+            self._load(lease, extracted[:half])
+            self._load(lease, extracted[half:])
+            return
+        for patient, _ in extracted:
+            self.blame.failed(lease, patient, error)
+
+    def _refusal(self, lease: Lease, extracted: Sequence[tuple[str, PatientHeaders]]) -> P2DError | None:
+        """Record and post *extracted*; return why there is no receipt, with its patients pending again."""
+        ledger, run_id = self.gateway.ledger, lease.run_id
+        batch = attempted(lambda: self._batch(run_id, [headers for _, headers in extracted]))
+        if isinstance(batch, P2DError):
+            return batch
+        entries = [
+            Entry(patient, one.lines, one.notes, one.deid.as_counters(), one.findings)
+            for patient, one in extracted
+        ]
+        try:
+            ledger.record_all(run_id, batch.batch_id, entries, lease=lease)
+        except InvalidRequest as error:
+            return error
+        posted = attempted(lambda: self._post(batch))
+        if isinstance(posted, P2DError):
+            ledger.forget(run_id, batch.batch_id, lease=lease)
+            return posted
+        ledger.loaded(run_id, batch.batch_id, lease=lease)
+        return None
 
     def _post(self, batch: Batch) -> None:
         receipt = self._receipt(batch)

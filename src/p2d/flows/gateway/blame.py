@@ -1,19 +1,44 @@
 """Who is to blame for a failure: the patient, which costs it an attempt, or a peer that answers to nobody."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Event
-from typing import Final
+from traceback import extract_tb
+from typing import Final, TypeVar
 
 from p2d.flows.gateway.gateway import Gateway
 from p2d.jobs.lease import Lease
-from p2d.model.errors import InvalidRequest, P2DError, Unavailable
+from p2d.model.errors import InvalidRequest, Misconfigured, P2DError, Refused, Unavailable
+from p2d.pacs.governor.port import NotNow
 
+_T = TypeVar("_T")
 _LONGEST_PAUSE: Final = 30.0
 
 
 class Outage(Exception):  # noqa: N818 - a state of the world, caught where the worker waits
     """A peer answers to nobody: no patient is to blame."""
+
+
+def attempted(step: Callable[[], _T]) -> _T | P2DError:
+    """Return what *step* returns, or why it failed for the patients at hand.
+
+    A fault in P2D itself is one of theirs too, named by its place: others can go on.
+
+    Raises:
+        Misconfigured, Refused: what nobody can go on with.
+
+    """
+    try:
+        return step()
+    except (Misconfigured, Refused):
+        raise
+    except P2DError as error:
+        return error
+    except Exception as error:  # noqa: BLE001 - one patient's data may be what P2D cannot cope with
+        places = [f"{Path(f.filename).name}:{f.lineno}" for f in extract_tb(error.__traceback__)]
+        return P2DError("patient", f"met a fault in P2D, {type(error).__name__} at {' > '.join(places[-3:])}")
 
 
 @dataclass(slots=True)
@@ -29,10 +54,11 @@ class Blame:
         """Count a failed attempt of *patient*; what is invalid stays so and is parked at once.
 
         Raises:
-            Outage: the peer answers to nobody, or we are to stop: nothing was counted.
+            Outage: the peer answers to nobody, may not be asked now, or we are to stop: nothing was counted.
 
         """
-        if isinstance(error, Unavailable) and (self.drain.is_set() or self.is_outage()):
+        is_none_s = isinstance(error, NotNow) or self.drain.is_set()
+        if isinstance(error, Unavailable) and (is_none_s or self.is_outage()):
             raise Outage from error
         allowed = 1 if isinstance(error, InvalidRequest) else self.gateway.attempts
         self.count(lease, patient, f"{type(error).__name__}: {error.field}: {error.problem}", allowed)

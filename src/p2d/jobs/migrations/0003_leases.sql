@@ -14,6 +14,8 @@ ALTER TABLE patient ADD COLUMN target TEXT;
 -- When the patient may be worked, in seconds since the epoch; NULL while it is leased or finished.
 ALTER TABLE patient ADD COLUMN ready_at REAL;
 ALTER TABLE patient ADD COLUMN lease_id INTEGER;
+-- Whether the holder of the lease is amid the patient.
+ALTER TABLE patient ADD COLUMN begun INTEGER NOT NULL DEFAULT 0;
 UPDATE patient SET ready_at = 0 WHERE state = 'pending';
 CREATE INDEX patient_ready ON patient (run_id, ready_at, position) WHERE ready_at IS NOT NULL;
 CREATE INDEX patient_lease ON patient (lease_id) WHERE lease_id IS NOT NULL;
@@ -23,7 +25,6 @@ CREATE TABLE lease (
     lease_id SERIAL_KEY,
     run_id TEXT NOT NULL REFERENCES run,
     worker TEXT NOT NULL,
-    working TEXT,
     expires_at REAL NOT NULL
 ) STRICT;
 CREATE INDEX lease_run ON lease (run_id);

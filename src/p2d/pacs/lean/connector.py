@@ -272,12 +272,16 @@ def _reach(settings: Archive, profile: ArchiveProfile | None) -> Reach:
 def _moving(settings: Archive, tls: Tls | None, pool: Pool) -> Moving | None:
     if settings.store_port is None:
         return None
-    return Moving(
-        pool, partial(_store_scp, settings, tls), settings.calling_ae_title, settings.answer_seconds
-    )
+    return Moving(pool, partial(store_scp, settings, tls), settings.calling_ae_title, settings.answer_seconds)
 
 
-def _store_scp(settings: Archive, tls: Tls | None) -> StoreScp:
+def store_scp(settings: Archive, tls: Tls | None) -> StoreScp:
+    """Return our Storage SCP for one archive; it is not open yet.
+
+    Raises:
+        Unavailable: the archive's host has no address.
+
+    """
     rules = Rules(
         settings.calling_ae_title,
         settings.store_ae_titles or frozenset({settings.called_ae_title}),

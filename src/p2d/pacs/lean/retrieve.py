@@ -84,6 +84,7 @@ class Retrieve:
         self.counts.duplicates += ours.duplicates
         self.counts.octets += self.limits.retrieve_bytes - self.awaited.allowance.left
         if ours.conflicts:
+            self.counts.conflicts += ours.conflicts
             self.note(f"{ours.conflicts} instance(s) came more than once with different content.")
         if ours.unreadable:
             self.note(f"{ours.unreadable} object(s) were no readable data sets and were refused.")

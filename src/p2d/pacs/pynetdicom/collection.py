@@ -49,6 +49,7 @@ class Collection:
     def conclude(self) -> None:
         """Note what cannot be told while objects still arrive."""
         if self._conflicts:
+            self._counts.conflicts += self._conflicts
             self._counts.notes.append(
                 f"{self._conflicts} instances arrived a second time with other content; the first was kept"
             )

@@ -4,11 +4,12 @@ Fails closed: what cannot be read, mapped or proved clean is withheld with its r
 on account of what the data hold.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from p2d.deid.hierarchy import disagreements
-from p2d.deid.patient_tools import PatientTools, Rewritten
+from p2d.deid.patient_tools import PatientTools
 from p2d.deid.pixels.decision import Decision, Verdict, decide, is_radiography, is_sampled
 from p2d.deid.pixels.gate import Screened
 from p2d.deid.pixels.layouts import DeviceKey
@@ -16,10 +17,12 @@ from p2d.deid.profile.options import Option
 from p2d.deid.profile.profile import RESEARCH, Profile
 from p2d.deid.profile.statement import statement
 from p2d.deid.references import Gathering, References, merge_known
+from p2d.deid.repeated import Rewritten
 from p2d.deid.report.tally import DeidTally
-from p2d.deid.rewrite.assembly import Piece, expected_length, file_head, joined, pieces_of, pixels_of
+from p2d.deid.rewrite.assembly import Piece, expected_length, file_head, pieces_of, pixels_of
 from p2d.deid.rewrite.content import DEFLATED, EXPLICIT, Opened, Unreadable, open_content
 from p2d.deid.rewrite.decoder import Decoders
+from p2d.deid.rewrite.encoding import Encoding
 from p2d.deid.rewrite.pixel_data import is_image, pixels_refused
 from p2d.deid.scrub.words import is_placeholder
 from p2d.dicom.encode import element
@@ -46,6 +49,8 @@ _NEEDED: Final = {
     Level.INSTANCE: (_STUDY, _SERIES, _INSTANCE),
 }
 _RECOGNISABLE: Final = "00280302"
+_INSTANCE_TAG: Final = 0x00080018
+_MAX_WRITTEN: Final = 1000
 _MAX_SCREENED: Final = 1 << 29
 SAMPLED_SHARE: Final = 0.02
 """Share of radiographs that the text detector looks at although no rule makes them suspect."""
@@ -73,7 +78,8 @@ class Releaser:
 
     Not for use by several threads at once. Lives as long as the patient's batch. Without *screen* images
     whose pixels may show text are withheld. With *needs_pixels* objects of image classes without pixel data
-    are withheld as well.
+    are withheld as well. *reuses* False spares memory for objects that have nothing in common; results are the
+    same.
     """
 
     def __init__(
@@ -84,13 +90,14 @@ class Releaser:
         screen: Screen | None = None,
         tally: DeidTally | None = None,
         needs_pixels: bool = True,
+        reuses: bool = True,
     ) -> None:
         self._profile = profile
         self._screen = screen
         self._needs_pixels = needs_pixels
         self._tally = tally if tally is not None else DeidTally()
-        self._decoders = Decoders()
-        self._statements: dict[tuple[str, Syntax, bool], list[Piece]] = {}
+        self._decoders = Decoders(reuses=reuses)
+        self._written: dict[tuple[str, Encoding, str, str, bool], Sequence[Piece]] = {}
         self._keys = keys
         self._gathering = Gathering()
         self._gathering.add(References(known=_own_known(keys)))
@@ -126,6 +133,7 @@ class Releaser:
         Decisions stay where nothing more is known of the patient than before.
         """
         self._keys = keys
+        self._written.clear()
         self._gathering.add(References(known=_own_known(keys)))
         if self.references.known == self._tools.known:
             self._tools.rekey(keys)
@@ -290,46 +298,53 @@ class Releaser:
     def _parts(
         self, opened: Opened, whole: "_Whole", decision: Decision, syntax_uid: str
     ) -> tuple[bytes | memoryview, ...]:
-        header, rewritten, syntax = whole.header, whole.rewritten, opened.encoding.syntax
-        hierarchy = self._hierarchy(opened, header)
-        additions = [
-            *self._stated(rewritten.codec, syntax, is_recognisable=decision.recognisable),
-            *(
-                (int(path, 16), element(int(path, 16), vr, text.encode("ascii"), syntax))
-                for path, vr, text in (
-                    *((path, "UI", uid) for path, uid in hierarchy.items()),
-                    (_PATIENT, "LO", str(self._keys.patient)),
-                )
-            ),
-        ]
-        if rewritten.codec != opened.encoding.codecs[0]:
-            additions.append((_CHARACTER_SET, element(_CHARACTER_SET, "CS", _UNICODE, syntax)))
-        head = file_head(text_of(header.elements, _SOP_CLASS), hierarchy[_INSTANCE], syntax_uid)
-        before, behind = joined(rewritten.pieces, additions, opened.pixels)
+        header, syntax = whole.header, opened.encoding.syntax
+        study, series, instance = self._hierarchy(opened, header)
+        additions = self._additions(opened, whole.rewritten.codec, study, series, decision.recognisable)
+        own = (_INSTANCE_TAG, element(_INSTANCE_TAG, "UI", instance.encode("ascii"), syntax))
+        head = file_head(text_of(header.elements, _SOP_CLASS), instance, syntax_uid)
+        before, behind = whole.rewritten.joined(additions, own, opened.pixels)
         if opened.pixels is None:
             return (head + before + behind,)
         expected = expected_length(opened.elements)
         pixels = pixels_of(opened.source, opened.pixels, syntax, expected)
         return tuple(part for part in (head + before, *pixels, behind) if part)
 
-    def _hierarchy(self, opened: Opened, header: ReleasedHeader) -> dict[str, str]:
+    def _additions(
+        self, opened: Opened, codec: str, study: str, series: str, is_recognisable: bool
+    ) -> Sequence[Piece]:
+        """Return what P2D writes into all files of a series; the same object each time."""
+        key = (codec, opened.encoding, study, series, is_recognisable)
+        pieces = self._written.get(key)
+        if pieces is None:
+            syntax = opened.encoding.syntax
+            pieces = self._stated(codec, syntax, is_recognisable=is_recognisable)
+            for path, vr, text in (
+                *((path, "UI", uid) for path, uid in ((_STUDY, study), (_SERIES, series))),
+                (_PATIENT, "LO", str(self._keys.patient)),
+            ):
+                pieces.append((int(path, 16), element(int(path, 16), vr, text.encode("ascii"), syntax)))
+            if codec != opened.encoding.codecs[0]:
+                pieces.append((_CHARACTER_SET, element(_CHARACTER_SET, "CS", _UNICODE, syntax)))
+            if len(self._written) >= _MAX_WRITTEN:
+                self._written.clear()
+            self._written[key] = pieces
+        return pieces
+
+    def _hierarchy(self, opened: Opened, header: ReleasedHeader) -> tuple[str, str, str]:
         """Return the UIDs of study, series and instance in a file: the archive's own where UIDs are kept."""
         if Option.RETAIN_UIDS in self._profile.options:
             answered = opened.instance.header.elements
-            return {path: text_of(answered, path) for path in (_STUDY, _SERIES, _INSTANCE)}
-        return {_STUDY: header.study, _SERIES: header.series, _INSTANCE: header.instance}
+            return text_of(answered, _STUDY), text_of(answered, _SERIES), text_of(answered, _INSTANCE)
+        return header.study, header.series, header.instance
 
     def _stated(self, codec: str, syntax: Syntax, *, is_recognisable: bool) -> list[Piece]:
         """Return the elements that say what was done, in the encoding of a file."""
-        key = (codec, syntax, is_recognisable)
-        pieces = self._statements.get(key)
-        if pieces is None:
-            said = statement(self._profile, true_dates=self._keys.true_dates, masked=False)
-            written = [*said.values()]
-            if is_recognisable:
-                written.append(Element(_RECOGNISABLE, "CS", ("YES",)))
-            pieces = self._statements[key] = pieces_of(written, codec, syntax)
-        return pieces
+        said = statement(self._profile, true_dates=self._keys.true_dates, masked=False)
+        written = [*said.values()]
+        if is_recognisable:
+            written.append(Element(_RECOGNISABLE, "CS", ("YES",)))
+        return pieces_of(written, codec, syntax)
 
     def _is_of_patient(self, patient_id: str) -> bool:
         return patient_id.strip() == self._keys.patient_id.value.strip()

@@ -35,6 +35,7 @@ _SEQUENCE_END: Final = 0xFFFEE0DD
 _DELIMITERS: Final = frozenset({_ITEM, _ITEM_END, _SEQUENCE_END})
 _PIXELS: Final = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 _SHORT_NAMES: Final = {vr: vr.decode("ascii") for vr in _SHORT}
+_SHORT_TEXTS: Final = frozenset(_SHORT_NAMES.values())
 _NAMES: Final = {vr: vr.decode("ascii") for vr in (*_LONG, *_SHORT)}
 
 
@@ -103,6 +104,25 @@ def first_spans(source: Source, syntax: Syntax, begin: int, last: int) -> Iterat
             return
         yield span
         position = after(span)
+
+
+def span_at(source: Source, syntax: Syntax, position: int, stop: int) -> Span:
+    """Return the element that begins at *position* and must end before *stop*.
+
+    Raises:
+        Malformed: as ``spans``.
+
+    """
+    step = _implicit_step if syntax.is_implicit else _explicit_step
+    span = step(source, syntax, position, stop, 0)
+    if span is None:
+        raise Malformed("a delimiter where an element should be")
+    return span
+
+
+def has_short_length(syntax: Syntax, vr: str) -> bool:
+    """Whether the length of an element of *vr* is two bytes, little endian (PS3.5 7.1.2)."""
+    return syntax == EXPLICIT_LITTLE and vr in _SHORT_TEXTS
 
 
 def items(source: Source, syntax: Syntax, span: Span) -> Iterator[tuple[Syntax, int, int]]:

@@ -10,7 +10,8 @@ from typing import Final
 from p2d.deid.profile.action import BULK_VRS, NUMBER_VRS, Action
 from p2d.deid.profile.profile import Rules
 from p2d.deid.report.tally import DeidTally, Outcome, private_step
-from p2d.deid.rewrite.decoder import PRIVATE, Creators, Encoding, Item, block_of, is_creator, opened_items
+from p2d.deid.rewrite.decoder import Item, opened_items
+from p2d.deid.rewrite.encoding import PRIVATE, Creators, Encoding, block_of, is_creator
 from p2d.deid.rewrite.values import Treatment, dummy_of, outcome_of, treat
 from p2d.dicom.encode import element as encoded_element
 from p2d.dicom.encode import encoded, sequence

@@ -4,7 +4,7 @@ When more becomes known of the patient all of it is made anew: nothing decided i
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from p2d.deid.leak.check import LeakCheck
@@ -119,7 +119,7 @@ class PatientTools:
         return Rewritten(elements_of(treated), codec, treated, private_kept(kept))
 
     def _decided(self, rewriter: Rewriter, opened: Opened, places: Sequence[Place]) -> list[Treated] | Reason:
-        """Return what becomes of the elements of *opened*, which stand at *places*; none leaves unsearched."""
+        """Return what becomes of the elements of *opened*, at *places*; none leaves unsearched."""
         used: list[Treated] = []
         fresh: list[tuple[dict[bytes, Treated], bytes, Treated]] = []
         for place, span, raw in zip(places, opened.header, opened.raw, strict=True):

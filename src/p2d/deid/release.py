@@ -5,14 +5,14 @@ on account of what the data hold.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from dataclasses import dataclass
+from typing import Final
 
 from p2d.deid.hierarchy import disagreements
 from p2d.deid.patient_tools import PatientTools
-from p2d.deid.pixels.decision import Decision, Verdict, decide, is_radiography, is_sampled
-from p2d.deid.pixels.gate import Screened
+from p2d.deid.pixels.decision import Decision, Verdict, is_radiography, is_sampled
 from p2d.deid.pixels.layouts import DeviceKey
+from p2d.deid.pixels.verdicts import Asked, Screen, Verdicts
 from p2d.deid.profile.options import Option
 from p2d.deid.profile.profile import RESEARCH, Profile
 from p2d.deid.profile.statement import statement
@@ -23,7 +23,7 @@ from p2d.deid.rewrite.assembly import Piece, expected_length, file_head, pieces_
 from p2d.deid.rewrite.content import DEFLATED, EXPLICIT, Opened, Unreadable, open_content
 from p2d.deid.rewrite.decoder import Decoders
 from p2d.deid.rewrite.encoding import Encoding
-from p2d.deid.rewrite.pixel_data import is_image, pixels_refused
+from p2d.deid.rewrite.pixel_data import pixels_refused
 from p2d.deid.scrub.words import is_placeholder
 from p2d.dicom.encode import element
 from p2d.dicom.uids import is_transfer_syntax
@@ -56,30 +56,12 @@ SAMPLED_SHARE: Final = 0.02
 """Share of radiographs that the text detector looks at although no rule makes them suspect."""
 
 
-class Screen(Protocol):
-    """Looks for text in the pixels of a file whose header is de-identified, and masks it."""
-
-    @property
-    def is_available(self) -> bool:
-        """Whether there is a detector."""
-        ...
-
-    def screen(self, file: bytes, decision: Decision, device: DeviceKey) -> Screened | Reason:
-        """Return the file with what was found masked, or why it must not leave."""
-        ...
-
-    def close(self) -> None:
-        """End what it works with."""
-        ...
-
-
 class Releaser:
     """Releases one patient's headers and images; remembers what was decided before.
 
     Not for use by several threads at once. Lives as long as the patient's batch. Without *screen* images
     whose pixels may show text are withheld. With *needs_pixels* objects of image classes without pixel data
-    are withheld as well. *reuses* False spares memory for objects that have nothing in common; results are the
-    same.
+    are withheld as well. Without *reuses* each object is decided on by itself, with the same result.
     """
 
     def __init__(
@@ -94,9 +76,9 @@ class Releaser:
     ) -> None:
         self._profile = profile
         self._screen = screen
-        self._needs_pixels = needs_pixels
         self._tally = tally if tally is not None else DeidTally()
         self._decoders = Decoders(reuses=reuses)
+        self._verdicts = Verdicts(profile, screen, needs_pixels=needs_pixels)
         self._written: dict[tuple[str, Encoding, str, str, bool], Sequence[Piece]] = {}
         self._keys = keys
         self._gathering = Gathering()
@@ -212,34 +194,13 @@ class Releaser:
 
     def _decision(self, opened: Opened) -> Decision:
         modality = text_of(opened.instance.header.elements, _MODALITY)
-        sop_class_uid = opened.instance.sop_class_uid
-        own_class = text_of(opened.elements, _SOP_CLASS)
-        own_modality = text_of(opened.elements, _MODALITY)
-        if self._profile.withholds(sop_class_uid or own_class, modality or own_modality):
-            return Decision(Verdict.WITHHOLD, Reason.POLICY)
-        if self._profile.withholds(own_class, own_modality):
-            return Decision(Verdict.WITHHOLD, Reason.POLICY)
-        decision = decide(
-            opened.elements,
-            sop_class_uid,
+        asked = Asked(
             modality,
-            has_pixels=opened.pixels is not None,
-            head=self._profile.head,
-            sample=self._is_sampled(opened, modality),
+            opened.instance.sop_class_uid,
+            opened.pixels is not None,
+            self._is_sampled(opened, modality),
         )
-        if (
-            self._needs_pixels
-            and decision.verdict is Verdict.PASS
-            and opened.pixels is None
-            and is_image(sop_class_uid or own_class)
-        ):
-            return Decision(Verdict.WITHHOLD, Reason.NO_PIXELS)
-        if decision.verdict is not Verdict.SCREEN or (self._screen is not None and self._screen.is_available):
-            return decision
-        if decision.alarm:
-            return replace(decision, verdict=Verdict.PASS)
-        missing = Reason.BURNED_IN if self._screen is None else Reason.DETECTOR_MISSING
-        return Decision(Verdict.WITHHOLD, decision.reason or missing)
+        return self._verdicts.of(opened.elements, asked, opened.pattern)
 
     def _is_sampled(self, opened: Opened, modality: str) -> bool:
         """Whether the detector looks at an object that no rule makes suspect."""
@@ -300,7 +261,9 @@ class Releaser:
     ) -> tuple[bytes | memoryview, ...]:
         header, syntax = whole.header, opened.encoding.syntax
         study, series, instance = self._hierarchy(opened, header)
-        additions = self._additions(opened, whole.rewritten.codec, study, series, decision.recognisable)
+        additions = self._additions(
+            opened, whole.rewritten.codec, study, series, is_recognisable=decision.recognisable
+        )
         own = (_INSTANCE_TAG, element(_INSTANCE_TAG, "UI", instance.encode("ascii"), syntax))
         head = file_head(text_of(header.elements, _SOP_CLASS), instance, syntax_uid)
         before, behind = whole.rewritten.joined(additions, own, opened.pixels)
@@ -311,7 +274,7 @@ class Releaser:
         return tuple(part for part in (head + before, *pixels, behind) if part)
 
     def _additions(
-        self, opened: Opened, codec: str, study: str, series: str, is_recognisable: bool
+        self, opened: Opened, codec: str, study: str, series: str, *, is_recognisable: bool
     ) -> Sequence[Piece]:
         """Return what P2D writes into all files of a series; the same object each time."""
         key = (codec, opened.encoding, study, series, is_recognisable)

@@ -1,7 +1,7 @@
 """Decisions on whole patterns: what becomes of a data set that differs in a few elements from one before.
 
-A plan holds nothing that was not decided and searched element by element; it only spares looking each decision
-up again. It lives as long as the decisions do.
+A plan holds nothing that was not decided and searched element by element; it spares looking each decision up
+again. It lives as long as the decisions do.
 """
 
 from collections.abc import Sequence
@@ -99,7 +99,7 @@ class Plan:
         )
 
     def _lay_out(self, additions: Sequence[Piece], own: int) -> None:
-        """Cut the header into bytes that stay and slots, one for each varying element and one for tag *own*."""
+        """Cut the header into bytes that stay and slots: one a varying element, one for tag *own*."""
         numbers = {self._tags[at]: number for number, at in enumerate(self._varying)}
         kept = dict(
             private_kept(
@@ -155,7 +155,7 @@ class Rewritten:
     plan: Plan | None = None
 
     def joined(self, additions: Sequence[Piece], own: Piece, pixels: Span | None) -> tuple[bytes, bytes]:
-        """Return the elements before and behind the pixel data, with *additions* and *own* in their places."""
+        """Return what stands before and behind the pixel data, *additions* and *own* in their places."""
         if self.plan is not None:
             return self.plan.joined(self.used, additions, own), b""
         return joined(self.pieces, [*additions, own], pixels)

@@ -57,7 +57,7 @@ class Opened:
     """A data set of which it is known where each element stands.
 
     ``header`` are the elements other than pixel data by ascending tag, ``raw`` the bytes of each, ``pixels``
-    is the pixel data element. Where it fits a ``pattern``, ``header`` and ``raw`` are only those that vary in it.
+    is the pixel data element. Where it fits a ``pattern``, ``header`` and ``raw`` are those that vary in it.
     ``elements`` are the values of what is not private. ``source`` is the inflated data set where
     the transfer syntax is deflated.
     """

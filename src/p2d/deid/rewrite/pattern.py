@@ -1,13 +1,14 @@
 """What the data sets of one series have in common: runs of equal bytes between the few elements that vary.
 
-A data set that fits a pattern need not be walked: a run costs one comparison, and equal bytes from the begin of
-an element on are equal elements, whatever stands around them (PS3.5 7.1). Only what varies is looked at. What
-decides how others are read (character set, PixelRepresentation, private creators) or to which rules they are
-held (SOP class) never varies within a pattern.
+A data set that fits a pattern need not be walked: a run costs one comparison, and equal bytes from where an
+element begins are equal elements, whatever stands around them (PS3.5 7.1). Only what varies is read. What
+decides how others are read (character set, PixelRepresentation, private creators) or by which rules they
+are treated (SOP class) never varies within a pattern, nor does the series.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
 from p2d.deid.rewrite.encoding import Encoding, is_creator
@@ -85,8 +86,13 @@ class Pattern:
         self._reach = sum(map(len, read.raw)) + _SLACK
         self.elements = read.elements
 
+    def decides(self, paths: Iterable[str]) -> bool:
+        """Whether the elements at *paths* are the same in all that fits, or absent in all."""
+        varying = {f"{self._tags[at]:08X}" for at in self.varying}
+        return varying.isdisjoint(path[:8] for path in paths)
+
     def fit(self, source: Source, begin: int) -> Fit | None:
-        """Return what varies in the data set of *source* that begins at *begin*, or None: it has another form.
+        """Return what varies in the data set of *source* at *begin*, or None: it has another form.
 
         Pixel data are not touched, other than to find the end of fragments.
         """
@@ -128,7 +134,7 @@ class Pattern:
         return self._ended(source, begin + position + len(run), spans, raw)
 
     def _ended(self, source: Source, end: int, spans: list[Span], raw: list[bytes]) -> Fit | None:
-        """Return the fit where nothing but pixel data as in the pattern follow the header, which ends at *end*."""
+        """Return the fit where nothing but pixel data follow the header, which ends at *end*."""
         pixels = None
         if self.read.pixels is not None:
             pixels = span_at(source, self.encoding.syntax, end, len(source))
@@ -139,7 +145,7 @@ class Pattern:
         return Fit(spans, raw, pixels, end)
 
     def elements_with(self, varying: Sequence[Known | None]) -> dict[str, Element]:
-        """Return the elements by path, in their order, of a data set that holds *varying* where it may differ."""
+        """Return the elements by path, in their order, of a data set with *varying* in its places."""
         found = self.elements.copy()
         for at, known in zip(self.varying, varying, strict=True):
             before = self.read.known[at]
@@ -221,7 +227,7 @@ def _is_fixed(tag: int) -> bool:
 def _runs(read: Read, varying: Sequence[int]) -> list[bytes]:
     """Return the bytes before each varying element and behind the last."""
     edges = [-1, *varying, len(read.raw)]
-    return [b"".join(read.raw[one + 1 : other]) for one, other in zip(edges[:-1], edges[1:], strict=True)]
+    return [b"".join(read.raw[one + 1 : other]) for one, other in pairwise(edges)]
 
 
 def _place(syntax: Syntax, span: Span, raw: bytes) -> tuple[bytes, int, str]:

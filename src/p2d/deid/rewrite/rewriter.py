@@ -5,7 +5,7 @@ costs a look-up. A remembered decision holds for one patient, one set of rules a
 """
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from p2d.deid.profile.action import BULK_VRS, NUMBER_VRS, Action
 from p2d.deid.profile.profile import Rules
@@ -78,9 +78,15 @@ class Rewriter:
 
     def counted(self, tally: DeidTally) -> None:
         """Move the counts of all remembered decisions into *tally*."""
+        totals: dict[tuple[tuple[str, Outcome], ...], int] = {}
         for memo in self._memos.values():
             for treated in memo.values():
-                treated.count(tally)
+                if treated.times:
+                    totals[treated.outcomes] = totals.get(treated.outcomes, 0) + treated.times
+                    treated.times = 0
+        for outcomes, times in totals.items():
+            for path, outcome in outcomes:
+                tally.count(path, outcome, times)
 
     def treated(self, source: Source, span: Span, creator: str = "", read: Element | None = None) -> Treated:
         """Decide on the element *span*; *read* is what it holds, where that is known.
@@ -195,8 +201,7 @@ class Rewriter:
         return b"".join(written)
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(NamedTuple):
     """Where an element stands: path with item numbers, path without them, private creator.
 
     ``read`` is the element as it was read before.
@@ -205,7 +210,7 @@ class _Place:
     path: str
     kind: str
     creator: str
-    read: Element | None = field(default=None, repr=False)
+    read: Element | None = None
 
 
 def _is_telling(values: tuple[Value, ...] | None) -> bool:

@@ -4,9 +4,10 @@ import filecmp
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from p2d.deid.pixels.verdicts import Screen
 from p2d.deid.profile.profile import Profile
 from p2d.deid.references import References
-from p2d.deid.release import Releaser, Screen
+from p2d.deid.release import Releaser
 from p2d.deid.report.tally import DeidTally
 from p2d.deid.rewrite.content import Opened, Unreadable
 from p2d.export.files import LastFolder, trouble, write_parts
@@ -90,7 +91,7 @@ class PatientRelease:
             return instance
         opened = self._releaser.open(instance)
         if isinstance(opened, Opened):
-            return replace(opened, instance=replace(instance, header=answer_in(opened.elements)))
+            return opened.answered(answer_in(opened.elements))
         whole = instance_of(item)
         return replace(opened, instance=whole) if isinstance(whole, IdentifiedInstance) else whole
 

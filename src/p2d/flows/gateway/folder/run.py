@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from p2d.deid.pixels.verdicts import Screen
 from p2d.deid.profile.profile import Profile
-from p2d.deid.release import Screen
 from p2d.deid.report.tally import DeidTally
 from p2d.flows.gateway.folder.journal import FileOutcome, Journal, PatientDone
 from p2d.flows.gateway.folder.patient import FolderWork, PatientFiles, PatientRelease

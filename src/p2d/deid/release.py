@@ -42,12 +42,12 @@ _ACCESSION: Final = "00080050"
 _MODALITY: Final = "00080060"
 _UNICODE: Final = b"ISO_IR 192"
 _CHARACTER_SET: Final = 0x00080005
-_NEEDED: Final = {
-    Level.PATIENT: (),
-    Level.STUDY: (_STUDY,),
-    Level.SERIES: (_STUDY, _SERIES),
-    Level.INSTANCE: (_STUDY, _SERIES, _INSTANCE),
-}
+_HIERARCHY: Final = (_STUDY, _SERIES, _INSTANCE)
+_NEEDED: Final = {Level.PATIENT: 0, Level.STUDY: 1, Level.SERIES: 2, Level.INSTANCE: 3}
+"""How many UIDs of the hierarchy an answer at this level must have."""
+
+_SCREEN: Final = Verdict.SCREEN
+_WITHHOLD: Final = Verdict.WITHHOLD
 _RECOGNISABLE: Final = "00280302"
 _INSTANCE_TAG: Final = 0x00080018
 _MAX_WRITTEN: Final = 1000
@@ -75,6 +75,7 @@ class Releaser:
         reuses: bool = True,
     ) -> None:
         self._profile = profile
+        self._keeps_uids = Option.RETAIN_UIDS in profile.options
         self._screen = screen
         self._tally = tally if tally is not None else DeidTally()
         self._decoders = Decoders(reuses=reuses)
@@ -171,7 +172,7 @@ class Releaser:
         if not self._is_of_patient(text_of(opened.elements, _PATIENT)):
             return self._withheld(answer, Reason.PATIENT_MISMATCH)
         decision = self._decision(opened)
-        if decision.verdict is Verdict.WITHHOLD:
+        if decision.verdict is _WITHHOLD:
             return self._withheld(answer, decision.reason or Reason.BURNED_IN)
         whole = self._whole(opened)
         if isinstance(whole, Withheld):
@@ -232,14 +233,20 @@ class Releaser:
         syntax_uid = opened.instance.transfer_syntax_uid
         if not is_transfer_syntax(syntax_uid):
             return Reason.UNDECODABLE
-        if refused := pixels_refused(opened, self._tools.leak_check):
+        expected = expected_length(opened.elements) if opened.pixels is not None else 0
+        if refused := pixels_refused(opened, expected, self._tools.leak_check):
             return refused
+        written_uid = EXPLICIT if syntax_uid == DEFLATED else syntax_uid
         try:
-            parts = self._parts(opened, whole, decision, EXPLICIT if syntax_uid == DEFLATED else syntax_uid)
+            head, behind = self._header(opened, whole, decision, written_uid)
+            pixels: tuple[bytes | memoryview, ...] = ()
+            if opened.pixels is not None:
+                pixels = pixels_of(opened.source, opened.pixels, opened.encoding.syntax, expected)
         except (ValueError, UnicodeError):
             return Reason.UNDECODABLE
-        released = ReleasedInstance(whole.header, parts, EXPLICIT if syntax_uid == DEFLATED else syntax_uid)
-        return self._screened(opened, released, decision) if decision.verdict is Verdict.SCREEN else released
+        parts = (head, *pixels, behind) if behind else (head, *pixels)
+        released = ReleasedInstance(whole.header, parts, written_uid)
+        return self._screened(opened, released, decision) if decision.verdict is _SCREEN else released
 
     def _screened(
         self, opened: Opened, released: ReleasedInstance, decision: Decision
@@ -256,9 +263,10 @@ class Releaser:
         masks = tuple((box.left, box.top, box.right, box.bottom) for box in screened.boxes)
         return ReleasedInstance(released.header, (screened.content,), screened.transfer_syntax_uid, masks)
 
-    def _parts(
+    def _header(
         self, opened: Opened, whole: "_Whole", decision: Decision, syntax_uid: str
-    ) -> tuple[bytes | memoryview, ...]:
+    ) -> tuple[bytes, bytes]:
+        """Return what stands before and behind the pixel data of a file."""
         header, syntax = whole.header, opened.encoding.syntax
         study, series, instance = self._hierarchy(opened, header)
         additions = self._additions(
@@ -267,11 +275,7 @@ class Releaser:
         own = (_INSTANCE_TAG, element(_INSTANCE_TAG, "UI", instance.encode("ascii"), syntax))
         head = file_head(text_of(header.elements, _SOP_CLASS), instance, syntax_uid)
         before, behind = whole.rewritten.joined(additions, own, opened.pixels)
-        if opened.pixels is None:
-            return (head + before + behind,)
-        expected = expected_length(opened.elements)
-        pixels = pixels_of(opened.source, opened.pixels, syntax, expected)
-        return tuple(part for part in (head + before, *pixels, behind) if part)
+        return (head + before + behind, b"") if opened.pixels is None else (head + before, behind)
 
     def _additions(
         self, opened: Opened, codec: str, study: str, series: str, *, is_recognisable: bool
@@ -296,7 +300,7 @@ class Releaser:
 
     def _hierarchy(self, opened: Opened, header: ReleasedHeader) -> tuple[str, str, str]:
         """Return the UIDs of study, series and instance in a file: the archive's own where UIDs are kept."""
-        if Option.RETAIN_UIDS in self._profile.options:
+        if self._keeps_uids:
             answered = opened.instance.header.elements
             return text_of(answered, _STUDY), text_of(answered, _SERIES), text_of(answered, _INSTANCE)
         return header.study, header.series, header.instance
@@ -318,17 +322,10 @@ class Releaser:
     def _released(
         self, answer: IdentifiedHeader, elements: Elements, flags: tuple[str, ...]
     ) -> ReleasedHeader | Withheld:
-        if not all(self._derived(answer.elements, path) for path in _NEEDED[answer.level]):
+        study, series, instance = (self._derived(answer.elements, path) for path in _HIERARCHY)
+        if not all((study, series, instance)[: _NEEDED[answer.level]]):
             return self._withheld(answer, Reason.UNDERIVED)
-        return ReleasedHeader(
-            level=answer.level,
-            patient=self._keys.patient,
-            study=self._derived(answer.elements, _STUDY),
-            series=self._derived(answer.elements, _SERIES),
-            instance=self._derived(answer.elements, _INSTANCE),
-            elements=elements,
-            flags=flags,
-        )
+        return ReleasedHeader(answer.level, self._keys.patient, study, series, instance, elements, flags)
 
     def _withheld(self, answer: IdentifiedHeader, reason: Reason) -> Withheld:
         self._tally.withheld(reason)

@@ -95,11 +95,18 @@ def first_spans(source: Source, syntax: Syntax, begin: int, last: int) -> Iterat
 
     """
     position, stop = begin, len(source)
-    step = _implicit_step if syntax.is_implicit else _explicit_step
+    unpack, is_plain = _EXPLICIT[True], syntax == EXPLICIT_LITTLE
     while position < stop:
-        span = step(source, syntax, position, stop, 0)
-        if span is None:
-            raise Malformed("a delimiter where an element should be")
+        if is_plain and position + 8 <= stop:
+            group, element, vr, length = unpack(source, position)
+            end = position + 8 + length
+            if vr in _SHORT_NAMES and end <= stop:
+                if (tag := group << 16 | element) > last:
+                    return
+                yield tag, _SHORT_NAMES[vr], position, position + 8, end, False
+                position = end
+                continue
+        span = span_at(source, syntax, position, stop)
         if span[TAG] > last:
             return
         yield span

@@ -78,7 +78,7 @@ class Decoders:
                 continue
             known = memo.get(content)
             if known is None:
-                known = {element.path: element for element in _flat(source, encoding, span, "", "")}
+                known = _known(source, encoding, span)
                 self._fresh.extend(known.values())
                 if len(content) <= _MAX_RAW and len(memo) < _MAX_MEMO:
                     memo[content] = known
@@ -89,6 +89,16 @@ class Decoders:
         """Return the elements that were not met before since the last call."""
         fresh, self._fresh = self._fresh, []
         return fresh
+
+
+def _known(source: Source, encoding: Encoding, span: Span) -> dict[str, Element]:
+    """Return the elements by path of the element *span*, which is not private and in no sequence."""
+    vr = encoding.vr_of(span)
+    if vr == "SQ":
+        return {element.path: element for element in _flat(source, encoding, span, "", "")}
+    path = f"{span[TAG]:08X}"
+    values = () if vr in BULK_VRS else encoding.values(source, span, vr, path)
+    return {path: Element(path, vr, values)}
 
 
 def _flat(source: Source, encoding: Encoding, span: Span, prefix: str, creator: str) -> Iterator[Element]:

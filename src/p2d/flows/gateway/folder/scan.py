@@ -33,6 +33,7 @@ _ANSWERED: Final = {
     _STUDY: "UI",
     _SERIES: "UI",
 }
+_LEVEL: Final = Level.INSTANCE
 _ANSWERED_PATHS: Final = tuple(f"{tag:08X}" for tag in _ANSWERED)
 _HEAD: Final = 1 << 13
 """Bytes at the begin of a file that nearly always hold PatientID."""
@@ -133,9 +134,7 @@ def _mapped(path: Path) -> Source:
 
 def answer_in(elements: Elements) -> IdentifiedHeader:
     """Return what an archive would answer for a data set with *elements*."""
-    return IdentifiedHeader(
-        Level.INSTANCE, {path: elements[path] for path in _ANSWERED_PATHS if path in elements}
-    )
+    return IdentifiedHeader(_LEVEL, {path: elements[path] for path in _ANSWERED_PATHS if path in elements})
 
 
 def _answer(source: Source, offset: int, transfer_syntax_uid: str, last: int) -> IdentifiedHeader:
@@ -150,7 +149,7 @@ def _answer(source: Source, offset: int, transfer_syntax_uid: str, last: int) ->
             text = decoded(source[value:end], codecs, guess=True).strip(" \0")
             path = f"{tag:08X}"
             found[path] = Element(path, vr, (text,) if text else ())
-    return IdentifiedHeader(Level.INSTANCE, found)
+    return IdentifiedHeader(_LEVEL, found)
 
 
 def by_patient(items: Sequence[Input]) -> tuple[dict[str, list[Input]], list[Unusable]]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
@@ -184,7 +184,6 @@ def shown(released: ReleasedInstance | ReleasedHeader | Withheld) -> Any:
 
 
 @pytest.mark.parametrize("profile", [BASIC, RESEARCH, STRICT], ids=lambda profile: profile.name)
-@settings(max_examples=2500)
 @given(instances=series(), first=st.booleans(), known=st.integers(1, 8))
 def test_a_series_is_released_as_its_objects_one_by_one(
     profile: Profile, instances: list[IdentifiedInstance], first: bool, known: int

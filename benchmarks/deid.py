@@ -155,7 +155,7 @@ def _with_p2d(source: Path, key: Path) -> Callable[[Path], None]:
     keys, _ = project_keys(key)
 
     def work(target: Path) -> None:
-        job = FolderJob(source, target, RESEARCH, Project(keys), jobs=1)
+        job = FolderJob(source, target, RESEARCH, Project(keys))
         result = deidentify_folder(job, None, lambda *_: None)
         assert result.released == len(result.files), result.withheld
 

@@ -42,6 +42,7 @@ class FolderJob:
     """Patients at a time: in threads, or, with *equipment* and many files, in as many processes."""
 
     equipment: Equipment | None = None
+    worth_a_process: int = WORTH_A_PROCESS
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ def _releasing(
 ) -> AbstractContextManager[Submit]:
     """Return what releases patients: processes where there is enough for them, threads otherwise."""
     files = sum(len(patient.files) for patient in patients)
-    count = min(job.processes, len(patients), files // WORTH_A_PROCESS)
+    count = min(job.processes, len(patients), files // job.worth_a_process)
     if job.equipment is None or count <= 1:
         return in_threads(work, job.processes)
     return in_processes(work, job.equipment, job.target, count)

@@ -25,7 +25,7 @@ from p2d.flows.gateway.folder.project import Project, project_keys
 from p2d.model.identified import KnownValues
 from p2d.pixels.screening import ScreeningSandbox
 
-WORTH_A_PROCESS: Final = 500
+WORTH_A_PROCESS: Final = 2000
 """Files for each process below which starting it takes longer than it spares."""
 
 Submit = Callable[[PatientFiles, PatientDone | None], "Future[Released]"]

@@ -4,10 +4,10 @@ import csv
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -85,24 +85,28 @@ def deidentify_folder(job: FolderJob, screen: Screen | None, show: Progress) -> 
     _check_apart(job.source, job.target)
     groups, unusable = by_patient(inputs_of(job.source))
     head = {"key": job.project.keys.fingerprint, "profile": f"{job.profile.name} {job.profile.version}"}
-    journal = Journal(job.target, head)
     patients = [PatientFiles(patient, files) for patient, files in sorted(groups.items())]
     tally, files = DeidTally(), [FileOutcome(item.number, reason=item.reason) for item in unusable]
     for item in unusable:
         tally.withheld(item.reason)
-    with _folder(job.target) as root, _mapping(job.mapping) as note:
+    with (
+        closing(Journal(job.target, head)) as journal,
+        _folder(job.target) as root,
+        _mapping(job.mapping) as note,
+    ):
         work = FolderWork(job.project, job.profile, job.known, screen, root)
         show(0, len(patients), len(files))
-        for count, done in enumerate(_all(job, work, patients, journal, note), 1):
-            tally.merge(done.tally)
-            files.extend(done.files)
-            show(count, len(patients), len(files))
+        with closing(_all(job, work, patients, journal, note)) as finished:
+            for count, done in enumerate(finished, 1):
+                tally.merge(done.tally)
+                files.extend(done.files)
+                show(count, len(patients), len(files))
     return FolderResult(sorted(files, key=lambda outcome: outcome.number), tally, len(patients), started_at)
 
 
 def _all(
     job: FolderJob, work: FolderWork, patients: Sequence[PatientFiles], journal: Journal, note: Note
-) -> Iterator[PatientDone]:
+) -> Generator[PatientDone, None, None]:
     with _releasing(job, work, patients) as submit:
         running = [submit(patient, _earlier(work.project, patient, journal)) for patient in patients]
         try:

@@ -94,8 +94,12 @@ def in_processes(work: FolderWork, equipment: Equipment, target: Path, count: in
 
 def _end(pool: Executor, before: set[BaseProcess]) -> None:
     pool.shutdown(wait=False, cancel_futures=True)
-    for child in set(multiprocessing.active_children()) - before:
-        child.terminate()
+    children = set(multiprocessing.active_children()) - before
+    for child in children:
+        child.kill()  # files are written whole or not at all, and the patient is done again
+    for child in children:
+        child.join()
+    pool.shutdown()
 
 
 @dataclass(slots=True)

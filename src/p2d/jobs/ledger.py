@@ -318,12 +318,16 @@ class Ledger:
     def close_run(self, run_id: str) -> None:
         """Set the run's state from its rows: completed, stopped (asked to, patients left) or incomplete.
 
-        The rows are counted anew here, once, and compared with the totals; a difference is incomplete.
+        The rows are counted anew here, once, and compared with the totals; a difference is incomplete. A run
+        that others still work, and that nobody asked to stop, goes on.
         """
 
         def closed(db: Db) -> None:
             report = reading.report(db, run_id, recount=True)
             stopping = bool(reading.run_row(db, run_id)["stopping"])
+            held = db.rows("SELECT 1 FROM lease WHERE run_id = :run LIMIT 1", run=run_id)
+            if report.patients.pending and held and not stopping:
+                return
             left = "stopped" if stopping and report.patients.pending else "incomplete"
             state = "completed" if report.is_complete else left
             db.rows("UPDATE run SET state = :state WHERE run_id = :run", state=state, run=run_id)

@@ -33,6 +33,7 @@ from p2d.pacs.port import Abilities, Query, RetrieveCounts
 from p2d.pacs.proof import proved
 from p2d.pacs.query import checked, checked_study
 from p2d.pacs.tls import tls_of
+from p2d.pacs.turnstile import about_to_ask
 from p2d.settings.archive_profile import ArchiveProfile
 from p2d.settings.gateway import Archive
 
@@ -150,6 +151,7 @@ class LeanArchive:
         """Answer over a kept or new association; a stale kept one is replaced once."""
         while True:
             lease = None
+            about_to_ask(len(questions))
             try:
                 with self._pool.lent(QUERY) as lease:
                     return _answers(lease.association, questions)
@@ -267,12 +269,16 @@ def _reach(settings: Archive, profile: ArchiveProfile | None) -> Reach:
 def _moving(settings: Archive, tls: Tls | None, pool: Pool) -> Moving | None:
     if settings.store_port is None:
         return None
-    return Moving(
-        pool, partial(_store_scp, settings, tls), settings.calling_ae_title, settings.answer_seconds
-    )
+    return Moving(pool, partial(store_scp, settings, tls), settings.calling_ae_title, settings.answer_seconds)
 
 
-def _store_scp(settings: Archive, tls: Tls | None) -> StoreScp:
+def store_scp(settings: Archive, tls: Tls | None) -> StoreScp:
+    """Return our Storage SCP for one archive; it is not open yet.
+
+    Raises:
+        Unavailable: the archive's host has no address.
+
+    """
     rules = Rules(
         settings.calling_ae_title,
         settings.store_ae_titles or frozenset({settings.called_ae_title}),

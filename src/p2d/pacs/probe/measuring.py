@@ -90,12 +90,14 @@ class Measurement:
             for _ in range(_FINDS_EACH):
                 self._small(asking)
 
+        self.bill.prepay(len(askings) * _FINDS_EACH, 0)
         seconds = _together(ask, askings)
         return round(len(askings) * _FINDS_EACH / seconds, 1)
 
     def _gets(self, askings: Sequence[Asking]) -> tuple[float, float]:
         """Return images and octets a second when *askings* share up to ``images`` images."""
         parts = self._parts(len(askings))
+        self.bill.prepay(0, sum(len(uids) for part in parts for _, uids in part))
         before = self.bill.images, self.bill.octets
 
         def get(item: tuple[Asking, list[tuple[dict[str, str], list[str]]]]) -> None:

@@ -66,10 +66,14 @@ class CommandLines:
         return contents
 
     @contextmanager
-    def receiving(self) -> Iterator[None]:
-        """Run one storescp as destination of all C-MOVEs; movescu's own port costs a second each."""
+    def receiving(self, *, is_ignoring: bool = False) -> Iterator[None]:
+        """Run one storescp as destination of all C-MOVEs; movescu's own port costs a second each.
+
+        One that *is_ignoring* throws away what arrives.
+        """
         self._arrived.mkdir(exist_ok=True)
-        options = ["-q", "+B", "-aet", self.calling, "-od", str(self._arrived)]
+        kept = ["--ignore"] if is_ignoring else ["+B", "-od", str(self._arrived)]
+        options = ["-q", "-aet", self.calling, *kept]
         server = subprocess.Popen([str(STORESCP), *options, str(self.store_port)], env=self._environment)
         receiver = replace(self.archive, port=self.store_port, ae_title=self.calling)
         try:

@@ -98,6 +98,17 @@ def test_rows_of_another_patient_fail_the_query(server: DicomWebServer, pacs: Di
     assert "P-1" not in str(caught.value)
 
 
+@pytest.mark.parametrize("patient", ["A&limit=9", "a=b#c", "1+1 %41", "Ä/..;x", "a,b"])
+def test_a_patient_id_reaches_the_archive_as_it_is(
+    server: DicomWebServer, pacs: DicomWebArchive, patient: str
+) -> None:
+    server.index.add(
+        held_ct(PatientID=patient, StudyInstanceUID="1.2", SeriesInstanceUID="1.2.3", SOPInstanceUID="1.2.4")
+    )
+
+    assert [one.patient_id for one in found(pacs, patient)] == [patient]
+
+
 def test_more_rows_than_the_cap_fail_the_query(
     pacs: DicomWebArchive, monkeypatch: pytest.MonkeyPatch
 ) -> None:

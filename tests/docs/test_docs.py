@@ -6,15 +6,16 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import pytest
 
 from p2d.cli.app import cli
+from p2d.jobs.register import Inconsistency
 from p2d.model.errors import P2DError
 from p2d.model.released import Reason
 from p2d.settings.file import Strict
-from p2d.settings.gateway import GatewaySettings
+from p2d.settings.gateway import FolderArchive, GatewaySettings, WebArchive
 from p2d.settings.identity import IdentitySettings
 from p2d.settings.warehouse import WarehouseSettings
 from p2d.warehouse.query.nodes import Operator
@@ -28,6 +29,9 @@ SETTINGS: dict[str, type[Strict]] = {
     "identity": IdentitySettings,
     "warehouse": WarehouseSettings,
 }
+
+PAGE_OF = {WebArchive: "dicomweb", FolderArchive: "folder"}
+"""Connectors whose settings are on the page of archives."""
 
 
 def text(page: Path) -> str:
@@ -44,17 +48,23 @@ def tables_of(annotation: Any) -> Iterator[type[Strict]]:
     """Yield the settings tables inside a field's annotation."""
     if isinstance(annotation, type) and issubclass(annotation, Strict):
         yield annotation
+    elif get_origin(annotation) is Annotated:
+        yield from tables_of(get_args(annotation)[0])
     elif get_origin(annotation) in {Union, UnionType, tuple}:
         for part in get_args(annotation):
             yield from tables_of(part)
 
 
-def documented_keys(process: str, table: str) -> dict[str, str]:
-    """Return key → default of one table of the settings page."""
-    chapter = text(DOCS / "reference" / "settings.md").split(f"\n## {process}.toml\n")[1].split("\n## ")[0]
-    for section in chapter.split("\n### ")[1:]:
+def documented_keys(process: str, table: str, kind: type[Strict]) -> dict[str, str]:
+    """Return key → default of one table of the settings page; archives have a page of their own."""
+    name = PAGE_OF.get(kind)
+    if name is None:
+        page = text(DOCS / "reference" / "settings.md").split(f"\n## {process}.toml\n")[1].split("\n## ")[0]
+    else:
+        page = text(DOCS / "reference" / "archives.md")
+    for section in page.split("\n### ")[1:]:
         heading, _, body = section.partition("\n")
-        if re.search(rf"`\[+{table}\]+`", heading):
+        if re.search(rf"`\[+{table}\]+`", heading) and (name is None or f'"{name}"' in heading):
             return dict(re.findall(r"^\| `(\w+)` \| ([^|]*?) \|", body, re.MULTILINE))
     return {}
 
@@ -94,29 +104,37 @@ def test_every_page_can_be_reached_from_the_table_of_contents() -> None:
 
 @pytest.mark.parametrize("process", SETTINGS)
 def test_every_setting_is_documented_with_its_default(process: str) -> None:
-    wrong = []
+    wrong: list[str] = []
     for table, field in SETTINGS[process].model_fields.items():
-        documented = documented_keys(process, table)
-        (kind,) = set(tables_of(field.annotation))
-        wrong += [f"{table}.{key}: not a setting" for key in documented.keys() - kind.model_fields.keys()]
-        for key, setting in kind.model_fields.items():
-            if key not in documented:
-                wrong.append(f"{table}.{key}: undocumented")
-            elif setting.is_required() != (documented[key] == "*required*"):
-                wrong.append(f"{table}.{key}: required or not")
-            elif not setting.is_required() and documented[key] != default_of(setting.default):
-                wrong.append(f"{table}.{key}: default is {default_of(setting.default)}")
+        for kind in set(tables_of(field.annotation)):
+            wrong += undocumented(process, table, kind)
 
     assert wrong == []
+
+
+def undocumented(process: str, table: str, kind: type[Strict]) -> Iterator[str]:
+    """Yield what the pages say wrongly, or not at all, of one kind of table."""
+    documented = documented_keys(process, table, kind)
+    for key in documented.keys() - kind.model_fields.keys():
+        yield f"{table}.{key}: not a setting"
+    for key, setting in kind.model_fields.items():
+        if key not in documented:
+            yield f"{table}.{key}: undocumented in {kind.__name__}"
+        elif setting.is_required() != (documented[key] == "*required*"):
+            yield f"{table}.{key}: required or not"
+        elif not setting.is_required() and documented[key] != default_of(setting.default):
+            yield f"{table}.{key}: default is {default_of(setting.default)}"
 
 
 def default_of(value: object) -> str:
     """Return a default as the page writes it: TOML in code marks."""
     if value is None:
         return "none"
+    if isinstance(value, Strict):
+        return "its table"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
-    if isinstance(value, frozenset):
+    if isinstance(value, frozenset | tuple):
         return "`[" + ", ".join(f'"{item}"' for item in sorted(value)) + "]`"
     return f'`"{value}"`' if isinstance(value, str) else f"`{value}`"
 
@@ -169,3 +187,10 @@ def test_queries_that_the_language_page_shows_are_queries() -> None:
     assert queries
     operators = {f"`{operator}`" for operator in Operator}
     assert {operator for operator in operators if operator not in page} == set()
+
+
+def test_the_page_of_inconsistencies_explains_each_kind_in_the_programs_words() -> None:
+    page = (DOCS / "reference" / "inconsistencies.md").read_text(encoding="utf-8")
+
+    rows = re.findall(r"^\| `(.+?)` \| (.+) \|$", page, re.MULTILINE)
+    assert rows == [(str(kind), kind.explanation) for kind in Inconsistency]

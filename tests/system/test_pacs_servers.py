@@ -10,6 +10,7 @@ from p2d.pacs.dicomweb.connector import DicomWebArchive
 from p2d.pacs.lean.connector import LeanArchive
 from p2d.pacs.port import Pacs
 from p2d.pacs.pynetdicom.connector import DimseArchive
+from p2d.pacs.several import SeveralArchives
 from p2d.settings.gateway import Archive, WebArchive
 from p2d.testing.datasets import three_patients
 from p2d.testing.installation import free_ports
@@ -81,20 +82,42 @@ class TestDcmqrscp(ServerContract):
             yield archive
 
 
+def web(server: RunningArchive, folder: Path, headers: str, name: str = "web") -> DicomWebArchive:
+    secret = folder / "secret"
+    secret.touch(mode=0o600)
+    secret.write_text(server.password)
+    settings = {
+        "connector": "dicomweb",
+        "name": name,
+        "url": f"http://{server.host}:{server.http_port}/dicom-web",
+        "user": server.user,
+        "secret": secret,
+        "headers": headers,
+        "answer_seconds": 20,
+    }
+    return DicomWebArchive(WebArchive.model_validate(settings), page=6)
+
+
 @pytest.mark.parametrize("headers", ["metadata", "whole"])
 class TestOrthancWeb(PacsContract):
     @pytest.fixture
     def pacs(self, orthanc_server: RunningArchive, headers: str, tmp_path: Path) -> Iterator[Pacs]:
-        secret = tmp_path / "secret"
-        secret.touch(mode=0o600)
-        secret.write_text(orthanc_server.password)
-        settings = {
-            "connector": "dicomweb",
-            "url": f"http://{orthanc_server.host}:{orthanc_server.http_port}/dicom-web",
-            "user": orthanc_server.user,
-            "secret": secret,
-            "headers": headers,
-            "answer_seconds": 20,
-        }
-        with DicomWebArchive(WebArchive.model_validate(settings), page=6) as archive:
+        with web(orthanc_server, tmp_path, headers) as archive:
             yield archive
+
+
+class TestTwoServersAsOne(PacsContract):
+    """Both hold everything; the preferred one is asked over DIMSE, the other over DICOMweb."""
+
+    @pytest.fixture
+    def pacs(
+        self, dcmqrscp_server: RunningArchive, orthanc_server: RunningArchive, store_port: int, tmp_path: Path
+    ) -> Iterator[Pacs]:
+        with (
+            connected(dcmqrscp_server, "lean-get", store_port) as first,
+            web(orthanc_server, tmp_path, "whole") as second,
+        ):
+            yield SeveralArchives([first, second])
+
+    def test_every_image_has_two_sources(self, pacs: Pacs) -> None:
+        assert {one.archives for one in found(pacs, Level.INSTANCE, "P-1")} == {("main", "web")}

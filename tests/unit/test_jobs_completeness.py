@@ -30,9 +30,9 @@ def test_csv_reads_back_as_the_rows(some: list[tuple[SeriesCounts, int]]) -> Non
     read = list(csv.DictReader(io.StringIO("".join(as_csv(some)), newline="")))
 
     assert read == [{name: str(value) for name, value in row.items()} for row in rows(some)]
-    for row, (line, attempts) in zip(rows(some), some, strict=True):
+    for row, (line, retries) in zip(rows(some), some, strict=True):
         assert tuple(row) == COLUMNS
-        assert (row["attempts"], row["missing"]) == (attempts, line.missing)
+        assert (row["retries"], row["missing"]) == (retries, line.missing)
         assert row["withheld"] == sum(line.withheld.values())
 
 

@@ -18,10 +18,12 @@ _COMMANDS: Final = {
     "demo": "Start everything on this machine with a synthetic hospital.",
     "serve": "Start one process: gateway, warehouse or identity.",
     "check": "Validate settings and ask every peer whether it answers.",
+    "probe": "Find out what an archive really does, and keep it as its profile.",
     "plan": "Predict what a bulk run costs, for each approach.",
     "extract": "Bulk: headers of many patients from the archive into the warehouse.",
     "worker": "Work open bulk runs in several processes, on one machine or several.",
     "runs": "List bulk runs, print their reports, pause, resume, cancel, retry them.",
+    "ledger": "Account for every image of a run; what does not fit together; a signed summary.",
     "load": "Load pseudonymised clinical data into the warehouse.",
     "cohort": "Query the warehouse: count, preview, table.",
     "query": "Ad hoc: metadata of a list of pseudonyms as CSV or JSON.",
@@ -30,6 +32,7 @@ _COMMANDS: Final = {
     "explain": "Say what de-identification does to every attribute, or to a file, and why.",
     "identity": "Key file, import of pseudonyms, pseudonymisation of clinical data.",
     "deid": "De-identify a folder of DICOM files, or search one for patients' values.",
+    "archive": "See what is asked of the archives, stop them, let them go on.",
     "audit": "Verify and read audit records.",
 }
 

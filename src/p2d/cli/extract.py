@@ -16,6 +16,7 @@ from p2d.jobs.report import RunReport, render
 from p2d.model.errors import Incomplete, InvalidRequest
 from p2d.model.level import Choice, Scope
 from p2d.model.request import Request, parse_modalities
+from p2d.pacs.governor.port import WorkClass
 
 
 @click.command()
@@ -81,7 +82,7 @@ def extract(  # noqa: PLR0913, PLR0917 - click hands over one argument an option
         )
     caller = Caller(user=local_user(), role=Role.OPERATOR, service="cli")
     with closing(roots.open_gateway(settings)) as gateway:
-        extractor = BulkExtractor(gateway)
+        extractor = BulkExtractor(gateway.for_work(WorkClass.BULK))
         run_id = extractor.open(request, caller, priority=priority) if request else resume or ""
         if later:
             click.echo(run_id)

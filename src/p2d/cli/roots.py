@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from p2d.flows.gateway.archive_orders import ArchiveOrders
     from p2d.flows.gateway.gateway import Gateway
+    from p2d.flows.gateway.probing import Prober
     from p2d.flows.research.cohort_client import Cohorts
     from p2d.flows.research.gateway_client import GatewayClient
     from p2d.identity.port import Identity
@@ -45,11 +48,13 @@ class Roots:
     serve: Mapping[str, Callable[[Path], None]]
     check: Callable[[Path], Iterator[tuple[str, P2DError | None]]]
     open_gateway: Callable[[Path], Gateway]
+    open_prober: Callable[[Path], Prober]
     open_identity: Callable[[Path], Identity]
     open_identity_table: Callable[[Path], IdentityTable]
     open_loader: Callable[[str, str], Warehouse]
     open_cohorts: Callable[[str, str], Cohorts]
     open_gateway_client: Callable[[Path], GatewayClient]
+    open_archive_orders: Callable[[Path, str], AbstractContextManager[ArchiveOrders]]
     run_demo: Callable[[DemoOptions], int]
     work: Callable[[Path, int | None], None]
     migrate_jobs: Callable[[Path], str]

@@ -98,3 +98,36 @@ def _implicit(source: Readable, syntax: Syntax, position: int) -> Reached:
             return Reached(position, needed=end)
         position = end
     return Reached(position, needed=position + 8)
+
+
+def first_values(source: Readable, syntax: Syntax, last: int) -> dict[int, tuple[int, int]]:
+    """Return tag → begin and end of the value of each element up to tag *last*; broken ones end the walk.
+
+    Elements of undefined length are left out. What stands behind *last*, or out of order, is not looked at.
+    """
+    found: dict[int, tuple[int, int]] = {}
+    position, stop, unpack, short = 0, len(source), _EXPLICIT, SHORT_VRS
+    while position + 8 <= stop:
+        group, element, vr, length = unpack(source, position)
+        tag = group << 16 | element
+        if tag > last:
+            break
+        begin = position + 8
+        if syntax.is_implicit:
+            (length,) = _LENGTH(source, position + 4)
+        elif vr not in short:
+            if vr not in LONG_VRS or position + 12 > stop:
+                break
+            (length,) = _LENGTH(source, position + 8)
+            begin = position + 12
+        if length == UNDEFINED:
+            try:
+                position = after_one(source, syntax, position)
+            except Malformed:
+                break
+            continue
+        position = begin + length
+        if position > stop:
+            break
+        found[tag] = (begin, position)
+    return found

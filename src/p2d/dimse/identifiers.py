@@ -83,16 +83,10 @@ class Answers:
                 element = Element(path, vr, values_of(vr, value, self._codecs, little=True, guess=True))
                 latest[tag] = value, element
                 row[path] = element
-            elif (
-                kind is _Kind.NESTED
-                or (kind is _Kind.CHARACTER_SET and row)
-                or (kind is _Kind.SIGNED and value)
-            ):
+            elif kind is _Kind.NESTED or (kind is _Kind.CHARACTER_SET and row):
                 return _nested(content)
             elif kind is _Kind.CHARACTER_SET:
                 declared = value
-            elif kind is _Kind.SIGNED:
-                row[path] = Element(path, vr, ())
         if position != end:
             raise UndecodableHeader("answer ends within an element")
         return row
@@ -113,8 +107,7 @@ class _Kind(Enum):
     PLAIN = auto()
     TRANSPORT = auto()
     CHARACTER_SET = auto()
-    SIGNED = auto()  # US or SS, as another element has it
-    NESTED = auto()
+    NESTED = auto()  # a sequence, or US or SS as another element has it: pydicom reads the whole answer
 
 
 _KNOWN: Final[dict[int, tuple[str, str, _Kind]]] = {}
@@ -124,14 +117,14 @@ _KNOWN: Final[dict[int, tuple[str, str, _Kind]]] = {}
 def _learned(swapped: int) -> tuple[str, str, _Kind]:
     tag = (swapped & 0xFFFF) << 16 | swapped >> 16
     path, vr = f"{tag:08X}", standard_vr(tag)
-    if vr == "SQ" or tag >> 16 == _DELIMITER_GROUP:
+    if vr == "SQ" or tag >> 16 == _DELIMITER_GROUP or may_be_signed(tag):
         kind = _Kind.NESTED
     elif path == _CHARACTER_SET:
         kind = _Kind.CHARACTER_SET
     elif path in _TRANSPORT:
         kind = _Kind.TRANSPORT
     else:
-        kind = _Kind.SIGNED if may_be_signed(tag) else _Kind.PLAIN
+        kind = _Kind.PLAIN
     if len(_KNOWN) < _MOST_KNOWN:
         _KNOWN[swapped] = path, vr, kind
     return path, vr, kind

@@ -20,6 +20,10 @@ class OutOfResources(Unavailable):
     """The peer ended an operation for lack of resources, or was unable to process it."""
 
 
+class CutShort(ProtocolViolation):
+    """The peer ended the answers to a C-FIND although nobody had cancelled it: there are more."""
+
+
 class NotSupported(ProtocolViolation):
     """The peer does not do an operation that it agreed to (PS3.7 C.5)."""
 
@@ -29,6 +33,8 @@ def refusal(status: int, operation: str) -> Unavailable | ProtocolViolation:
     problem = f"{operation} ended with status 0x{status:04X}"
     if status >> 8 == 0xA7 or status >> 12 == 0xC:  # noqa: PLR2004 - PS3.4 C.4.1.1.4 and C.4.2.1.5
         return OutOfResources("pacs", problem, "try again later")
+    if status == CANCELLED:
+        return CutShort("pacs", problem, "raise the archive's limit of results")
     kind = NotSupported if status in _NOT_SUPPORTED else ProtocolViolation
     return kind("pacs", problem, "see the archive's conformance statement")
 

@@ -243,7 +243,7 @@ def connect(
     """
     try:
         plain = socket.create_connection((host, port), timeout=seconds)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter: a host name that is none
         problem = f"{host}:{port} cannot be reached: {type(error).__name__}"
         raise Unavailable("dimse", problem, "check host and port") from None
     if tls is None:

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from p2d.jobs.counts import SeriesCounts
@@ -11,7 +11,7 @@ COLUMNS: Final = (
     "patient",
     "study",
     "series",
-    "attempts",
+    "retries",
     "expected",
     "received",
     "missing",
@@ -25,13 +25,13 @@ COLUMNS: Final = (
 
 
 def rows(lines: Iterable[tuple[SeriesCounts, int]]) -> Iterator[dict[str, object]]:
-    """Yield one row for each line and the attempts its patient took, by the names of ``COLUMNS``."""
-    for line, attempts in lines:
+    """Yield one row for each line and the failed attempts of its patient, by the names of ``COLUMNS``."""
+    for line, retries in lines:
         yield {
             "patient": line.patient,
             "study": line.study,
             "series": line.series,
-            "attempts": attempts,
+            "retries": retries,
             "expected": line.expected,
             "received": line.received,
             "missing": line.missing,
@@ -46,10 +46,15 @@ def rows(lines: Iterable[tuple[SeriesCounts, int]]) -> Iterator[dict[str, object
 
 def as_csv(lines: Iterable[tuple[SeriesCounts, int]]) -> Iterator[str]:
     """Yield the table as CSV (RFC 4180) with a header, in pieces of one row."""
+    return csv_of(COLUMNS, rows(lines))
+
+
+def csv_of(columns: Sequence[str], some: Iterable[Mapping[str, object]]) -> Iterator[str]:
+    """Yield *some* rows as CSV (RFC 4180) under a header of *columns*, in pieces of one row."""
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, COLUMNS)
+    writer = csv.DictWriter(buffer, columns)
     writer.writeheader()
-    for row in rows(lines):
+    for row in some:
         yield _taken(buffer)
         writer.writerow(row)
     yield _taken(buffer)

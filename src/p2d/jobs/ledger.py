@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypeVar
 
-from p2d.jobs import counters, lines, orders, reading, records
+from p2d.jobs import counters, lines, orders, reading, records, register
 from p2d.jobs.book import Book
 from p2d.jobs.counts import SeriesCounts
 from p2d.jobs.lease import Lease
@@ -21,6 +21,7 @@ from p2d.jobs.leases import Leases
 from p2d.jobs.leasing import workable
 from p2d.jobs.orders import Orders
 from p2d.jobs.records import Entry
+from p2d.jobs.register import Finding
 from p2d.jobs.report import Progress, RunReport
 from p2d.jobs.sqlite import SqliteStore
 from p2d.jobs.store import Db, Store
@@ -354,10 +355,25 @@ class Ledger:
 
     def lines(self, run_id: str) -> Iterator[SeriesCounts]:
         """Yield the run's lines in the order of its patients, read a patient at a time."""
+        return (line for line, _ in self.lines_and_retries(run_id))
 
-        def listed(db: Db) -> list[str]:
+    def lines_and_retries(self, run_id: str) -> Iterator[tuple[SeriesCounts, int]]:
+        """Yield each of ``lines`` with the failed attempts that its patient took."""
+
+        def listed(db: Db) -> list[tuple[str, int]]:
             reading.run_row(db, run_id)
             return reading.patients(db, run_id)
 
-        for patient in self._store.read(listed):
-            yield from self._store.read(lambda db, one=patient: list(reading.lines_of(db, run_id, one)))  # type: ignore[misc]  # the default binds the loop's patient
+        for patient, retries in self._store.read(listed):
+            some = self._store.read(lambda db, one=patient: list(reading.lines_of(db, run_id, one)))  # type: ignore[misc]  # the default binds the loop's patient
+            yield from ((line, retries) for line in some)
+
+    def findings(self, run_id: str, kind: str = "", patient: str = "") -> Iterator[Finding]:
+        """Yield what of the run does not fit together, of one *kind* or *patient* where stated.
+
+        Raises:
+            NotFound: no such run.
+
+        """
+        self.state(run_id)
+        return register.pages(self._store.read, run_id, kind, patient)

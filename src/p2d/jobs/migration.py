@@ -9,7 +9,7 @@ from p2d.jobs import totals
 from p2d.jobs.store import Db
 from p2d.model.errors import Misconfigured
 
-LATEST: Final = 3
+LATEST: Final = 4
 _TOTALS_CAME: Final = 3
 _SQLITE: Final = {"SERIAL_KEY": "INTEGER PRIMARY KEY AUTOINCREMENT"}
 _POSTGRESQL: Final = {
@@ -36,9 +36,9 @@ def migrate(db: Db, version: int, *, is_sqlite: bool) -> None:
             continue
         for statement in _statements(script, is_sqlite=is_sqlite):
             db.rows(statement)
-        if number == _TOTALS_CAME:
-            for (run_id,) in db.rows("SELECT run_id FROM run"):
-                totals.rewrite(db, str(run_id))
+    if 0 < version < _TOTALS_CAME:
+        for (run_id,) in db.rows("SELECT run_id FROM run"):
+            totals.rewrite(db, str(run_id))
 
 
 def _scripts() -> Iterator[tuple[int, str]]:

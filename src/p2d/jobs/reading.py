@@ -59,10 +59,10 @@ def request(run: Row) -> dict[str, object]:
     return found
 
 
-def patients(db: Db, run_id: str) -> list[str]:
-    """Return all patients in the order of the run."""
-    found = db.rows("SELECT patient FROM patient WHERE run_id = :run ORDER BY position", run=run_id)
-    return [str(row[0]) for row in found]
+def patients(db: Db, run_id: str) -> list[tuple[str, int]]:
+    """Return all patients in the order of the run, each with its failed attempts."""
+    found = db.rows("SELECT patient, attempts FROM patient WHERE run_id = :run ORDER BY position", run=run_id)
+    return [(str(patient), int(attempts)) for patient, attempts in found]
 
 
 def lines_of(db: Db, run_id: str, patient: str) -> Iterator[SeriesCounts]:
@@ -155,6 +155,7 @@ def report(db: Db, run_id: str, *, recount: bool = False) -> RunReport:
         series=sums.get("series", 0),
         studies=sums.get("studies", 0),
         notes=_notes(db, run_id, sums.get(totals.NOTES, 0)),
+        inconsistencies=_by_reason(sums, totals.FOUND),
         lines_adding_up=adding_up,
         started_at=float(run["started_at"] or 0),
         updated_at=float(run["updated_at"] or 0),

@@ -8,14 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from p2d.jobs import counters, lines, reading, totals
+from p2d.jobs import counters, lines, reading, register, totals
 from p2d.jobs.counts import SeriesCounts
 from p2d.jobs.lease import Lease, LeaseLost
+from p2d.jobs.register import Finding
 from p2d.jobs.report import FINISHED
 from p2d.jobs.store import Db
 from p2d.model.errors import InvalidRequest, NotFound
 
 TO_DO: Final = ("pending", "extracted")
+_OF_PATIENT: Final = ("line", "note", "counter", "inconsistency")
 LONGEST_REASON: Final = 300
 LONGEST_PAUSE: Final = 60.0
 Wait = tuple[float, float]
@@ -87,12 +89,13 @@ def held(db: Db, lease: Lease | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What the ledger keeps of a patient that was extracted: lines, notes, numbers by name."""
+    """What the ledger keeps of a patient that was extracted: lines, notes, numbers by name, findings."""
 
     patient: str
     counts: Sequence[SeriesCounts]
     notes: Sequence[str] = ()
     counted: Mapping[str, int] = field(default_factory=dict)
+    findings: Sequence[Finding] = ()
 
 
 def record(db: Db, run_id: str, batch_id: str, entry: Entry, lease: Lease | None) -> None:
@@ -106,7 +109,9 @@ def record(db: Db, run_id: str, batch_id: str, entry: Entry, lease: Lease | None
         "INSERT INTO note (run_id, patient, text) VALUES (:run, :patient, :text)",
         [{"run": run_id, "patient": patient, "text": text} for text in notes],
     )
+    register.write(db, run_id, entry.findings)
     change.update(totals.of_lines(counts))
+    change.update(totals.of_findings(entry.findings))
     change[totals.NOTES] += len(notes)
     change[totals.of_state("extracted", None)] += 1
     db.rows(
@@ -243,7 +248,7 @@ def cleared(db: Db, run_id: str, patient: str, state: str) -> Counter[str]:
     change[totals.of_state(state, reason)] -= 1
     if state != "pending":  # a pending patient has none
         change.subtract(totals.summed(db, run_id, totals.ONE, patient=patient))
-        for table in ("line", "note", "counter"):
+        for table in _OF_PATIENT:
             db.rows(
                 f"DELETE FROM {table} WHERE run_id = :run AND patient = :patient",  # noqa: S608 - literals
                 run=run_id,

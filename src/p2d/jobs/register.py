@@ -1,7 +1,16 @@
 """The inconsistency register: what a run met that does not fit together, in pseudonyms, never in values."""
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+from p2d.jobs.completeness import csv_of
+from p2d.jobs.store import Db
+
+_NAMES: Final = ("kind", "patient", "study", "series", "instance", "attribute", "times")
+_COLUMNS: Final = ", ".join(_NAMES)
+_PAGE: Final = 5_000
 
 
 class Inconsistency(StrEnum):
@@ -92,3 +101,61 @@ class Finding:
             "attribute": self.attribute,
             "times": self.times,
         }
+
+
+def write(db: Db, run_id: str, findings: Sequence[Finding]) -> None:
+    """Write *findings* of a patient that has none."""
+    db.many(
+        "INSERT INTO inconsistency (run_id, kind, patient, study, series, instance, attribute, times)"
+        " VALUES (:run, :kind, :patient, :study, :series, :instance, :attribute, :times)",
+        [{"run": run_id, **one.as_json()} for one in findings],
+    )
+
+
+def page(db: Db, run_id: str, kind: str, patient: str, after: int) -> tuple[int, list[Finding]]:
+    """Return the findings of a run after the row *after*, a page of them, and the last row returned.
+
+    An empty *kind* or *patient* stands for all.
+    """
+    found = db.rows(
+        f"SELECT id, {_COLUMNS} FROM inconsistency WHERE run_id = :run AND id > :after"  # noqa: S608 - a literal
+        " AND (:kind = '' OR kind = :kind) AND (:patient = '' OR patient = :patient)"
+        " ORDER BY id LIMIT :most",
+        run=run_id,
+        after=after,
+        kind=kind,
+        patient=patient,
+        most=_PAGE,
+    )
+    return (int(found[-1][0]) if found else after), [_finding(row[1:]) for row in found]
+
+
+def _finding(row: tuple[object, ...]) -> Finding:
+    kind, patient, study, series, instance, attribute, times = row
+    return Finding(
+        Inconsistency(str(kind)),
+        str(patient),
+        str(study),
+        str(series),
+        str(instance),
+        str(attribute),
+        int(str(times)),
+    )
+
+
+def pages(read: "Read", run_id: str, kind: str, patient: str) -> Iterator[Finding]:
+    """Yield the findings of a run, a page in each snapshot."""
+    after = 0
+    while True:
+        after, some = read(lambda db, start=after: page(db, run_id, kind, patient, start))  # type: ignore[misc]  # the default binds the loop's place
+        if not some:
+            return
+        yield from some
+
+
+Read = Callable[[Callable[[Db], tuple[int, list[Finding]]]], tuple[int, list[Finding]]]
+
+
+def as_table(findings: Iterable[Finding]) -> Iterator[str]:
+    """Yield *findings* as CSV (RFC 4180) with a header, in pieces of one row."""
+    return csv_of(_NAMES, (one.as_json() for one in findings))

@@ -1,7 +1,7 @@
 """What a run amounted to: its numbers, whether they add up, and the table a human reads."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 FINISHED = ("done", "absent", "unresolved")
 """States of a patient that need no further work; ``parked`` was given up, the others are still to do."""
@@ -103,6 +103,7 @@ class RunReport:
     started_at: float
     updated_at: float
     priority: int = 0
+    inconsistencies: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def adds_up(self) -> bool:
@@ -149,6 +150,7 @@ class RunReport:
             },
             "series": self.series,
             "studies": self.studies,
+            "inconsistencies": dict(self.inconsistencies),
             "notes": list(self.notes),
             "adds_up": self.adds_up,
             "is_complete": self.is_complete,
@@ -176,6 +178,8 @@ def render(report: RunReport) -> str:
         *((f"  withheld: {reason}", n) for reason, n in sorted(report.withheld.items())),
         ("  duplicate", report.duplicate),
         ("  refused", report.refused),
+        *([("Inconsistencies", sum(report.inconsistencies.values()))] if report.inconsistencies else []),
+        *((f"  {kind}", n) for kind, n in sorted(report.inconsistencies.items())),
     ]
     label_width = max(len(label) for label, _ in rows)
     number_width = max(len(f"{number:,}") for _, number in rows)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from p2d.jobs.counts import SeriesCounts
+from p2d.jobs.register import Finding
 from p2d.jobs.store import Db
 
 Totals = Mapping[str, int]
@@ -14,6 +15,8 @@ UNRESOLVED: Final = "unresolved "
 PARKED: Final = "parked "
 WITHHELD: Final = "withheld "
 """Each before a reason."""
+FOUND: Final = "found "
+"""Before a kind of inconsistency."""
 NOTES: Final = "notes"
 OFF: Final = "lines off"
 """Lines that do not add up."""
@@ -43,8 +46,13 @@ def of_lines(counts: Sequence[SeriesCounts]) -> Counter[str]:
     return found
 
 
+def of_findings(findings: Sequence[Finding]) -> Counter[str]:
+    """Return what one patient's *findings* add to the totals."""
+    return Counter(FOUND + str(one.kind) for one in findings)
+
+
 def summed(db: Db, run_id: str, condition: str, **values: object) -> Counter[str]:
-    """Return what the stored lines and notes of the patients that meet *condition* add to the totals."""
+    """Return what stored lines, notes and findings of patients that meet *condition* add to the totals."""
     sums = db.rows(_SUMS + condition, run=run_id, **values)[0]
     found: Counter[str] = Counter({name: int(number or 0) for name, number in zip(_LINES, sums, strict=True)})
     for reason, images in db.rows(
@@ -55,6 +63,12 @@ def summed(db: Db, run_id: str, condition: str, **values: object) -> Counter[str
         found[WITHHELD + str(reason)] += int(images)
     notes = db.rows(f"SELECT count(*) FROM note WHERE run_id = :run{condition}", run=run_id, **values)  # noqa: S608 - as above
     found[NOTES] += int(notes[0][0])
+    for kind, number in db.rows(
+        f"SELECT kind, count(*) FROM inconsistency WHERE run_id = :run{condition} GROUP BY kind",  # noqa: S608 - as above
+        run=run_id,
+        **values,
+    ):
+        found[FOUND + str(kind)] += int(number)
     return found
 
 

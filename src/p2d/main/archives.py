@@ -1,10 +1,18 @@
 """The archives that settings name, each with its connector, together as one ``Pacs``."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
+from p2d.audit.log import AuditLog
+from p2d.flows.gateway.archive_orders import ArchiveOrders
 from p2d.model.errors import Misconfigured
 from p2d.pacs.dicomweb.connector import DicomWebArchive
 from p2d.pacs.folder.connector import FolderArchive
+from p2d.pacs.governor.archives import GovernedArchives
+from p2d.pacs.governor.connect import connect_governor, kill_switch
+from p2d.pacs.governor.governed import GovernedPacs
+from p2d.pacs.governor.port import WorkClass
 from p2d.pacs.lean.connector import LeanArchive
 from p2d.pacs.port import Pacs
 from p2d.pacs.pynetdicom.connector import DimseArchive
@@ -15,15 +23,50 @@ from p2d.settings.file import read_settings
 from p2d.settings.gateway import AnyArchive, Archive, WebArchive
 
 
-def connect_archives(settings: Sequence[AnyArchive]) -> Pacs:
-    """Return the archives of *settings*, preferred ones first; none is asked yet.
+def connect_archives(settings: Sequence[AnyArchive], state_dir: Path) -> GovernedArchives:
+    """Return the archives of *settings*, preferred ones first, each behind its governor; none is asked yet.
 
     Raises:
         Misconfigured: a secret, certificate or authority that cannot be used.
 
     """
-    archives = [connect_archive(one) for one in settings]
-    return archives[0] if len(archives) == 1 else SeveralArchives(archives)
+    return GovernedArchives(tuple(_governed(one, state_dir) for one in settings), SeveralArchives)
+
+
+def _governed(settings: AnyArchive, state_dir: Path) -> Pacs:
+    """Return one archive behind its governor; a folder needs none."""
+    archive = connect_archive(settings)
+    if isinstance(settings, gateway.FolderArchive):
+        return archive
+    return GovernedPacs(
+        archive,
+        connect_governor(settings.name, settings.governor, state_dir),
+        settings.governor,
+        WorkClass.INTERACTIVE,
+        stopped=kill_switch(settings.name, settings.governor, state_dir).cause,
+    )
+
+
+@contextlib.contextmanager
+def open_archive_orders(path: Path, user: str) -> Iterator[ArchiveOrders]:
+    """Yield what *user* may order to the archives of the settings file at *path*; connects no archive.
+
+    Raises:
+        Misconfigured: the settings, or a governor's database file.
+
+    """
+    settings = read_settings(path, gateway.GatewaySettings)
+    state = settings.gateway.state_dir
+    governors = {
+        one.name: connect_governor(one.name, one.governor, state)
+        for one in settings.pacs
+        if not isinstance(one, gateway.FolderArchive)
+    }
+    try:
+        yield ArchiveOrders(governors, AuditLog(state / "audit.jsonl"), user)
+    finally:
+        for governor in governors.values():
+            governor.close()
 
 
 def connect_archive(settings: AnyArchive) -> Pacs:
@@ -66,17 +109,3 @@ def described(settings: AnyArchive) -> str:
             return f"archive {settings.name} in {settings.folder} (folder)"
         case gateway.Archive():
             return f"archive {settings.called_ae_title} at {settings.host}:{settings.port} (C-ECHO)"
-
-
-def echo(settings: AnyArchive) -> None:
-    """Ask the archive of *settings* whether it answers.
-
-    Raises:
-        Unavailable, Misconfigured, ProtocolViolation: as ``Pacs.echo``.
-
-    """
-    archive = connect_archive(settings)
-    try:
-        archive.echo()
-    finally:
-        archive.close()

@@ -2,7 +2,6 @@
 
 import tomllib
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import httpx
@@ -36,7 +35,7 @@ def check(path: Path) -> Iterator[Finding]:
 
 def _gateway(path: Path) -> Iterator[Finding]:
     from p2d.main import gateway  # noqa: PLC0415 - only this kind of file needs the hospital zone
-    from p2d.main.archives import described, echo  # noqa: PLC0415 - as above
+    from p2d.main.archives import described  # noqa: PLC0415 - as above
 
     try:
         settings = gateway.read(path)
@@ -46,8 +45,8 @@ def _gateway(path: Path) -> Iterator[Finding]:
         yield f"settings {path}", error
         return
     yield f"settings {path}", None
-    for one in settings.pacs:
-        yield described(one), _outcome(partial(echo, one))
+    for one, archive in zip(settings.pacs, connected.archives or (), strict=True):
+        yield described(one), _outcome(archive.echo)
     yield f"identity at {settings.identity.url}", _outcome(connected.identity.ping)
     yield f"warehouse at {settings.warehouse.url}", _outcome(lambda: connected.warehouse.receipt("check"))
     connected.close()

@@ -4,6 +4,7 @@ import contextlib
 import re
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -20,10 +21,12 @@ from p2d.deid.profile.project import read_profile
 from p2d.export.hold import HoldStore
 from p2d.flows.gateway.gateway import Gateway
 from p2d.identity.http import HttpIdentity
+from p2d.jobs.summary import signing_key
 from p2d.main.archives import connect_archives
 from p2d.main.jobs import open_ledger
 from p2d.main.process import forbid_core_dumps, quiet_logs, serve_app
 from p2d.model.errors import Misconfigured, Unavailable
+from p2d.pacs.governor.port import WorkClass
 from p2d.pixels.sandbox import Sandbox
 from p2d.pixels.screening import ScreeningSandbox
 from p2d.settings.file import read_secret, read_settings
@@ -86,8 +89,10 @@ def connect(
     profile = read_profile(settings.deid.profile)
     _check_review(settings, profile)
     audit = AuditLog(state / "audit.jsonl")
+    archives = connect_archives(settings.pacs, state)
     return Gateway(
-        pacs=connect_archives(settings.pacs),
+        pacs=archives.for_class(WorkClass.INTERACTIVE),
+        archives=archives,
         identity=HttpIdentity(
             str(identity.url),
             read_secret(identity.secret, "identity.secret").get_secret_value(),
@@ -113,6 +118,7 @@ def connect(
         patient_form=re.compile(form) if (form := settings.gateway.patient_form) else None,
         profile=profile,
         screen=PixelScreen(sandbox=ScreeningSandbox(children=settings.deid.screening_processes)),
+        signing_key=signing_key(key) if (key := settings.ledger.signing_key) else None,
         holds=HoldStore(
             state / "holds",
             settings.review.hours,
@@ -151,6 +157,7 @@ def guard(settings: GatewaySettings) -> Guard:
         session_hours=listener.session_hours,
         session_idle_minutes=listener.session_idle_minutes,
         officer_secret=_gatekeeper(officers, "review.officer_secret") if officers else None,
+        metrics_token=_gatekeeper(token, "metrics.token") if (token := settings.metrics.token) else None,
     )
 
 
@@ -170,8 +177,16 @@ def serve(path: Path) -> None:
     settings = read(path)
     checks = guard(settings)
     gateway = connect(settings)
+    if gateway.archives:
+        gateway.archives.watch(partial(_stop_noticed, gateway.audit))
     threading.Thread(target=_wipe_expired, args=(gateway,), name="holds", daemon=True).start()
     serve_app(create_app(gateway, checks), settings.gateway.host, settings.gateway.port, "gateway.port")
+
+
+def _stop_noticed(audit: AuditLog, archive: str, cause: str) -> None:
+    """Record that the kill switch was set or released, also by a file."""
+    action = "archive stop noticed" if cause else "archive resume noticed"
+    audit.record(action, subject={"archive": archive, "by": cause})
 
 
 def _wipe_expired(gateway: Gateway) -> None:

@@ -16,6 +16,7 @@ from p2d.main import jobs
 from p2d.main.gateway import connect, read
 from p2d.main.process import forbid_core_dumps, quiet_logs
 from p2d.model.errors import P2DError
+from p2d.pacs.governor.port import WorkClass
 from p2d.settings.gateway import GatewaySettings
 from p2d.settings.jobs import read_dsn
 
@@ -129,7 +130,7 @@ def _child(path: str) -> None:
         _LOG.error("%s", error)
         raise SystemExit(error.exit_code) from None
     threading.Thread(target=_cut_off, args=(gateway, drain), daemon=True).start()
-    worker = BulkWorker(gateway, drain)
+    worker = BulkWorker(gateway.for_work(WorkClass.BULK, drain.is_set), drain)
     try:
         if _is_shared(settings):
             _serve_queue(settings, worker)

@@ -5,19 +5,18 @@ compared with what was asked; one about another patient is a violation, whatever
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
-from p2d.model.errors import ProtocolViolation, Unavailable
-from p2d.model.header import Element, text_of
-from p2d.model.identified import IdentifiedHeader, PatientId
+from p2d.model.errors import ProtocolViolation
+from p2d.model.header import text_of
+from p2d.model.identified import IdentifiedHeader
 from p2d.model.level import Choice, Level
+from p2d.pacs.counted import Row, incomplete, united
 from p2d.pacs.lists import LIST_LENGTH
 from p2d.pacs.pick import pick
 from p2d.pacs.port import Query
 from p2d.pacs.query import ACCESSION_NUMBER, KEYS, PATIENT_ID, STUDY_DATE, UNIQUE, date_range, is_within
-
-Row = dict[str, Element]
 
 WORDS: Final = {
     Level.PATIENT: "PATIENT",
@@ -27,7 +26,6 @@ WORDS: Final = {
 }
 """Values of QueryRetrieveLevel (0008,0052)."""
 
-_MOST_OWNERS: Final = 10
 _ALWAYS: Final = frozenset(UNIQUE.values())
 _BRIEF: Final = (*UNIQUE.values(), "00200013")
 """UIDs and InstanceNumber: what tells where an instance is, and which is the first."""
@@ -52,16 +50,12 @@ Ask = Callable[[Sequence[Question]], list[list[Row]]]
 """Returns all answers to each question, after its final status 0x0000; else raises as ``Pacs.find``."""
 
 
-class Capped(Unavailable):
-    """An answer ends where this archive is known to cut answers off."""
-
-
 @dataclass(frozen=True, slots=True)
 class Way:
     """What may be asked by PatientID alone (a relational query, PS3.4 C.4.1.3.2), and how.
 
     ``answered`` are the return keys of upper levels that are answered at INSTANCE level too, ``unsupported``
-    those that are not worth asking. An answer of ``most_rows`` or more is taken for one that was cut off.
+    those that are not worth asking.
     """
 
     series: bool = False
@@ -69,7 +63,6 @@ class Way:
     patient_root: bool = True
     answered: frozenset[str] = frozenset()
     unsupported: frozenset[str] = frozenset()
-    most_rows: int | None = None
 
     @property
     def is_relational(self) -> bool:
@@ -105,12 +98,12 @@ class Finder:
         elif level is Level.STUDY:
             rows = self._studies()
         elif not self._is_narrowed and self._is_at_once(level):
-            rows = self._at_once(level)
+            rows = self._completed(*self._at_once(level))
         else:
             studies = self._studies()
-            rows = self._series(studies)
-            if level is Level.INSTANCE:
-                rows = self._instances(studies, rows)
+            series = self._series(studies)
+            rows = self._instances(studies, series) if level is Level.INSTANCE else series
+            rows = self._completed(rows, studies, series)
         return [IdentifiedHeader(level, row) for row in rows]
 
     @property
@@ -130,8 +123,11 @@ class Finder:
             keys[UNIQUE[Level.INSTANCE]] = self.query.sop_instance_uid
         return {path: value for path, value in keys.items() if value}
 
-    def _at_once(self, level: Level) -> list[Row]:
-        """Ask by PatientID alone, upper levels only where their elements are not answered at *level*."""
+    def _at_once(self, level: Level) -> tuple[list[Row], list[Row], list[Row]]:
+        """Ask by PatientID alone, upper levels only where their elements are not answered at *level*.
+
+        Return the rows, and the studies and series that were asked for by themselves.
+        """
         way, root = self.way, self.way.patient_root
         upper = [
             one
@@ -150,13 +146,16 @@ class Finder:
         answers = self._answers([*questions, own])
         rows = answers.pop()
         if level is Level.INSTANCE:
-            rows = self._filled(rows, root)
+            rows = self._in_full(rows, root)
+        found = dict(zip(upper, answers, strict=True))
+        studies, series = found.get(Level.STUDY, []), found.get(Level.SERIES, [])
+        series = _joined(series, studies, Level.STUDY, strict=False) if studies else series
         for one in reversed(upper):
-            rows = _joined(rows, answers.pop(), one, strict=False)
+            rows = _joined(rows, series if one is Level.SERIES else studies, one, strict=False)
         self._check_place(rows, level)
-        return rows
+        return rows, studies, series
 
-    def _filled(self, rows: list[Row], patient_root: bool) -> list[Row]:  # noqa: FBT001 - as Question's
+    def _in_full(self, rows: list[Row], patient_root: bool) -> list[Row]:  # noqa: FBT001 - as Question's
         """Return *rows*, those that the query wants in full asked for again by lists of their UIDs."""
         choice = self.query.full
         if choice is None or choice is Choice.ALL or not rows:
@@ -206,11 +205,7 @@ class Finder:
     def _instances(self, studies: list[Row], series: list[Row]) -> list[Row]:
         own = {UNIQUE[Level.INSTANCE]: self.query.sop_instance_uid}
         if not self.way.instance:
-            questions = [
-                self._question(Level.INSTANCE, {**_upper(one, Level.STUDY, Level.SERIES), **own})
-                for one in series
-            ]
-            return self._below(series, questions, Level.SERIES)
+            return self._of_each(series, own)
         own = self._own(Level.INSTANCE)
         with_series = {text_of(one, UNIQUE[Level.STUDY]) for one in series}
         found = self._answers(
@@ -223,6 +218,27 @@ class Finder:
             ]
         )
         return _joined([row for rows in found for row in rows], series, Level.SERIES)
+
+    def _of_each(self, series: list[Row], own: Mapping[str, str]) -> list[Row]:
+        questions = [
+            self._question(Level.INSTANCE, {**_upper(one, Level.STUDY, Level.SERIES), **own})
+            for one in series
+        ]
+        return self._below(series, questions, Level.SERIES)
+
+    def _completed(self, rows: list[Row], studies: list[Row], series: list[Row]) -> list[Row]:
+        """Return *rows* with what counts, *studies* and *series* show to be missing, asked for once more.
+
+        Some archives end answers at a limit without a word, and answers got lost on the way before.
+        """
+        level = self.query.level
+        if self._own(level):
+            return rows
+        more = self._series(incomplete(Level.STUDY, [*rows, *series], studies))
+        if level is Level.SERIES:
+            return united(level, rows, more)
+        short = incomplete(Level.SERIES, rows, united(Level.SERIES, series, more))
+        return united(level, rows, self._of_each(short, {}))
 
     def _below(self, upper: list[Row], questions: Sequence[Question], level: Level) -> list[Row]:
         """Return the answers to *questions*, one for each of *upper*, joined with it."""
@@ -248,7 +264,7 @@ class Finder:
         return answers
 
     def _check(self, rows: Sequence[Row], question: Question) -> None:
-        """Raise ProtocolViolation when an answer is about something else than was asked, Capped when cut."""
+        """Raise ProtocolViolation when an answer is about something else than was asked."""
         must_name_patient = question.patient_root or not question.keys.get(UNIQUE[Level.STUDY])
         uids = {path: question.keys[path] for path in UNIQUE.values() if question.keys.get(path)}
         asked = uids.pop(PATIENT_ID).strip()
@@ -267,8 +283,6 @@ class Finder:
                 f"{strange} of another study or series, {nameless} without unique key",
                 'use query = "hierarchical" and see the archive\'s conformance statement',
             )
-        if self.way.most_rows is not None and len(rows) >= self.way.most_rows:
-            raise Capped("pacs", f"C-FIND ended at {len(rows)} rows, where this archive cuts answers off")
 
 
 def _upper(row: Row, *levels: Level) -> dict[str, str]:
@@ -293,76 +307,3 @@ def _joined(rows: list[Row], upper: list[Row], level: Level, *, strict: bool = T
         elif not strict:
             joined.append(row)
     return joined
-
-
-def proved(ask: Ask, patient_id: PatientId, way: Way = RELATIONAL) -> Way | None:
-    """Return how to ask, found by asking for one patient's instances at once and level by level.
-
-    An archive may ignore keys of a relational query and answer with other patients' instances, or refuse it:
-    then the way is hierarchical. A patient without instances proves nothing: None.
-
-    Raises:
-        Unavailable, ProtocolViolation: level by level, there is no answer.
-
-    """
-    query = Query(Level.INSTANCE, patient_id)
-    stepwise = replace(way, series=False, instance=False, answered=frozenset())
-    known = {_place(one): one for one in Finder(ask, query, stepwise).headers()}
-    if not known:
-        return None
-    upper = frozenset((*KEYS[Level.STUDY], *KEYS[Level.SERIES]))
-    at_once = replace(way, series=True, instance=True, answered=frozenset())
-    found = _tried(ask, query, at_once)
-    if {*found} != {*known} or not all(_is_answered(path, found, known) for path in upper):
-        return stepwise
-    found = _tried(ask, query, replace(at_once, answered=upper))
-    if {*found} != {*known}:
-        return at_once
-    shown = (path for path in upper if _is_answered(path, found, known) and _is_filled(path, found))
-    return replace(at_once, answered=frozenset(shown))
-
-
-_Place = tuple[str, str, str]
-_Placed = Mapping[_Place, IdentifiedHeader]
-
-
-def _place(header: IdentifiedHeader) -> _Place:
-    return header.study_instance_uid, header.series_instance_uid, header.sop_instance_uid
-
-
-def _tried(ask: Ask, query: Query, way: Way) -> "dict[_Place, IdentifiedHeader]":
-    try:
-        return {_place(one): one for one in Finder(ask, query, way).headers()}
-    except (ProtocolViolation, Unavailable):
-        return {}
-
-
-def _is_answered(path: str, found: "_Placed", known: "_Placed") -> bool:
-    """Whether *path* has the same text in the same places of *found* and *known*."""
-    return all(
-        text_of(one.elements, path) == text_of(known[place].elements, path) for place, one in found.items()
-    )
-
-
-def _is_filled(path: str, found: "_Placed") -> bool:
-    return any(text_of(one.elements, path) for one in found.values())
-
-
-def owners(ask: Ask, keys: Mapping[str, str]) -> list[PatientId]:
-    """Return the patients of the studies that match *keys*, each once, in the archive's order.
-
-    Raises:
-        ProtocolViolation: an answer without PatientID, or more patients than one examination can have.
-
-    """
-    stated = {path: value.strip() for path, value in keys.items() if value}
-    (found,) = ask([Question(Level.STUDY, keys, KEYS[Level.STUDY])])
-    rows = [row for row in found if all(text_of(row, path) == value for path, value in stated.items())]
-    patients = list(dict.fromkeys(text_of(row, PATIENT_ID) for row in rows))
-    if "" in patients or len(patients) > _MOST_OWNERS:
-        raise ProtocolViolation(
-            "pacs",
-            f"one study or accession number led to {len(patients)} patients, or to one without PatientID",
-            "see the archive's conformance statement",
-        )
-    return [PatientId(patient) for patient in patients]

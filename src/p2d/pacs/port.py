@@ -56,13 +56,14 @@ class RetrieveCounts:
     """What one retrieve did not yield; filled by the connector while its iterator runs.
 
     ``refused`` objects were not asked for, or their data set names another instance; ``duplicates`` had
-    arrived before. ``octets`` is the size of all data sets that came, with what was dropped. ``notes`` say
-    what had to be done otherwise than planned (C-MOVE for C-GET, single instances for lists), as sentences
-    without an identifier.
+    arrived before, ``conflicts`` of them with other bytes. ``octets`` is the size of all data sets that came,
+    with what was dropped. ``notes`` say what had to be done otherwise than planned (C-MOVE for C-GET, single
+    instances for lists), as sentences without an identifier.
     """
 
     refused: int = 0
     duplicates: int = 0
+    conflicts: int = 0
     octets: int = 0
     notes: list[str] = field(default_factory=list)
 

@@ -142,13 +142,14 @@ def is_within(header: IdentifiedHeader, query: Query) -> bool:
     if query.first_day is None and query.last_day is None:
         return True
     element = header.elements.get(STUDY_DATE)
-    day = _day(element.text if element else "")
+    day = day_of(element.text if element else "")
     if day is None:
         return False
     return (query.first_day or date.min) <= day <= (query.last_day or date.max)
 
 
-def _day(text: str) -> date | None:
+def day_of(text: str) -> date | None:
+    """Return the day of a whole DA value, None for any other text."""
     try:
         return date(int(text[:4]), int(text[4:6]), int(text[6:8])) if len(text) == len("YYYYMMDD") else None
     except ValueError:

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from p2d.model.errors import Misconfigured, P2DError, ProtocolViolation, Unavailable
 from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, PatientId
-from p2d.model.level import Level
+from p2d.model.level import Choice, Level
+from p2d.pacs.governor.port import NotNow
 from p2d.pacs.merge import merged
 from p2d.pacs.port import Abilities, Pacs, Query, RetrieveCounts
 from p2d.pacs.query import checked
@@ -73,6 +74,8 @@ class SeveralArchives:
         return self._found(checked(query))
 
     def _found(self, query: Query) -> Iterator[IdentifiedHeader]:
+        if query.full is Choice.MIDDLE:  # the middle one of all archives is the middle one of none
+            query = replace(query, full=Choice.ALL)
         answers: list[tuple[str, list[IdentifiedHeader]]] = []
         for one in self._archives:
             with _naming(one):
@@ -145,5 +148,7 @@ def _naming(archive: Pacs) -> Iterator[None]:
     """Say in errors which archive they are of."""
     try:
         yield
+    except NotNow:  # it names its archive, and what may be done about it
+        raise
     except (Unavailable, ProtocolViolation, Misconfigured) as error:
         raise type(error)(f"archive {archive.name}", error.problem, error.remedy) from None

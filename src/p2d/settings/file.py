@@ -5,7 +5,7 @@ import stat
 import tomllib
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, SecretStr, ValidationError, ValidationInfo
 
@@ -66,9 +66,23 @@ def validated(source: object, path: Path, kind: type[S]) -> S:
         return kind.model_validate(source, context={"folder": path.resolve().parent})
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or "settings"
+        field = _place(source, first["loc"]) or "settings"
         remedy = "remove it or correct its name" if first["type"] == "extra_forbidden" else "correct it"
         raise Misconfigured(f"{path.name}: {field}", first["msg"], remedy) from None
+
+
+def _place(source: Any, location: tuple[int | str, ...]) -> str:
+    """Return where in the file an error is: *location* without the steps that are not written there."""
+    parts: list[str] = []
+    for number, part in enumerate(location, 1):
+        is_key = isinstance(source, dict) and part in source
+        is_item = isinstance(source, list) and isinstance(part, int) and part < len(source)
+        is_missing_key = number == len(location) and isinstance(part, str)
+        if is_key or is_item or is_missing_key:
+            parts.append(str(part))
+        if is_key or is_item:
+            source = source[part]
+    return ".".join(parts)
 
 
 def entropy_bits(secret: str) -> float:

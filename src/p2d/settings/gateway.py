@@ -20,6 +20,7 @@ from pydantic import (
 from p2d.model.level import Calendar
 from p2d.model.modality import MODALITIES
 from p2d.settings.file import AeTitle, FilePath, Strict, beside_settings
+from p2d.settings.governor import Governing
 from p2d.settings.jobs import Jobs
 
 
@@ -62,7 +63,7 @@ def _listed(tables: object) -> object:
 
 def _connector(table: object) -> str:
     found = table.get("connector", "dimse") if isinstance(table, dict) else getattr(table, "connector", "")
-    return "dimse" if found == "pynetdicom" else str(found)
+    return f"over {'dimse' if found == 'pynetdicom' else found}"
 
 
 Fingerprint = Annotated[str, AfterValidator(_fingerprint)]
@@ -142,6 +143,7 @@ class Archive(Strict):
     connect_seconds: float = Field(5.0, gt=0, le=120)
     answer_seconds: float = Field(60.0, gt=0, le=3600)
     tls: Tls | None = None
+    governor: Governing = Governing()
     profile: FilePath | None = None
 
 
@@ -152,7 +154,8 @@ class WebArchive(Strict):
     ``ca_file`` holds the authorities to trust instead of the system's, ``certificate`` and ``key`` are ours
     (all PEM).
     ``headers``: ``metadata`` asks for headers without pixel data, ``whole`` always retrieves whole objects.
-    ``object_mib`` is the largest object, ``profile`` the file that ``p2d probe`` wrote.
+    ``object_mib`` is the largest object, ``profile`` the file that ``p2d probe`` wrote. ``governor`` says how
+    gently it is asked.
     """
 
     connector: Literal["dicomweb"]
@@ -164,6 +167,7 @@ class WebArchive(Strict):
     certificate: FilePath | None = None
     key: FilePath | None = None
     headers: Literal["metadata", "whole"] = "metadata"
+    governor: Governing = Governing()
     object_mib: int = Field(4096, ge=1, le=65_536)
     profile: FilePath | None = None
     connect_seconds: float = Field(5.0, gt=0, le=120)
@@ -193,9 +197,9 @@ class FolderArchive(Strict):
 
 
 AnyArchive = Annotated[
-    Annotated[Archive, Tag("dimse")]
-    | Annotated[WebArchive, Tag("dicomweb")]
-    | Annotated[FolderArchive, Tag("folder")],
+    Annotated[Archive, Tag("over dimse")]
+    | Annotated[WebArchive, Tag("over dicomweb")]
+    | Annotated[FolderArchive, Tag("over folder")],
     Discriminator(
         _connector,
         custom_error_type="connector",
@@ -240,11 +244,23 @@ class Review(Strict):
     officer_secret: FilePath | None = None
 
 
+class Completeness(Strict):
+    """`[ledger]`: the private key (p2d ledger keys) that signs the summaries of runs served over REST."""
+
+    signing_key: FilePath | None = None
+
+
 class Bulk(Strict):
     """`[bulk]`: patients per batch posted to the warehouse, and attempts for each patient."""
 
     patients_per_batch: int = Field(10, ge=1, le=1000)
     attempts: int = Field(3, ge=1, le=10)
+
+
+class Metrics(Strict):
+    """`[metrics]`: ``token``, a file with the bearer token of ``GET /metrics``; else none are served."""
+
+    token: FilePath | None = None
 
 
 Archives = Annotated[
@@ -263,4 +279,6 @@ class GatewaySettings(Strict):
     deid: Deidentification = Deidentification()
     review: Review = Review()
     bulk: Bulk = Bulk()
+    metrics: Metrics = Metrics()
     jobs: Jobs = Jobs()
+    ledger: Completeness = Completeness()

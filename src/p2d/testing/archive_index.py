@@ -7,6 +7,7 @@ from fnmatch import translate
 from typing import Final
 
 from pydicom.datadict import keyword_for_tag, tag_for_keyword
+from pydicom.dataset import Dataset
 
 from p2d.dicom.elements import standard_vr
 from p2d.testing.holdings import HeldInstance
@@ -101,6 +102,24 @@ _MATCHED: Final = frozenset(
         "Modality", "SeriesDescription", "SeriesNumber", "SOPInstanceUID", "SOPClassUID", "InstanceNumber",
     }
 )  # fmt: skip
+
+
+def asked(identifier: Dataset) -> tuple[str, dict[str, str], tuple[int, ...]]:
+    """Return level, matching keys by keyword, and the tags to answer with."""
+    keys: dict[str, str] = {}
+    tags: list[int] = []
+    for element in identifier:
+        if int(element.tag) in {0x00080005, 0x00080052}:
+            continue
+        tags.append(int(element.tag))
+        value = element.value
+        text = (
+            "\\".join(map(str, value))
+            if isinstance(value, (list, tuple)) or element.VM > 1
+            else str(value or "")
+        )
+        keys[keyword_for_tag(element.tag)] = text
+    return str(identifier.QueryRetrieveLevel), keys, tuple(sorted(tags))
 
 
 def _matches(keyword: str, key: str, value: str) -> bool:

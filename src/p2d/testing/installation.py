@@ -166,6 +166,14 @@ calling_ae_title = "{archive.calling_ae_title}"
 query = "{archive.query}"
 retrieve = "{archive.retrieve}"
 {store}
+[pacs.governor.limits]  # an archive of our own: as fast as it can
+queries_per_minute = 600000
+studies_per_minute = 600000
+images_per_minute = 600000
+megabytes_per_second = 2000
+associations = 8
+burst_seconds = 0.5
+
 [identity]
 url = "{made.url("identity")}"
 secret = "../secrets/identity-client"

@@ -74,6 +74,22 @@ class PacsContract:
             for path, keyword in (("0008103E", "SeriesDescription"), ("00080016", "SOPClassUID")):
                 assert text_of(header.elements, path) in {true[keyword], ""}, keyword
 
+    @pytest.mark.parametrize("full", [Choice.FIRST, Choice.MIDDLE, None])
+    def test_what_need_not_be_answered_in_full_is_found_all_the_same(
+        self, pacs: Pacs, full: Choice | None
+    ) -> None:
+        """All instances are listed with UIDs and number; those chosen carry what they carry otherwise."""
+        whole = {one.sop_instance_uid: one for one in found(pacs, Level.INSTANCE, "P-2")}
+
+        some = {one.sop_instance_uid: one for one in found(pacs, Level.INSTANCE, "P-2", full=full)}
+
+        assert some.keys() == whole.keys()
+        for uid, header in some.items():
+            for path in ("0020000D", "0020000E", "00200013", "00080060"):
+                assert text_of(header.elements, path) == text_of(whole[uid].elements, path)
+        for header in pick(whole.values(), full) if full else ():
+            assert some[header.sop_instance_uid].elements == header.elements
+
     def test_series_state_their_true_number_of_instances_or_none(self, pacs: Pacs) -> None:
         """A connector that promises counts gives true ones; another may, and lies as little."""
         true = Counter(one["SeriesInstanceUID"] for one in TRUTH.values())

@@ -46,10 +46,12 @@ def orthanc(
     peer: str = "P2D",
     store_port: int = 0,
     tls: tuple[CertificateFiles, Path] | None = None,
+    delays: bool = False,
 ) -> Iterator[RunningArchive]:
     """Run an Orthanc that keeps its files in *folder* and knows *peer* as a modality on *store_port*.
 
     With *tls*, its certificate and the authorities it trusts, it speaks DICOM over TLS in both directions.
+    With *delays* it sends as installed, with Nagle's algorithm on.
     """
     archive = RunningArchive(
         "127.0.0.1",
@@ -103,7 +105,7 @@ def orthanc(
     file = folder / "orthanc.json"
     file.touch(mode=0o600)
     file.write_text(json.dumps(settings), encoding="utf-8")
-    with _running([str(ORTHANC), str(file)], folder / "orthanc.log"):
+    with _running([str(ORTHANC), str(file)], folder / "orthanc.log", delays=delays):
         if tls is None:
             until_echo(archive, peer)
         else:
@@ -152,10 +154,12 @@ AETable END
 
 
 @contextmanager
-def _running(command: list[str], log: Path) -> Iterator[None]:
+def _running(command: list[str], log: Path, *, delays: bool = False) -> Iterator[None]:
     with log.open("wb") as output:
         # DCMTK and Orthanc leave the Nagle delay on unless told so; tests are not to wait for it
         env = {**os.environ, "TCP_NODELAY": "1"}
+        if delays:
+            del env["TCP_NODELAY"]
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=env)
     try:
         yield

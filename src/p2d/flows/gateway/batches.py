@@ -214,7 +214,10 @@ class PatientBatches:
         batch = attempted(lambda: self._batch(run_id, [headers for _, headers in extracted]))
         if isinstance(batch, P2DError):
             return batch
-        entries = [Entry(patient, one.lines, one.notes, one.deid.as_counters()) for patient, one in extracted]
+        entries = [
+            Entry(patient, one.lines, one.notes, one.deid.as_counters(), one.findings)
+            for patient, one in extracted
+        ]
         try:
             ledger.record_all(run_id, batch.batch_id, entries, lease=lease)
         except InvalidRequest as error:

@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 from p2d.flows.gateway.gateway import Gateway
 from p2d.jobs.lease import Lease
 from p2d.model.errors import InvalidRequest, Misconfigured, P2DError, Refused, Unavailable
+from p2d.pacs.governor.port import NotNow
 
 _T = TypeVar("_T")
 _LONGEST_PAUSE: Final = 30.0
@@ -53,10 +54,11 @@ class Blame:
         """Count a failed attempt of *patient*; what is invalid stays so and is parked at once.
 
         Raises:
-            Outage: the peer answers to nobody, or we are to stop: nothing was counted.
+            Outage: the peer answers to nobody, may not be asked now, or we are to stop: nothing was counted.
 
         """
-        if isinstance(error, Unavailable) and (self.drain.is_set() or self.is_outage()):
+        is_none_s = isinstance(error, NotNow) or self.drain.is_set()
+        if isinstance(error, Unavailable) and (is_none_s or self.is_outage()):
             raise Outage from error
         allowed = 1 if isinstance(error, InvalidRequest) else self.gateway.attempts
         self.count(lease, patient, f"{type(error).__name__}: {error.field}: {error.problem}", allowed)

@@ -1,18 +1,24 @@
 """What the use cases of the hospital zone work with: the connected stages, bundled once by ``p2d.main``."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Self
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from p2d.access.policy import ModalityPolicy
 from p2d.access.sessions import SessionStore
 from p2d.audit.log import AuditLog
+from p2d.deid.pixels.verdicts import Screen
 from p2d.deid.profile.profile import RESEARCH, Profile
-from p2d.deid.release import Screen
 from p2d.export.hold import HoldStore
 from p2d.export.jpeg import Renderer
 from p2d.identity.port import Identity
 from p2d.jobs.ledger import Ledger
 from p2d.model.level import Calendar
+from p2d.pacs.governor.archives import GovernedArchives
+from p2d.pacs.governor.port import WorkClass
 from p2d.pacs.port import Pacs
 from p2d.warehouse.port import Warehouse
 
@@ -29,6 +35,7 @@ class Gateway:
     one releases no images. While a peer is down for less than ``outage_seconds`` a bulk run waits instead of
     giving patients up; ``lease_seconds`` is how long a worker holds patients without a sign of life. Where
     the gateway ``has_workers`` of its own, the serving process leaves bulk runs to them.
+    ``pacs`` asks for people who wait; ``archives`` are the same for other work.
     """
 
     pacs: Pacs
@@ -52,6 +59,17 @@ class Gateway:
     profile: Profile = RESEARCH
     screen: Screen | None = None
     holds: HoldStore | None = None
+    signing_key: Ed25519PrivateKey | None = None
+    archives: GovernedArchives | None = None
+
+    def for_work(self, work_class: WorkClass, give_up: Callable[[], bool] = lambda: False) -> Self:
+        """Return this gateway with its archives asked as work of *work_class*; all else is shared.
+
+        Waiting for leave to ask ends when *give_up* says so.
+        """
+        if self.archives is None:
+            return self
+        return replace(self, pacs=self.archives.for_class(work_class, give_up))
 
     def close(self) -> None:
         """Release the archive's associations, whose threads would keep the process alive, and the screen."""

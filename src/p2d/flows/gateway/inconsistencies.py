@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Final
 
@@ -124,7 +125,7 @@ def _stated(elements: Elements, path: str) -> str:
 
 
 def missing(
-    patient: str, picks: Iterable[IdentifiedHeader], arrived: frozenset[str], pseudonym_of: PseudonymOf
+    patient: str, picks: Iterable[IdentifiedHeader], arrived: AbstractSet[str], pseudonym_of: PseudonymOf
 ) -> Iterator[Finding]:
     """Yield each of *picks* whose SOP Instance UID is not among those that *arrived*."""
     for header in picks:

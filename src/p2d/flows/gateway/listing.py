@@ -3,12 +3,15 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from p2d.flows.gateway.gateway import Gateway
 from p2d.flows.gateway.locate import PatientWork, Search
 from p2d.model.header import text_of
 from p2d.model.identified import IdentifiedHeader
 from p2d.model.level import Choice, Level
+from p2d.model.request import Request
+from p2d.pacs.capped import SUSPICIOUS
 from p2d.pacs.port import Query
 
 UidOf = Callable[[IdentifiedHeader], str]
@@ -16,6 +19,11 @@ UidOf = Callable[[IdentifiedHeader], str]
 _MODALITY = "00080060"
 _ADMISSION_ID = "00380010"
 _RELATED_INSTANCES = "00201209"
+_RELATED_TO_STUDY = "00201208"
+_SERIES_OF_STUDY = "00201206"
+
+UNLISTED: Final = ""
+"""In place of a series: images that the archive counts in a study but lists in none of its series."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +43,12 @@ class SeriesListing:
     def expected(self) -> int:
         """Instances there should be; what was listed where the archive's count is lower."""
         return max(self.counted or 0, len(self.headers))
+
+    @property
+    def may_be_cut(self) -> bool:
+        """Whether the list ends at a number that limits are set to, and the archive does not count itself."""
+        is_counted = text_of(self.headers[0].elements, _RELATED_INSTANCES).isdigit()
+        return not is_counted and len(self.headers) in SUSPICIOUS
 
 
 def list_series(
@@ -64,6 +78,27 @@ def list_series(
         )
         for (study, series), group in groups.items()
     ]
+
+
+def unlisted_of(work: PatientWork, listings: Sequence[SeriesListing], request: Request) -> dict[str, int]:
+    """Return how many images the archive counts in each study beyond all series that it lists, by UID.
+
+    One for each series where one image of each is chosen. Known only where whole studies were asked for, and
+    where the archive counts what is below a study.
+    """
+    if request.modalities or any(one.series or one.instance or one.admission_id for one in work.searches):
+        return {}
+    by_study: dict[str, list[SeriesListing]] = defaultdict(list)
+    for listing in listings:
+        by_study[listing.study_instance_uid].append(listing)
+    counted = _RELATED_TO_STUDY if request.choice is Choice.ALL else _SERIES_OF_STUDY
+    unlisted = {}
+    for study, some in by_study.items():
+        stated = text_of(some[0].headers[0].elements, counted)
+        found = sum(one.expected for one in some) if request.choice is Choice.ALL else len(some)
+        if stated.isdigit() and int(stated) > found:
+            unlisted[study] = int(stated) - found
+    return unlisted
 
 
 def _matching(

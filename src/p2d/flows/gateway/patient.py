@@ -1,7 +1,7 @@
 """One patient through the pipeline: list, pick, retrieve, release; every image accounted for."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
@@ -11,11 +11,14 @@ from p2d.deid.release import Releaser
 from p2d.deid.report.tally import DeidTally
 from p2d.deid.rewrite.content import Opened, Unreadable
 from p2d.flows.gateway.ahead import ahead
+from p2d.flows.gateway.fetch import fetched
 from p2d.flows.gateway.gateway import Gateway
+from p2d.flows.gateway.inconsistencies import in_listing, in_object, missing
 from p2d.flows.gateway.keys import Wanted, extended, keys_for
-from p2d.flows.gateway.listing import SeriesListing, list_series
+from p2d.flows.gateway.listing import UNLISTED, SeriesListing, list_series, unlisted_of
 from p2d.flows.gateway.locate import PatientWork
 from p2d.jobs.counts import SeriesCounts
+from p2d.jobs.register import Finding, Inconsistency
 from p2d.model.header import text_of
 from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, PatientKeys
 from p2d.model.level import Choice, Scope
@@ -44,6 +47,7 @@ class Tally:
     released: Counter[tuple[str, str]] = field(default_factory=Counter)
     withheld: dict[tuple[str, str], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     notes: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
 
     def count(self, study: str, series: str, outcome: ReleasedHeader | ReleasedInstance | Withheld) -> None:
         """Count one received instance under the archive's own study and series (pseudonyms)."""
@@ -93,6 +97,7 @@ class Listed:
 
     wanted: Wanted
     listings: Sequence[SeriesListing] = field(repr=False)
+    unlisted: Mapping[str, int]
     picks: Sequence[IdentifiedHeader] = field(repr=False)
 
 
@@ -116,7 +121,7 @@ def listed(gateway: Gateway, work: PatientWork, request: Request) -> Listed:
         replace(references, uids=references.uids | series),
         frozenset(listing.study_instance_uid for listing in listings),
     )
-    return Listed(wanted, listings, picks)
+    return Listed(wanted, listings, unlisted_of(work, listings, request), picks)
 
 
 def keyed(gateway: Gateway, several: Sequence[Listed], request: Request) -> list[Prepared]:
@@ -135,6 +140,12 @@ def _prepared(one: Listed, keys: PatientKeys, choice: Choice) -> Prepared:
     tally = Tally(str(keys.patient))
     for listing in one.listings:
         _expect(tally, keys, listing, choice)
+    for study, number in one.unlisted.items():
+        tally.expected[keys.uids[study], UNLISTED] = number
+        tally.findings.append(
+            Finding(Inconsistency.COUNT_DISAGREES, tally.patient, keys.uids[study], times=number)
+        )
+    tally.findings.extend(in_listing(tally.patient, one.listings, keys.uids.__getitem__))
     return Prepared(one.wanted.work, one.picks, keys, one.wanted.references, tally)
 
 
@@ -152,6 +163,11 @@ def prepare(gateway: Gateway, work: PatientWork, request: Request) -> Prepared:
 def _expect(tally: Tally, keys: PatientKeys, listing: SeriesListing, choice: Choice) -> None:
     study, series = keys.uids[listing.study_instance_uid], keys.uids[listing.series_instance_uid]
     tally.expected[study, series] = listing.expected if choice is Choice.ALL else 1
+    if listing.may_be_cut:
+        tally.notes.append(
+            f"series {series}: lists exactly {len(listing.headers)} instances, which may be a limit of the "
+            "archive; it gives no count to compare with"
+        )
     if listing.counted is not None and listing.counted != len(listing.headers):
         tally.notes.append(
             f"series {series}: the archive counts {listing.counted} instances, lists {len(listing.headers)}"
@@ -202,24 +218,41 @@ def _retrieved(
     pixels: bool,
 ) -> Iterator[_RELEASED | Withheld]:
     keys, releaser = prepared.keys, Releaser(prepared.keys, gateway.profile, screen=gateway.screen)
-    counts = RetrieveCounts()
-    arriving = gateway.pacs.retrieve(prepared.work.patient_id, prepared.picks, counts, pixels=pixels)
+    counts, tally, arrived = RetrieveCounts(), prepared.tally, set[str]()
+    arriving = fetched(gateway, prepared.work.patient_id, prepared.picks, counts, pixels=pixels)
     with closing(ahead(arriving, BYTES_AHEAD, _weight)) as waiting:
         for some in _batched(waiting):
             opened = [releaser.open(instance) for instance in some]
             (keys,) = extended(gateway, [(keys, releaser.references)])
             releaser.learn(keys)
             for one in opened:
+                arrived.add(one.instance.header.sop_instance_uid)
+                if isinstance(one, Opened):
+                    tally.findings.extend(in_object(tally.patient, one, keys.uids.__getitem__))
                 outcome = release(releaser, one)
                 prepared.tally.count(*prepared.pseudonyms_of(one.instance.header), outcome)
                 yield outcome
     prepared.deid.merge(releaser.tally)
+    tally.findings.extend(missing(tally.patient, prepared.picks, arrived, keys.uids.__getitem__))
+    _note(gateway, tally, counts)
+
+
+def _note(gateway: Gateway, tally: Tally, counts: RetrieveCounts) -> None:
+    """Book what *counts* tell beside the objects that arrived."""
+    patient = tally.patient
     if counts.refused or counts.duplicates:
-        prepared.tally.notes.append(
-            f"patient {prepared.tally.patient}: {counts.refused} objects refused that were not asked for, "
+        tally.notes.append(
+            f"patient {patient}: {counts.refused} objects refused that were not asked for, "
             f"{counts.duplicates} arrived twice"
         )
-    prepared.tally.notes.extend(f"patient {prepared.tally.patient}: {note}" for note in counts.notes)
+    if counts.refused:
+        gateway.audit.record(
+            "foreign objects refused", subject={"patient": patient, "objects": counts.refused}
+        )
+        tally.findings.append(Finding(Inconsistency.NOT_ASKED_FOR, patient, times=counts.refused))
+    if counts.conflicts:
+        tally.findings.append(Finding(Inconsistency.DUPLICATE_DIFFERS, patient, times=counts.conflicts))
+    tally.notes.extend(f"patient {patient}: {note}" for note in counts.notes)
 
 
 def _weight(instance: IdentifiedInstance) -> int:
@@ -253,6 +286,7 @@ class PatientHeaders:
     lines: list[SeriesCounts]
     notes: list[str]
     deid: DeidTally = field(default_factory=DeidTally, repr=False)
+    findings: Sequence[Finding] = field(default=(), repr=False)
 
 
 def extract_headers(gateway: Gateway, work: PatientWork, request: Request) -> PatientHeaders:
@@ -274,11 +308,10 @@ def released_headers(gateway: Gateway, prepared: Prepared, scope: Scope) -> Pati
     """
     if scope is Scope.BASIC:
         basic = release_basic(gateway, prepared)
-        return PatientHeaders(basic, [], prepared.tally.lines(), prepared.tally.notes, prepared.deid)
+        return _headers(prepared, basic, [])
     whole = [
         outcome for outcome in release_extended(gateway, prepared) if isinstance(outcome, ReleasedHeader)
     ]
-    lines = prepared.tally.lines()
     arrived = {header.instance for header in whole}
     releaser = Releaser(prepared.keys, gateway.profile)
     basic = [
@@ -286,4 +319,9 @@ def released_headers(gateway: Gateway, prepared: Prepared, scope: Scope) -> Pati
         for outcome in (releaser.header(header) for header in prepared.picks)
         if isinstance(outcome, ReleasedHeader) and outcome.instance in arrived
     ]
-    return PatientHeaders(basic, whole, lines, prepared.tally.notes, prepared.deid)
+    return _headers(prepared, basic, whole)
+
+
+def _headers(prepared: Prepared, basic: list[ReleasedHeader], whole: list[ReleasedHeader]) -> PatientHeaders:
+    tally = prepared.tally
+    return PatientHeaders(basic, whole, tally.lines(), tally.notes, prepared.deid, tally.findings)

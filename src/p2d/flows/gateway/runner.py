@@ -8,6 +8,7 @@ from p2d.flows.gateway.bulk import BulkExtractor
 from p2d.flows.gateway.gateway import Gateway
 from p2d.model.errors import P2DError
 from p2d.model.request import Request
+from p2d.pacs.governor.port import WorkClass
 
 _LOG = logging.getLogger(__name__)
 
@@ -20,7 +21,7 @@ class BulkRunner:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._extractor = BulkExtractor(gateway)
+        self._extractor = BulkExtractor(gateway.for_work(WorkClass.BULK))
         self._threads: dict[str, threading.Thread] = {}
         self._lock = threading.Lock()
 

@@ -237,12 +237,17 @@ def _trust(settings: WebArchive) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if settings.certificate and settings.key:
         try:
-            context.load_cert_chain(settings.certificate, settings.key)
+            context.load_cert_chain(settings.certificate, settings.key, password=_nobody_to_ask)
         except (OSError, ssl.SSLError):
             raise Misconfigured(
                 "pacs.certificate", "does not fit pacs.key, or one cannot be read", "name two PEM files"
             ) from None
     return context
+
+
+def _nobody_to_ask() -> str:
+    """Answer for an encrypted key instead of a person at the terminal; it makes the file unusable."""
+    return ""
 
 
 def _same_origin(before: str, location: str) -> str:

@@ -9,10 +9,11 @@ from functools import partial
 from typing import Final, Self
 
 from p2d.dimse.acceptor import Rules
-from p2d.dimse.association import Association, Peer, Proposal
+from p2d.dimse.association import Association
 from p2d.dimse.awaited import Limits
 from p2d.dimse.identifiers import encoded
 from p2d.dimse.listener import Door, StoreScp
+from p2d.dimse.negotiation import Peer, Proposal
 from p2d.dimse.services import FIND, VERIFICATION, storage_classes
 from p2d.dimse.spool import memory_folder
 from p2d.dimse.status import OutOfResources
@@ -20,25 +21,19 @@ from p2d.dimse.tls import Tls
 from p2d.model.errors import Misconfigured, P2DError, ProtocolViolation, Unavailable
 from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, PatientId
 from p2d.model.level import Level
-from p2d.pacs.hierarchy import (
-    HIERARCHICAL,
-    RELATIONAL,
-    WORDS,
-    Capped,
-    Finder,
-    Question,
-    Row,
-    Way,
-    owners,
-    proved,
-)
+from p2d.pacs.capped import Capped, Whole
+from p2d.pacs.counted import Row
+from p2d.pacs.hierarchy import HIERARCHICAL, RELATIONAL, WORDS, Finder, Question, Way
 from p2d.pacs.lean.pool import Pool
 from p2d.pacs.lean.proposals import ECHO, QUERY
 from p2d.pacs.lean.retrieve import GetRefused, Plan, Reach, Retrieve, passes, without_upper_keys
 from p2d.pacs.lean.transport import Getting, Moving
+from p2d.pacs.owners import owners
 from p2d.pacs.port import Abilities, Query, RetrieveCounts
+from p2d.pacs.proof import proved
 from p2d.pacs.query import checked, checked_study
 from p2d.pacs.tls import tls_of
+from p2d.pacs.turnstile import about_to_ask
 from p2d.settings.archive_profile import ArchiveProfile
 from p2d.settings.gateway import Archive
 
@@ -70,6 +65,7 @@ class LeanArchive:
             most = min(most, profile.measured.associations)
         self._pool = Pool(self._opened, most, settings.answer_seconds)
         self._way = _way(settings, profile)
+        self._whole = Whole(self._ask, None if profile is None else profile.find.most_rows)
         self._limits = Limits(
             object_bytes=settings.object_mib << 20,
             folder=None if settings.spool_dir is None else memory_folder(settings.spool_dir),
@@ -131,16 +127,16 @@ class LeanArchive:
 
     def _headers(self, query: Query) -> list[IdentifiedHeader]:
         if self._way is None and query.level in {Level.SERIES, Level.INSTANCE}:
-            self._way = proved(self._ask, query.patient_id)
+            self._way = proved(self._whole, query.patient_id)
         way = self._way or HIERARCHICAL
         try:
-            return Finder(self._ask, query, way).headers()
+            return Finder(self._whole, query, way).headers()
         except (ProtocolViolation, OutOfResources, Capped) as error:
             if not way.is_relational or self._settings.query == "relational":
                 raise
             refusal: P2DError = error
         stepwise = replace(way, series=False, instance=False, answered=frozenset())
-        headers = Finder(self._ask, query, stepwise).headers()
+        headers = Finder(self._whole, query, stepwise).headers()
         if isinstance(refusal, ProtocolViolation):  # what it said of itself does not hold
             self._way = stepwise
         _LOG.warning(
@@ -154,6 +150,7 @@ class LeanArchive:
         """Answer over a kept or new association; a stale kept one is replaced once."""
         while True:
             lease = None
+            about_to_ask(len(questions))
             try:
                 with self._pool.lent(QUERY) as lease:
                     return _answers(lease.association, questions)
@@ -253,7 +250,6 @@ def _way(settings: Archive, profile: ArchiveProfile | None) -> Way | None:
         patient_root=find.model == "patient-root",
         answered=find.keys,
         unsupported=find.unsupported,
-        most_rows=find.most_rows,
     )
 
 
@@ -272,12 +268,16 @@ def _reach(settings: Archive, profile: ArchiveProfile | None) -> Reach:
 def _moving(settings: Archive, tls: Tls | None, pool: Pool) -> Moving | None:
     if settings.store_port is None:
         return None
-    return Moving(
-        pool, partial(_store_scp, settings, tls), settings.calling_ae_title, settings.answer_seconds
-    )
+    return Moving(pool, partial(store_scp, settings, tls), settings.calling_ae_title, settings.answer_seconds)
 
 
-def _store_scp(settings: Archive, tls: Tls | None) -> StoreScp:
+def store_scp(settings: Archive, tls: Tls | None) -> StoreScp:
+    """Return our Storage SCP for one archive; it is not open yet.
+
+    Raises:
+        Unavailable: the archive's host has no address.
+
+    """
     rules = Rules(
         settings.calling_ae_title,
         settings.store_ae_titles or frozenset({settings.called_ae_title}),
@@ -298,6 +298,6 @@ def _addresses(host: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network
     """
     try:
         found = {str(one[4][0]).partition("%")[0] for one in socket.getaddrinfo(host, None)}
-    except OSError:
+    except (OSError, UnicodeError):  # the latter: a host name that is none
         raise Unavailable("pacs.host", "has no address", "check host, or state store_from") from None
     return tuple(ipaddress.ip_network(one) for one in sorted(found))

@@ -50,6 +50,7 @@ class Retrieve:
     headers: dict[str, IdentifiedHeader] = field(init=False, repr=False)
     awaited: Awaited = field(init=False)
     is_bulk_left_out: bool = field(init=False, default=False)
+    late_seconds: float = field(init=False, default=1.0)
 
     def __post_init__(self) -> None:
         """Expect the instances."""
@@ -83,6 +84,7 @@ class Retrieve:
         self.counts.duplicates += ours.duplicates
         self.counts.octets += self.limits.retrieve_bytes - self.awaited.allowance.left
         if ours.conflicts:
+            self.counts.conflicts += ours.conflicts
             self.note(f"{ours.conflicts} instance(s) came more than once with different content.")
         if ours.unreadable:
             self.note(f"{ours.unreadable} object(s) were no readable data sets and were refused.")

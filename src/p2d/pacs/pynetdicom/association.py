@@ -7,6 +7,7 @@ thread, and written to the socket at once, without waiting for its sender thread
 import contextlib
 import queue
 import socket
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -38,7 +39,8 @@ class Association:
         self._message_id = 0
         self.answered = False
         self._messages: queue.Queue[Message | None] = queue.Queue()
-        self._peer, self._socket = _associated(archive, contexts, roles, self._messages)
+        self._broken = threading.Event()
+        self._peer, self._socket = _associated(archive, contexts, roles, self._messages, self._broken)
         if not self._peer.is_established:
             self._socket.close()
             raise self._refusal()
@@ -169,7 +171,8 @@ class Association:
         """End at once (A-ABORT) and free both of pynetdicom's threads, whatever state they are in."""
         with contextlib.suppress(Exception):
             if self._peer.is_established:
-                self._peer.abort(block=False)
+                if not self._broken.is_set():  # else it aborts already, and a second time is an error there
+                    self._peer.abort(block=False)
                 self._until_left(_ABORT_SECONDS)
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
@@ -191,6 +194,7 @@ def _associated(
     contexts: Sequence[Any],
     roles: Sequence[Any],
     messages: "queue.Queue[Message | None]",
+    broken: threading.Event,
 ) -> tuple[Any, socket.socket]:
     """Return pynetdicom's association after negotiation, whatever its outcome, and its socket.
 
@@ -207,7 +211,7 @@ def _associated(
 
     def opened(event: Any) -> None:
         harden(event)
-        event.assoc.dul._read_pdu_data = reader(event.assoc, messages, archive.answer_seconds)  # noqa: SLF001 - see there
+        event.assoc.dul._read_pdu_data = reader(event.assoc, messages, broken, archive.answer_seconds)  # noqa: SLF001 - see there
 
     def created(*arguments: Any) -> Any:
         wrapper = create(*arguments)
@@ -229,6 +233,6 @@ def _associated(
             ext_neg=list(roles),
             evt_handlers=[(evt.EVT_CONN_OPEN, opened), *((end, ended) for end in ends)],
         )
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, UnicodeError) as error:  # the last: a host name that is none
         raise Unavailable("pacs", f"no connection: {type(error).__name__}", "check host and port") from None
     return peer, sockets[-1]

@@ -17,13 +17,19 @@ _SYNTAXES: Final = frozenset((*UNCOMPRESSED, *COMPRESSED))
 
 
 class Collection:
-    """The instances of one retrieve and which of them have arrived; safe to share between threads."""
+    """The instances of one retrieve and which of them have arrived; safe to share between threads.
+
+    ``stores`` counts the objects that came for it, whatever became of them.
+    """
 
     def __init__(self, instances: Iterable[IdentifiedHeader], counts: RetrieveCounts) -> None:
         self._headers = {header.sop_instance_uid: header for header in instances}
         self._missing = set(self._headers)
         self._counts = counts
+        self._hashes: dict[str, int] = {}
+        self._conflicts = 0
         self._lock = threading.Lock()
+        self.stores = 0
 
     @property
     def missing(self) -> list[IdentifiedHeader]:
@@ -34,6 +40,19 @@ class Collection:
     def holds(self, uid: str) -> bool:
         """Whether *uid* was asked for."""
         return uid in self._headers
+
+    def lacks(self, uids: Iterable[str]) -> bool:
+        """Whether one of *uids* has not arrived."""
+        with self._lock:
+            return not self._missing.isdisjoint(uids)
+
+    def conclude(self) -> None:
+        """Note what cannot be told while objects still arrive."""
+        if self._conflicts:
+            self._counts.conflicts += self._conflicts
+            self._counts.notes.append(
+                f"{self._conflicts} instances arrived a second time with other content; the first was kept"
+            )
 
     def refuse(self) -> int:
         """Count an object that nobody asked for; return the C-STORE status."""
@@ -50,6 +69,7 @@ class Collection:
         """
         with self._lock:
             self._counts.octets += len(content)
+            self.stores += 1
         if uid not in self._headers:
             return self.refuse(), None
         found = sop_instance_uid(content, implicit=syntax == IMPLICIT) if syntax in _SYNTAXES else ""
@@ -59,8 +79,10 @@ class Collection:
                 return MISMATCH, None
             if uid not in self._missing:
                 self._counts.duplicates += 1
+                self._conflicts += hash(content) != self._hashes[uid]
                 return SUCCESS, None
             self._missing.discard(uid)
+            self._hashes[uid] = hash(content)
         return SUCCESS, IdentifiedInstance(
             header=self._headers[uid],
             content=content,

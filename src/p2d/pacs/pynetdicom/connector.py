@@ -12,16 +12,18 @@ from p2d.dimse.status import refusal
 from p2d.model.errors import Misconfigured, Unavailable
 from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, PatientId
 from p2d.model.level import Level
-from p2d.pacs.hierarchy import HIERARCHICAL, RELATIONAL, Finder, Way, owners, proved
+from p2d.pacs.hierarchy import HIERARCHICAL, RELATIONAL, Finder, Way
 from p2d.pacs.lists import LIST_LENGTH, Request, by_series
+from p2d.pacs.owners import owners
 from p2d.pacs.port import Abilities, Query, RetrieveCounts
+from p2d.pacs.proof import proved
 from p2d.pacs.pynetdicom.association import Association
 from p2d.pacs.pynetdicom.collection import Collection
 from p2d.pacs.pynetdicom.contexts import get_contexts, move_contexts, query_contexts
 from p2d.pacs.pynetdicom.find import asking
 from p2d.pacs.pynetdicom.messages import ECHO_RESPONSE
 from p2d.pacs.pynetdicom.requests import COMMAND, ECHO_REQUEST
-from p2d.pacs.pynetdicom.retrieve import by_classes, get, move
+from p2d.pacs.pynetdicom.retrieve import Grace, by_classes, get, move
 from p2d.pacs.pynetdicom.store_scp import StoreScp
 from p2d.pacs.query import checked, checked_study
 from p2d.settings.gateway import Archive
@@ -203,40 +205,43 @@ class DimseArchive:
     def _retrieved(
         self, patient_id: PatientId, instances: Sequence[IdentifiedHeader], counts: RetrieveCounts
     ) -> Iterator[IdentifiedInstance]:
-        collection = Collection(instances, counts)
-        for length in (LIST_LENGTH, 1):
-            missing = collection.missing
-            if not missing:
-                return
-            if self._settings.retrieve == "move":
-                yield from self._moved(by_series(patient_id, missing, length), collection)
-                continue
-            for classes, some in by_classes(missing):
-                contexts, roles = get_contexts(classes)
-                keys = by_series(patient_id, some, length)
-                yield from self._got(contexts, roles, keys, collection)
+        collection, grace = Collection(instances, counts), Grace()
+        try:
+            for length in (LIST_LENGTH, 1):
+                missing = collection.missing
+                if not missing:
+                    return
+                if self._settings.retrieve == "move":
+                    yield from self._moved(by_series(patient_id, missing, length), collection, grace)
+                    continue
+                for classes, some in by_classes(missing):
+                    contexts, roles = get_contexts(classes)
+                    association = self._opened(contexts, roles)
+                    keys = by_series(patient_id, some, length)
+                    yield from self._got(association, keys, collection, grace)
+        finally:
+            collection.conclude()
 
     def _got(
-        self, contexts: Sequence[Any], roles: Sequence[Any], keys: Sequence[Request], collection: Collection
+        self, association: Association, keys: Sequence[Request], collection: Collection, grace: Grace
     ) -> Iterator[IdentifiedInstance]:
-        association = self._opened(contexts, roles)
         try:
             for one in keys:
-                yield from get(association, one.keys, collection)
+                yield from get(association, one.keys, collection, grace)
         except BaseException:
             association.drop()
             raise
         association.release()
 
-    def _moved(self, keys: Sequence[Request], collection: Collection) -> Iterator[IdentifiedInstance]:
-        settings = self._settings
+    def _moved(
+        self, keys: Sequence[Request], collection: Collection, grace: Grace
+    ) -> Iterator[IdentifiedInstance]:
+        destination, idle_seconds = self._settings.calling_ae_title, self._settings.answer_seconds
         with self._store_scp.expecting(collection) as delivery:
             association = self._opened(move_contexts())
             try:
                 for one in keys:
-                    yield from move(
-                        association, one.keys, delivery, settings.calling_ae_title, settings.answer_seconds
-                    )
+                    yield from move(association, one.keys, delivery, destination, idle_seconds, grace)
             except BaseException:
                 association.drop()
                 raise

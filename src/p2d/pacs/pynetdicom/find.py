@@ -7,22 +7,25 @@ from p2d.dimse.identifiers import answer, encoded
 from p2d.dimse.services import FIND
 from p2d.dimse.status import PENDING, SUCCESS, refusal
 from p2d.model.errors import ProtocolViolation
-from p2d.pacs.hierarchy import WORDS, Ask, Question, Row
+from p2d.pacs.capped import Whole
+from p2d.pacs.counted import Row
+from p2d.pacs.hierarchy import WORDS, Ask, Question
 from p2d.pacs.pynetdicom.association import Association
 from p2d.pacs.pynetdicom.messages import FIND_RESPONSE
 from p2d.pacs.pynetdicom.requests import COMMAND, FIND_REQUEST, MEDIUM, PRIORITY
+from p2d.pacs.turnstile import about_to_ask
 
 MOST_ROWS: Final = 1_000_000
 """Answers to one C-FIND at most; they are held in memory, and an archive could send them without end."""
 
 
 def asking(association: Association) -> Ask:
-    """Return a function that asks over *association*, one question after the other."""
+    """Return what asks over *association*, one question after the other, in pieces where it has to."""
 
     def ask(questions: Sequence[Question]) -> list[list[Row]]:
         return [_answered(association, one) for one in questions]
 
-    return ask
+    return Whole(ask)
 
 
 def _answered(association: Association, question: Question) -> list[Row]:
@@ -35,6 +38,7 @@ def _answered(association: Association, question: Question) -> list[Row]:
     """
     context = association.context(*(reversed(FIND) if question.patient_root else FIND))
     identifier = encoded(WORDS[question.level], question.identifier)
+    about_to_ask()
     message_id = association.send({COMMAND: FIND_REQUEST, PRIORITY: MEDIUM}, context, identifier)
     rows: list[Row] = []
     while True:

@@ -9,6 +9,7 @@ import queue
 import select
 import socket
 import struct
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -25,6 +26,7 @@ _P_DATA: Final = 4
 _PDU_HEAD: Final = 6
 _NO_DATA_SET: Final = 0x0101
 _LONGEST_COMMAND: Final = 65_536
+_LONGEST_IDENTIFIER: Final = 4 << 20
 _COMMAND, _LAST = 0x01, 0x02
 _HEAD: Final = struct.Struct("<HHI")
 _SHORT: Final = {
@@ -33,6 +35,8 @@ _SHORT: Final = {
     0x0120: "responds_to",
     0x0800: "data_set_type",
     0x0900: "status",
+    0x1021: "completed",
+    0x1023: "warned",
 }
 _UIDS: Final = {0x0002: "sop_class_uid", 0x1000: "sop_instance_uid"}
 
@@ -47,6 +51,8 @@ class Message:
     responds_to: int = 0
     data_set_type: int = _NO_DATA_SET
     status: int = -1
+    completed: int = 0
+    warned: int = 0
     sop_class_uid: str = ""
     sop_instance_uid: str = ""
     content: bytes = field(default=b"", repr=False)
@@ -112,7 +118,7 @@ class Assembler:
         if is_command != (self._message is None):
             raise BrokenPduError("order of fragments")
         self._parts += fragment
-        if len(self._parts) > (_LONGEST_COMMAND if is_command else LONGEST_OBJECT):
+        if len(self._parts) > self._longest():
             raise BrokenPduError("message too long")
         if not control & _LAST:
             return
@@ -127,10 +133,18 @@ class Assembler:
         self._message = None
         self._deliver(message)
 
+    def _longest(self) -> int:
+        if self._message is None:
+            return _LONGEST_COMMAND
+        return LONGEST_OBJECT if self._message.command == STORE_REQUEST else _LONGEST_IDENTIFIER
 
-def reader(association: Any, messages: "queue.Queue[Message | None]", seconds: float) -> Callable[[], None]:
+
+def reader(
+    association: Any, messages: "queue.Queue[Message | None]", broken: threading.Event, seconds: float
+) -> Callable[[], None]:
     """Return what replaces the PDU reader of pynetdicom's upper layer thread: P-DATA goes to *messages*.
 
+    *broken* is set when the peer broke the protocol and pynetdicom is about to abort on its own account.
     All other PDUs take pynetdicom's own way, where associations are negotiated, released and aborted.
     """
     upper = association.dul
@@ -149,6 +163,7 @@ def reader(association: Any, messages: "queue.Queue[Message | None]", seconds: f
                 if not select.select([plain], [], [], 0)[0]:
                     return
         except BrokenPduError:
+            broken.set()
             upper.event_queue.put("Evt19")  # PS3.8 9.2.2: unrecognised or invalid PDU
             messages.put(None)
         except (OSError, ValueError):

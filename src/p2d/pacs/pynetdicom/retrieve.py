@@ -3,6 +3,8 @@
 import queue
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Final
 
 from p2d.dimse.identifiers import encoded
@@ -11,6 +13,7 @@ from p2d.dimse.status import is_final
 from p2d.model.errors import Unavailable
 from p2d.model.header import text_of
 from p2d.model.identified import IdentifiedHeader, IdentifiedInstance
+from p2d.model.level import Level
 from p2d.pacs.pynetdicom.association import Association
 from p2d.pacs.pynetdicom.collection import Collection
 from p2d.pacs.pynetdicom.contexts import CLASSES_PER_ASSOCIATION
@@ -30,8 +33,25 @@ from p2d.pacs.pynetdicom.requests import (
 )
 from p2d.pacs.pynetdicom.store_scp import Delivery
 from p2d.pacs.query import SOP_CLASS_UID as SOP_CLASS
+from p2d.pacs.query import UNIQUE
 
 _POLL_SECONDS: Final = 0.02
+
+
+@dataclass(slots=True)
+class Grace:
+    """Seconds that one retrieve may yet wait for objects which the archive says it has sent."""
+
+    left: float = 1.0
+
+    @contextmanager
+    def spent(self) -> Iterator[float]:
+        """Give what is left, as a deadline, and take away what was waited until the context ends."""
+        started = time.monotonic()
+        try:
+            yield started + self.left
+        finally:
+            self.left -= time.monotonic() - started
 
 
 def by_classes(instances: Sequence[IdentifiedHeader]) -> list[tuple[frozenset[str], list[IdentifiedHeader]]]:
@@ -48,9 +68,11 @@ def by_classes(instances: Sequence[IdentifiedHeader]) -> list[tuple[frozenset[st
 
 
 def get(
-    association: Association, keys: dict[str, str], collection: Collection
+    association: Association, keys: dict[str, str], collection: Collection, grace: Grace
 ) -> Iterator[IdentifiedInstance]:
     """Yield what one C-GET brings; the archive's stores are answered on the same association.
+
+    Objects that the final response counts and that have not come are waited for within *grace*.
 
     Raises:
         Unavailable: aborted, timed out or out of resources.
@@ -59,14 +81,34 @@ def get(
     """
     context = association.context(*GET)
     message_id = association.send({COMMAND: GET_REQUEST, PRIORITY: LOW}, context, encoded("IMAGE", keys))
-    while True:
+    before, response = collection.stores, Message()
+    has_ended = False
+    while not has_ended:
         message = association.receive()
         if message is not None and message.command == STORE_REQUEST:
             instance = _answered(association, message, collection)
             if instance is not None:
                 yield instance
-        elif is_final(association.response(GET_RESPONSE, message_id, message).status, "C-GET"):
-            return
+        else:
+            response = association.response(GET_RESPONSE, message_id, message)
+            has_ended = is_final(response.status, "C-GET")
+    with grace.spent() as deadline:
+        while _is_owed(response, before, keys, collection) and time.monotonic() < deadline:
+            late = association.receive(deadline - time.monotonic())
+            if late is None:
+                return
+            if late.command != STORE_REQUEST:
+                association.response(GET_RESPONSE, message_id, late)
+            elif (instance := _answered(association, late, collection)) is not None:
+                yield instance
+
+
+def _is_owed(response: Message, before: int, keys: dict[str, str], collection: Collection) -> bool:
+    """Whether the final *response* counts more objects than came since *before*, and some are missing."""
+    came = collection.stores - before
+    return response.completed + response.warned > came and collection.lacks(
+        keys[UNIQUE[Level.INSTANCE]].split("\\")
+    )
 
 
 def _answered(association: Association, store: Message, collection: Collection) -> IdentifiedInstance | None:
@@ -85,9 +127,14 @@ def _answered(association: Association, store: Message, collection: Collection) 
 
 
 def move(
-    association: Association, keys: dict[str, str], delivery: Delivery, destination: str, idle_seconds: float
+    association: Association,
+    keys: dict[str, str],
+    delivery: Delivery,
+    destination: str,
+    idle_seconds: float,
+    grace: Grace,
 ) -> Iterator[IdentifiedInstance]:
-    """Yield what one C-MOVE to *destination*, our own Storage SCP, brings.
+    """Yield what one C-MOVE to *destination*, our own Storage SCP, brings; for *grace* see ``get``.
 
     Raises:
         Unavailable: aborted, out of resources, or neither object nor answer for *idle_seconds*.
@@ -99,6 +146,7 @@ def move(
     command: dict[int, int | str] = {COMMAND: MOVE_REQUEST, PRIORITY: LOW, DESTINATION: destination}
     message_id = association.send(command, context, encoded("IMAGE", keys))
     latest = time.monotonic()
+    before, response = delivery.collection.stores, Message()
     has_ended = False
     while not has_ended:
         received = association.receive(_POLL_SECONDS)
@@ -111,6 +159,14 @@ def move(
             latest = time.monotonic()
         if time.monotonic() - latest > idle_seconds:
             raise Unavailable("pacs", "C-MOVE brought nothing for too long", "try again later")
+    with grace.spent() as deadline:
+        while time.monotonic() < deadline and (
+            delivery.handled < delivery.collection.stores
+            or _is_owed(response, before, keys, delivery.collection)
+        ):
+            with suppress(queue.Empty):
+                yield delivery.arrived.get(timeout=_POLL_SECONDS)
+    yield from _waiting(delivery)
 
 
 def _waiting(delivery: Delivery) -> Iterator[IdentifiedInstance]:

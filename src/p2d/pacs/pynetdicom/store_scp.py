@@ -21,11 +21,28 @@ _ASSOCIATIONS: Final = 8
 
 
 class Delivery:
-    """A retrieve that waits for objects: its collection and the few that were not yet taken on."""
+    """A retrieve that waits for objects: its collection and the few that were not yet taken on.
+
+    ``handled`` of the collection's stores are refused or among the arrived; others are about to be.
+    """
 
     def __init__(self, collection: Collection) -> None:
         self.collection = collection
         self.arrived: queue.Queue[IdentifiedInstance] = queue.Queue(_AHEAD)
+        self.handled = 0
+        self._lock = threading.Lock()
+
+    def receive(self, uid: str, sop_class_uid: str, syntax: str, content: bytes, seconds: float) -> int:
+        """Return the C-STORE status for an object; it waits up to *seconds* until there is room for it."""
+        status, instance = self.collection.receive(uid, sop_class_uid, syntax, content)
+        try:
+            if instance is not None:
+                self.arrived.put(instance, timeout=seconds)
+        except queue.Full:
+            status = _OUT_OF_RESOURCES
+        with self._lock:
+            self.handled += 1
+        return status
 
 
 class StoreScp:
@@ -102,14 +119,7 @@ class StoreScp:
                 one.collection.refuse()
             return NOT_AUTHORISED
         content = event.request.DataSet.getvalue()
-        status = NOT_AUTHORISED
-        for delivery in awaiting:
-            status, instance = delivery.collection.receive(
-                uid, str(event.request.AffectedSOPClassUID), str(event.context.transfer_syntax), content
-            )
-            if instance is not None:
-                try:
-                    delivery.arrived.put(instance, timeout=self._archive.answer_seconds)
-                except queue.Full:
-                    return _OUT_OF_RESOURCES
-        return status
+        sop_class, syntax = str(event.request.AffectedSOPClassUID), str(event.context.transfer_syntax)
+        seconds = self._archive.answer_seconds
+        statuses = [one.receive(uid, sop_class, syntax, content, seconds) for one in awaiting]
+        return _OUT_OF_RESOURCES if _OUT_OF_RESOURCES in statuses else statuses[-1]

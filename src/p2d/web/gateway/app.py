@@ -10,7 +10,7 @@ from p2d.audit.refusals import record_refusal
 from p2d.flows.gateway.gateway import Gateway
 from p2d.flows.gateway.runner import BulkRunner
 from p2d.model.errors import P2DError
-from p2d.web.gateway import browse, orders, query, reviews, runs, sessions
+from p2d.web.gateway import archives, browse, ledger, orders, query, reviews, runs, sessions
 from p2d.web.gateway.guard import Guard, Web
 from p2d.web.problems import install_problem_handlers, problem
 
@@ -32,8 +32,10 @@ def create_app(gateway: Gateway, guard: Guard) -> FastAPI:
     app.include_router(query.router)
     app.include_router(browse.router)
     app.include_router(runs.router)
+    app.include_router(ledger.router)
     app.include_router(orders.router)
     app.include_router(reviews.router)
+    app.include_router(archives.router)
 
     @app.middleware("http")
     async def limits(request: Request, call_next: RequestResponseEndpoint) -> Response:

@@ -16,7 +16,7 @@ from p2d.access.service import Gatekeeper
 from p2d.access.sessions import Session
 from p2d.flows.gateway.gateway import Gateway
 from p2d.flows.gateway.runner import BulkRunner
-from p2d.model.errors import Refused
+from p2d.model.errors import NotFound, Refused
 
 _SESSION: Final = "P2D-Session"
 _ASSERTION: Final = "P2D-Assertion"
@@ -32,6 +32,7 @@ class Guard:
     session_hours: float = 8.0
     session_idle_minutes: float = 15.0
     officer_secret: Gatekeeper | None = field(default=None, repr=False)
+    metrics_token: Gatekeeper | None = field(default=None, repr=False)
 
     def service(self, request: Request) -> None:
         """Require the warehouse's service secret."""
@@ -59,6 +60,12 @@ class Guard:
             raise Refused("role", "this gateway knows no officers", "set review.officer_secret")
         self.officer_secret.admit(_bearer(request), _source(request))
         return caller
+
+    def metrics(self, request: Request) -> None:
+        """Require the token of who collects metrics."""
+        if self.metrics_token is None:
+            raise NotFound("metrics", "are not served", "set metrics.token")
+        self.metrics_token.admit(_bearer(request), _source(request))
 
     def caller(self, assertion: str) -> Caller:
         """Return who an assertion of the warehouse names."""

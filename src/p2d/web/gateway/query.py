@@ -13,6 +13,7 @@ from p2d.flows.gateway.package import members_of
 from p2d.flows.gateway.review import Reviews
 from p2d.model.errors import InvalidRequest
 from p2d.model.request import Request as ImagingRequest
+from p2d.pacs.governor.port import WorkClass
 from p2d.web.gateway.guard import Web, web_of
 from p2d.web.gateway.reviews import held_response
 from p2d.web.gateway.streams import ClosedStream, begun
@@ -119,7 +120,7 @@ def _answer(request: Request, body: Mapping[str, object]) -> Response:
 def _images(web: Web, query: ImagingRequest, request: Request) -> Response:
     session = web.guard.session(request)
     run = ImageRun()
-    outcomes = AdHoc(web.gateway).images(query, session, run)
+    outcomes = AdHoc(web.gateway.for_work(WorkClass.EXPORT)).images(query, session, run)
     if web.gateway.profile.review:
         return held_response(Reviews(web.gateway).hold(outcomes, query.output, run))
     members = members_of(outcomes, query.output, web.gateway.renderer, run, profile_of(web.gateway))

@@ -1,7 +1,8 @@
 """Answers that stream: their errors are still statuses at the first part, their ends are certain."""
 
 import itertools
-from collections.abc import Generator, Iterator
+import json
+from collections.abc import Generator, Iterable, Iterator
 from typing import TypeVar
 
 import anyio
@@ -48,6 +49,14 @@ def begun(items: Iterator[_T]) -> Generator[_T, None, None]:
         yield from items
 
     return all_of_them()
+
+
+def json_list(items: Iterable[object]) -> Iterator[str]:
+    """Yield *items* as one JSON list, a piece each."""
+    yield "["
+    for number, item in enumerate(items):
+        yield ("," if number else "") + json.dumps(item)
+    yield "]"
 
 
 def _through(parts: Iterator[bytes] | Iterator[str]) -> Generator[bytes | str, None, None]:

@@ -1,0 +1,122 @@
+"""A probe against archives whose ways are known: what it finds is what they do, and it costs what it says."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from p2d.dimse.negotiation import Peer
+from p2d.model.errors import InvalidRequest, Misconfigured
+from p2d.model.identified import PatientId
+from p2d.pacs.lean.connector import store_scp
+from p2d.pacs.probe.asking import Bill
+from p2d.pacs.probe.document import as_toml, write
+from p2d.pacs.probe.known import Known
+from p2d.pacs.probe.moving import Mover
+from p2d.pacs.probe.probe import Effort, Probe, Probed
+from p2d.settings.archive_profile import ArchiveProfile
+from p2d.settings.file import read_settings
+from p2d.settings.gateway import Archive
+from p2d.testing.archive import DimseArchiveServer
+from p2d.testing.datasets import three_patients
+from p2d.testing.installation import free_ports
+
+PATIENTS = [PatientId("P-9"), PatientId("P-1"), PatientId("P-2")]
+
+
+@pytest.fixture
+def store_port() -> int:
+    return free_ports(1)[0]
+
+
+@pytest.fixture
+def server(store_port: int) -> Iterator[DimseArchiveServer]:
+    with DimseArchiveServer(three_patients(), peers={"P2D": ("127.0.0.1", store_port)}) as archive:
+        yield archive
+
+
+def probe(server: DimseArchiveServer, effort: Effort = Effort()) -> Probed:  # noqa: B008 - frozen
+    peer = Peer("127.0.0.1", server.port, "ARCHIVE", "P2D", answer_seconds=5)
+    return Probe("main", peer, effort=effort).run(PATIENTS)
+
+
+def test_a_capable_archive_is_described_as_one(server: DimseArchiveServer) -> None:
+    profile = probe(server).profile
+
+    assert (profile.find.relational_series, profile.find.relational_instance) == (True, True)
+    assert profile.retrieve.get
+    assert profile.retrieve.list_length == 12
+    assert (profile.retrieve.series, profile.retrieve.study) == (True, True)
+    assert not profile.retrieve.move
+    assert profile.measured.associations == 4
+    assert profile.measured.find_seconds is not None
+    assert set(profile.measured.finds_per_second) == {"1", "2", "4"}
+
+
+def test_an_archive_that_ignores_the_patient_is_not_called_relational(server: DimseArchiveServer) -> None:
+    server.faults.ignores_patient = True
+
+    probed = probe(server)
+
+    assert not probed.profile.find.relational_instance
+    assert any("rows of other patients" in remark for remark in probed.remarks)
+    assert not any(one.value in remark for remark in probed.remarks for one in PATIENTS)
+
+
+def test_c_move_is_tried_where_a_port_is_ours(server: DimseArchiveServer, store_port: int) -> None:
+    settings = Archive.model_validate(
+        {"host": "127.0.0.1", "port": server.port, "called_ae_title": "ARCHIVE", "store_port": store_port}
+    )
+    peer = Peer("127.0.0.1", server.port, "ARCHIVE", "P2D", answer_seconds=5)
+
+    def mover(known: Known, bill: Bill) -> Mover:
+        del known
+        return Mover(peer, bill, lambda: store_scp(settings, None))
+
+    probed = Probe("main", peer, mover, Effort(images=60, associations=1)).run(PATIENTS)
+
+    assert (probed.profile.retrieve.get, probed.profile.retrieve.move) == (True, True)
+    assert any("C-MOVE: lists of up to" in remark for remark in probed.remarks)
+    socket.create_server(("127.0.0.1", store_port)).close()
+
+
+def test_what_it_cost_is_counted(server: DimseArchiveServer) -> None:
+    bill = probe(server).bill
+
+    assert bill.images <= 2 * Effort().images
+    assert (bill.queries > 10, bill.associations > 4, bill.octets > 0) == (True, True, True)
+
+
+def test_an_effort_bounds_images_and_associations(server: DimseArchiveServer) -> None:
+    probed = probe(server, Effort(images=3, associations=1))
+
+    assert probed.profile.measured.associations == 1
+    assert probed.profile.retrieve.list_length <= 3
+
+
+def test_the_file_reads_back_as_the_profile_and_is_replaced_whole(
+    server: DimseArchiveServer, tmp_path: Path
+) -> None:
+    probed = probe(server)
+    path = tmp_path / "main.profile.toml"
+    write(probed, path)
+    write(probed, path)
+
+    assert read_settings(path, ArchiveProfile) == probed.profile
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]
+    assert not any(one.value in as_toml(probed) for one in PATIENTS)
+
+
+def test_patients_without_images_or_with_too_many_end_the_probe(server: DimseArchiveServer) -> None:
+    peer = Peer("127.0.0.1", server.port, "ARCHIVE", "P2D", answer_seconds=5)
+
+    with pytest.raises(InvalidRequest, match="names no patient"):
+        Probe("main", peer).run([PatientId("P-9")])
+    with pytest.raises(InvalidRequest, match="names no patient"):
+        Probe("main", peer, effort=Effort(patient_images=2)).run([PatientId("P-1")])
+
+
+def test_a_folder_that_cannot_be_written_is_said(server: DimseArchiveServer) -> None:
+    with pytest.raises(Misconfigured, match="cannot be written"):
+        write(probe(server), Path("/proc/main.profile.toml"))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from p2d.dimse.association import Peer
+from p2d.dimse.negotiation import Peer
 from p2d.model.errors import InvalidRequest, Misconfigured
 from p2d.model.identified import PatientId
 from p2d.pacs.lean.connector import store_scp

@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-from p2d.dimse.association import Peer
+from p2d.dimse.negotiation import Peer
 from p2d.flows.gateway.probing import Prober
 from p2d.main.gateway import open_gateway, read
 from p2d.pacs.lean.connector import store_scp

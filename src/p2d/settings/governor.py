@@ -1,6 +1,7 @@
 """How gently an archive is asked: the tables below ``[pacs.governor]``."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Final, Literal, Self
@@ -42,6 +43,17 @@ def parse_span(text: str) -> Span:
     if start >= _DAY_MINUTES or end > _DAY_MINUTES or max(int(found[3]), int(found[5])) >= 60 or start == end:  # noqa: PLR2004 - minutes of an hour
         raise ValueError("has times that are not of one day: 00:00 to 24:00, different from each other")
     return Span(_days(found[1]), start, end - start if end > start else end - start + _DAY_MINUTES)
+
+
+def weekly_minutes(spans: Iterable[str]) -> int:
+    """Return how many minutes of a week lie in one of *spans* or more."""
+    minutes: set[int] = set()
+    week = 7 * _DAY_MINUTES
+    for span in map(parse_span, spans):
+        for day in span.days:
+            start = day * _DAY_MINUTES + span.start
+            minutes.update(minute % week for minute in range(start, start + span.minutes))
+    return len(minutes)
 
 
 def _days(text: str) -> frozenset[int]:

@@ -125,6 +125,11 @@ class GovernedPacs:
         return self._process.pacs.name
 
     @property
+    def settings(self) -> Governing:
+        """The limits and windows that are kept."""
+        return self._process.settings
+
+    @property
     def work_class(self) -> WorkClass:
         """The class of work that asks through this view."""
         return self._class

@@ -9,10 +9,11 @@ from functools import partial
 from typing import Final, Self
 
 from p2d.dimse.acceptor import Rules
-from p2d.dimse.association import Association, Peer, Proposal
+from p2d.dimse.association import Association
 from p2d.dimse.awaited import Limits
 from p2d.dimse.identifiers import encoded
 from p2d.dimse.listener import Door, StoreScp
+from p2d.dimse.negotiation import Peer, Proposal
 from p2d.dimse.services import FIND, VERIFICATION, storage_classes
 from p2d.dimse.spool import memory_folder
 from p2d.dimse.status import OutOfResources
@@ -22,21 +23,14 @@ from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, PatientId
 from p2d.model.level import Level
 from p2d.pacs.capped import Capped, Whole
 from p2d.pacs.counted import Row
-from p2d.pacs.hierarchy import (
-    HIERARCHICAL,
-    RELATIONAL,
-    WORDS,
-    Finder,
-    Question,
-    Way,
-    proved,
-)
+from p2d.pacs.hierarchy import HIERARCHICAL, RELATIONAL, WORDS, Finder, Question, Way
 from p2d.pacs.lean.pool import Pool
 from p2d.pacs.lean.proposals import ECHO, QUERY
 from p2d.pacs.lean.retrieve import GetRefused, Plan, Reach, Retrieve, passes, without_upper_keys
 from p2d.pacs.lean.transport import Getting, Moving
 from p2d.pacs.owners import owners
 from p2d.pacs.port import Abilities, Query, RetrieveCounts
+from p2d.pacs.proof import proved
 from p2d.pacs.query import checked, checked_study
 from p2d.pacs.tls import tls_of
 from p2d.pacs.turnstile import about_to_ask

@@ -45,6 +45,7 @@ class Mover:
 
     def retrieve(self, level: Level, keys: dict[str, str], uids: Sequence[str]) -> tuple[list[Arrived], int]:
         """See ``Retriever``."""
+        self._bill.admit(0, len(uids))
         association = self._asking.association
         root = next(uid for uid in MOVE if self._asking.accepts(uid))
         awaited = Awaited(uids, pixels=False)

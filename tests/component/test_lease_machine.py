@@ -153,7 +153,7 @@ class Workers(RuleBasedStateMachine):
                 if patient in self.truth.begun:
                     self.truth.blame(patient)
             self.truth.let_go(lease_id)
-        waiting = self.ledger.leases.take_over(self.run, "w", seconds=SECONDS, attempts_allowed=ALLOWED)
+        waiting = self.ledger.leases.take_over(self.run, "v", seconds=SECONDS, attempts_allowed=ALLOWED)
         assert waiting is None  # batches are settled in the step that records them
 
     @rule()

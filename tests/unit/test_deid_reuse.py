@@ -1,5 +1,6 @@
 """Decisions taken for a whole series: the same bytes, rows, counts and reasons as element by element."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -194,6 +195,74 @@ def test_a_series_is_released_as_its_objects_one_by_one(
     one_by_one = told(Releaser(keys, profile, reuses=False), instances, keys, first=first)
 
     assert together == one_by_one
+
+
+def _written_in_latin_1(dataset: Dataset) -> None:
+    dataset.SpecificCharacterSet = "ISO_IR 100"
+    dataset.SeriesDescription = "Schädel für Gerlinde"
+
+
+def _with_guessed_number(dataset: Dataset) -> None:
+    dataset.PixelRepresentation = 0
+    dataset.add_new(0x00280106, "US", 0xFFF0)  # SmallestImagePixelValue, US or SS
+
+
+SIGN = bytes.fromhex("28000301 02000000 0000")
+INSIDE: dict[str, tuple[str, Change, bytes, bytes]] = {
+    "character set": (EXPLICIT, _written_in_latin_1, b"ISO_IR 100", b"ISO_IR 144"),
+    "PixelRepresentation": (IMPLICIT, _with_guessed_number, SIGN, SIGN[:-2] + b"\1\0"),
+    "private creator": (EXPLICIT, lambda _: None, b"SIEMENS MR HEADER", b"SOMEBODY ELSE'S  "),
+    "SOP class": (EXPLICIT, lambda _: None, b"5.1.4.1.1.2\0", b"5.1.4.1.1.4\0"),
+    "PatientID": (EXPLICIT, lambda _: None, b"98765432", b"11111111"),
+    "text with a name": (EXPLICIT, lambda _: None, b"Thorax 1.0", b"Gerlinde 7"),
+    "ImageType": (EXPLICIT, lambda d: setattr(d, "ImageType", ["ORIGINAL", "A"]), b"ORIGINAL", b"LOCALIZE"),
+    "burned-in text": (EXPLICIT, lambda d: setattr(d, "BurnedInAnnotation", "NO"), b"NO", b"YE"),
+    "safe private value": (
+        EXPLICIT,
+        lambda _: None,
+        b"\x19\0\x0d\x10CS\x04\0NONE",
+        b"\x19\0\x0d\x10UN\x04\0NONE",
+    ),
+}
+
+
+@pytest.mark.parametrize("pair", INSIDE.values(), ids=INSIDE)
+@pytest.mark.parametrize("order", ["aaabbbababab", "aabaabaaabbb", "abababab"])
+def test_one_thing_that_differs_between_images_counts_for_each(
+    pair: tuple[str, Change, bytes, bytes], order: str
+) -> None:
+    syntax, prepare, old, new = pair
+    sent = [instance_of(slice_of(n, [prepare]), transfer_syntax_uid=syntax) for n in range(1, len(order) + 1)]
+    assert sent[0].content.find(old) > 0
+    assert len(old) == len(new)
+    instances = [
+        one if kind == "a" else replace(one, content=one.content[:].replace(old, new, 1))
+        for one, kind in zip(sent, order, strict=True)
+    ]
+    keys = keys_for(*instances)
+
+    for first in (True, False):
+        together = told(Releaser(keys), instances, keys, first=first)
+        assert together == told(Releaser(keys, reuses=False), instances, keys, first=first)
+
+
+def test_a_private_element_that_only_some_images_lose_takes_its_creator_along() -> None:
+    """A value that is no number goes; its creator goes with it where nothing else of the block is left."""
+
+    def only_number(dataset: Dataset) -> None:
+        del dataset[0x0019, 0x100D]
+
+    instances = [instance_of(slice_of(number, [only_number])) for number in range(1, 13)]
+    number = re.compile(rb"(?<=\x19\0\x0c\x10IS\x02\0)..")
+    broken = [
+        replace(one, content=number.sub(b"xx", one.content[:])) if at % 3 == 2 else one
+        for at, one in enumerate(instances)
+    ]
+    keys = keys_for(*broken)
+
+    together = told(Releaser(keys), broken, keys, first=True)
+
+    assert together == told(Releaser(keys, reuses=False), broken, keys, first=True)
 
 
 def test_most_elements_of_a_series_are_looked_at_once() -> None:

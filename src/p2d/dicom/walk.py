@@ -141,8 +141,7 @@ def span_at(source: Readable, syntax: Syntax, position: int, stop: int) -> Span:
 
     """
     step = _implicit_step if syntax.is_implicit else _explicit_step
-    span = step(source, syntax, position, stop, 0)
-    if span is None:
+    if (span := step(source, syntax, position, stop, 0)) is None:
         raise Malformed("a delimiter where an element should be")
     return span
 

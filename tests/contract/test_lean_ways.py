@@ -317,7 +317,7 @@ def test_a_stop_is_heard_by_the_archive_as_a_cancel_then_as_an_abort() -> None:
 
 def test_no_more_associations_are_open_than_allowed() -> None:
     shelf = Shelf(is_slow=True)
-    with archive(shelf, associations=1, answer_seconds=0.5) as (pacs, _):
+    with archive(shelf, associations=1, answer_seconds=0.1) as (pacs, _):
         arriving = pacs.retrieve(PATIENT, shelf.headers())
         next(arriving)
         with pytest.raises(P2DError, match="all 1 associations are in use"):

@@ -38,6 +38,7 @@ from p2d.settings.archive_profile import ArchiveProfile
 from p2d.settings.gateway import Archive
 
 _LOG: Final = logging.getLogger(__name__)
+_PATIENCE: Final = 5  # times answer_seconds, for others to give an association back
 _COUNT: Final = "00201209"  # NumberOfSeriesRelatedInstances
 
 
@@ -63,7 +64,7 @@ class LeanArchive:
         most = settings.associations
         if profile is not None:
             most = min(most, profile.measured.associations)
-        self._pool = Pool(self._opened, most, settings.answer_seconds)
+        self._pool = Pool(self._opened, most, _PATIENCE * settings.answer_seconds)
         self._way = _way(settings, profile)
         self._whole = Whole(self._ask, None if profile is None else profile.find.most_rows)
         self._limits = Limits(

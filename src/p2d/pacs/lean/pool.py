@@ -14,6 +14,7 @@ from p2d.model.errors import Unavailable
 _KEPT: Final = 2
 _IDLE_SECONDS: Final = 30.0
 _CANCEL_SECONDS: Final = 2.0
+_ABORT_SECONDS: Final = 2.0
 _LOOK_SECONDS: Final = 0.05
 
 
@@ -99,8 +100,11 @@ class Pool:
                 if left <= 0:
                     break
                 self._changed.wait(min(left, _LOOK_SECONDS))
-        for association in lent:
-            association.abort()
+        aborting = [threading.Thread(target=one.abort, daemon=True) for one in lent]
+        for thread in aborting:
+            thread.start()
+        for thread in aborting:  # each takes a moment where its owner is busy: not one after the other
+            thread.join(_ABORT_SECONDS)
 
     def resume(self) -> None:
         """Lend again."""

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Final
 
-from p2d.dimse.association import Peer
 from p2d.dimse.awaited import Arrived, Awaited
 from p2d.dimse.command import Operation
 from p2d.dimse.identifiers import encoded
 from p2d.dimse.listener import StoreScp
+from p2d.dimse.negotiation import Peer
 from p2d.dimse.services import MOVE
 from p2d.dimse.status import is_final
 from p2d.model.errors import Misconfigured, Unavailable

@@ -4,8 +4,11 @@ from functools import partial
 from pathlib import Path
 
 from p2d.dimse.negotiation import Peer
+from p2d.flows.gateway.gateway import Gateway
 from p2d.flows.gateway.probing import Prober
 from p2d.main.gateway import open_gateway, read
+from p2d.model.errors import Unavailable
+from p2d.pacs.governor.port import NotNow, Why
 from p2d.pacs.lean.connector import store_scp
 from p2d.pacs.probe.asking import Bill
 from p2d.pacs.probe.known import Known
@@ -20,10 +23,24 @@ def open_prober(path: Path) -> Prober:
 
     Raises:
         Misconfigured: the settings, or a file that they name.
+        Unavailable: an archive is stopped, or its governor cannot be reached.
 
     """
     archives = [one for one in read(path).pacs if isinstance(one, Archive)]
-    return Prober(open_gateway(path), {one.name: _probe(one) for one in archives})
+    gateway = open_gateway(path)
+    try:
+        _check_running(gateway)
+    except Unavailable:
+        gateway.close()
+        raise
+    return Prober(gateway, {one.name: _probe(one) for one in archives})
+
+
+def _check_running(gateway: Gateway) -> None:
+    """Raise NotNow where the kill switch of an archive is set."""
+    for name, governor in (gateway.archives.governors if gateway.archives else {}).items():
+        if governor.load().is_stopped:
+            raise NotNow(name, Why.STOPPED, "is stopped", "p2d archive resume, then try again")
 
 
 def _probe(archive: Archive) -> Probe:

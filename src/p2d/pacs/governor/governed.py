@@ -7,11 +7,13 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Final, Self
 
 from p2d.model.errors import P2DError, ProtocolViolation, Unavailable
 from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, PatientId
 from p2d.model.level import Level
+from p2d.pacs.days import checked_days
 from p2d.pacs.governor.book import Portion, portion_of
 from p2d.pacs.governor.operation import UnderLease
 from p2d.pacs.governor.port import (
@@ -202,6 +204,19 @@ class GovernedPacs:
             )
             under.took(Latency.ANSWER, under.clock() - started)
             return found
+
+    def studies(self, first_day: date, last_day: date, modality: str = "") -> Iterator[IdentifiedHeader]:
+        """Yield the studies of some days, of all patients; one query a day. See ``Pacs``."""
+        return self._of_days(checked_days(first_day, last_day, modality), modality)
+
+    def _of_days(self, days: Sequence[date], modality: str) -> Iterator[IdentifiedHeader]:
+        for day in days:
+            with self._under_lease(Operation.FIND, {Resource.QUERIES: 1}, keep=True) as under:
+                started = under.clock()
+                under.use(Resource.QUERIES, 1)
+                headers = list(self._process.pacs.studies(day, day, modality))
+                under.took(Latency.ANSWER, under.clock() - started)
+            yield from headers
 
     def retrieve(
         self,

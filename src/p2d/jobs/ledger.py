@@ -15,6 +15,7 @@ from typing import Final, TypeVar
 
 from p2d.jobs import counters, lines, orders, reading, records, register
 from p2d.jobs.book import Book
+from p2d.jobs.claims import Claims
 from p2d.jobs.counts import SeriesCounts
 from p2d.jobs.lease import Lease
 from p2d.jobs.leases import Leases
@@ -23,6 +24,7 @@ from p2d.jobs.orders import Orders
 from p2d.jobs.records import Entry
 from p2d.jobs.register import Finding
 from p2d.jobs.report import Progress, RunReport
+from p2d.jobs.seen import SeenStudies
 from p2d.jobs.sqlite import SqliteStore
 from p2d.jobs.store import Db, Store
 from p2d.model.errors import InvalidRequest
@@ -32,6 +34,10 @@ __all__ = ["Entry", "Ledger", "Progress", "RunReport"]
 T = TypeVar("T")
 _NOTHING: Final[Mapping[str, int]] = {}
 _NO_TARGETS: Final[Mapping[str, str]] = {}
+
+
+def _nothing_beside(db: Db, run_id: str) -> None:
+    """Write nothing."""
 
 
 class Ledger:
@@ -50,10 +56,15 @@ class Ledger:
         self._book = Book(self._store)
         self.leases = Leases(self._book)
         self.orders = Orders(self._book)
+        self.seen = SeenStudies(self._book)
 
     def close(self) -> None:
         """Release the store."""
         self._store.close()
+
+    def claims(self, name: str) -> Claims:
+        """Return the claim *name* on work that one process does at a time."""
+        return Claims(self._store, name)
 
     def open_run(
         self,
@@ -64,10 +75,12 @@ class Ledger:
         *,
         targets: Mapping[str, str] = _NO_TARGETS,
         priority: int = 0,
+        beside: Callable[[Db, str], None] = _nothing_beside,
     ) -> str:
         """Record a new run over *patients* (pseudonyms, each once) and return its id, which sorts by time.
 
-        *targets* says of a patient what is asked beyond its pseudonym, as JSON.
+        *targets* says of a patient what is asked beyond its pseudonym, as JSON. *beside* writes what else is
+        kept of the run, in the same transaction.
 
         Raises:
             InvalidRequest: no patient, or one twice, or a priority out of range.
@@ -95,6 +108,7 @@ class Ledger:
                 now=now,
             )
             records.enter(db, run_id, patients, targets)
+            beside(db, run_id)
 
         self._store.write(opened)
         return run_id

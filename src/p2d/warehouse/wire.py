@@ -21,7 +21,7 @@ from p2d.model.errors import InvalidRequest
 from p2d.warehouse.batch import SCHEMAS, Batch
 
 MEDIA_TYPE: Final = "application/vnd.p2d.batch+zip"
-SOURCES: Final = ("clinical", "basic", "extended")
+SOURCES: Final = ("clinical", "basic", "extended", "sync")
 NATURAL_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "patient": ("patient",),
     "case": ("patient", "case"),
@@ -31,6 +31,7 @@ NATURAL_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "series": ("patient", "study", "series"),
     "instance": ("patient", "study", "series", "instance"),
     "header": ("patient", "study", "series", "instance", "path", "item"),
+    "presence": ("patient", "study", "archive"),
 }
 _MANIFEST: Final = "manifest.json"
 _MANIFEST_FIELDS: Final = ("batch_id", "source", "run_id", "digest")

@@ -1,17 +1,18 @@
-"""Runs in the peers' own environment: one tool over a folder, several rounds; prints their seconds as JSON.
+"""Runs in the peers' own environment: one tool over a folder, once; prints its seconds as JSON.
 
-Usage: python deid_peer.py TOOL IN OUT ROUNDS. Starting Python and importing the tool are not counted.
+Usage: python deid_peer.py TOOL IN OUT. Starting Python, importing the tool and a few files to warm up are not
+counted.
 """
 
 import importlib
 import json
-import shutil
 import sys
 import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+_WARM_UP = 20
 _OneFile = Callable[[Path, Path], None]
 
 
@@ -41,19 +42,17 @@ _TOOLS = {"dicognito": _dicognito, "dicom-anonymizer": _dicom_anonymizer}
 
 def main() -> None:
     """Run the tool named by the arguments."""
-    tool, source, target, rounds = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
+    tool, source, target = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     warnings.simplefilter("ignore")
     one = _TOOLS[tool]()
     files = sorted(source.rglob("*.dcm"))
-    seconds = []
-    for _ in range(rounds + 1):
-        shutil.rmtree(target, ignore_errors=True)
-        target.mkdir(parents=True)
-        began = time.perf_counter()
-        for number, path in enumerate(files):
-            one(path, target / f"{number}.dcm")
-        seconds.append(time.perf_counter() - began)
-    sys.stdout.write(json.dumps(seconds[1:]) + "\n")
+    target.mkdir(parents=True)
+    for number, path in enumerate(files[:_WARM_UP]):
+        one(path, target / f"warm{number}.dcm")
+    began = time.perf_counter()
+    for number, path in enumerate(files):
+        one(path, target / f"{number}.dcm")
+    sys.stdout.write(json.dumps(time.perf_counter() - began) + "\n")
 
 
 if __name__ == "__main__":

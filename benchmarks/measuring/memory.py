@@ -10,9 +10,9 @@ from p2d.testing.site import Site
 
 _PROGRAM: Final = """
 import sys
-from p2d.cli.app import cli
+from p2d.__main__ import main
 try:
-    cli(sys.argv[1:])
+    main()
 except SystemExit as ended:
     print(ended.code or 0)
 for line in open("/proc/self/status"):

@@ -1,6 +1,8 @@
 """What the benchmark measures beside its rounds: each adds ratios to the verdict and returns a text."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +17,9 @@ from measuring.small import small_finds
 from measuring.stock import StockArchive
 from measuring.summary import Verdict, table
 from measuring.works import WORKS, classes_of, to_rows
+from p2d.model.level import Choice, Scope
+from p2d.testing.faulty.script import Fault, Giant, Operation, once
+from p2d.testing.faulty_archive import FaultyArchive
 from p2d.testing.hospital import Hospital, generate
 from p2d.testing.installation import ArchiveAddress, free_ports
 from p2d.testing.servers import RunningArchive, orthanc
@@ -145,5 +150,24 @@ def memory(folder: Path, many: int, verdict: Verdict) -> str:
                 is_flat = all(done for done, _ in some) and growth <= _FLAT_MIB
                 verdict.add(f"memory_flat_{work.name.replace('/', '_')}", float(is_flat), 1.0)
                 rows.append((work.name, *(f"{mib:.0f}" for _, mib in some), f"{growth:+.0f}"))
+    (folder / "giant").mkdir()
+    sizes = _giant(folder / "giant", hospital)
+    verdict.add("memory_flat_2_gib", float(sizes[1] - sizes[0] <= _FLAT_MIB), 1.0)
     heading = ("Highest resident MiB of the gateway", "10 patients", f"{many:,}", "growth")
-    return table(heading, rows, left=1)
+    giant = f"One object of 2 GiB: {sizes[1]:.0f} MiB; the same object small: {sizes[0]:.0f} MiB"
+    return f"{table(heading, rows, left=1)}\n{giant}"
+
+
+def _giant(folder: Path, hospital: Hospital) -> list[float]:
+    """Return the highest resident MiB over one patient's headers, the first object small and of 2 GiB."""
+    one = replace(hospital, patients=hospital.patients[:1])
+    sizes = []
+    with FaultyArchive(one.held()) as archive:
+        address = ArchiveAddress(archive.port, archive.ae_title)
+        with running_site(folder, one, address) as site:
+            for script in ((), (Fault(once(Operation.RETRIEVE), Giant(2 << 30)),)):
+                say(f"memory: one patient, {'an' if script else 'no'} object of 2 GiB")
+                archive.script = script
+                done, mib = peak_mib(site, range(1), Choice.ALL, Scope.EXTENDED)
+                sizes.append(mib if done else math.inf)
+    return sizes

@@ -11,19 +11,15 @@ from dataclasses import replace
 import pytest
 
 from p2d.dimse import pdu
-from p2d.dimse.association import Association, Peer, Proposal
+from p2d.dimse.association import Association
 from p2d.dimse.command import Command, Operation
 from p2d.dimse.identifiers import Row, encoded
 from p2d.dimse.messages import Message
 from p2d.dimse.messages import encoded as encoded_message
-from p2d.dimse.pdu import (
-    AssociateAccept,
-    AssociateReject,
-    AsynchronousWindow,
-    ContextResult,
-    ExtendedNegotiation,
-)
+from p2d.dimse.negotiation import Peer, Proposal
+from p2d.dimse.pdu import AssociateAccept, AssociateReject, ContextResult
 from p2d.dimse.services import FIND, IMPLICIT, VERIFICATION
+from p2d.dimse.user_information import AsynchronousWindow, ExtendedNegotiation
 from p2d.dimse.wire import Wire, connect
 from p2d.model.errors import Misconfigured, P2DError, ProtocolViolation, Unavailable
 from p2d.testing.responder import Conversation, Responder, accepting

@@ -11,10 +11,11 @@ import pytest
 
 from p2d.dimse.acceptor import Rules
 from p2d.dimse.admission import Caps
-from p2d.dimse.association import Association, Peer, Proposal
+from p2d.dimse.association import Association
 from p2d.dimse.awaited import Awaited, Limits
 from p2d.dimse.command import Command, Operation
 from p2d.dimse.listener import Door, StoreScp
+from p2d.dimse.negotiation import Peer, Proposal
 from p2d.dimse.services import EXPLICIT, IMPLICIT, VERIFICATION
 from p2d.model.errors import Misconfigured, Unavailable
 from p2d.testing.datasets import CT_IMAGE_STORAGE, ct
@@ -255,6 +256,7 @@ def test_an_object_longer_than_allowed_ends_the_association() -> None:
         until(lambda: one.refusals)
 
         assert delivery.take(0) is None
+        assert awaited.counts.overlong == 1
         assert "an object is longer than allowed" in next(iter(one.refusals))
 
 
@@ -400,7 +402,8 @@ def test_an_association_that_falls_silent_is_aborted() -> None:
 @pytest.mark.parametrize(
     "head",
     [
-        b"\x04\0\xff\xff\xff\xff",  # P-DATA before any association
+        b"\x04\0\0\0\x10\0",  # P-DATA of 4,096 bytes before any association
+        b"\x04\0\xff\xff\xff\xff",
         b"\x01\0\x00\x01\x00\x01",  # A-ASSOCIATE-RQ of 65,537 bytes
         b"\x05\0\x00\x00\x00\x11",  # A-RELEASE-RQ of 17 bytes
         b"\x42\0\x00\x00\x00\x04",  # no PDU

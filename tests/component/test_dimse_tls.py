@@ -12,8 +12,9 @@ import pytest
 
 from p2d.dimse.acceptor import Rules
 from p2d.dimse.admission import Caps
-from p2d.dimse.association import Association, Peer, Proposal
+from p2d.dimse.association import Association
 from p2d.dimse.listener import Door, StoreScp
+from p2d.dimse.negotiation import Peer, Proposal
 from p2d.dimse.services import IMPLICIT, VERIFICATION
 from p2d.dimse.tls import SUITES, Tls, TlsFiles
 from p2d.model.errors import Misconfigured, P2DError

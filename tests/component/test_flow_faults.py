@@ -284,6 +284,7 @@ def test_an_instance_that_comes_twice_makes_one_row(tmp_path: Path, changed: boo
         assert whole(report, 18)
         assert len(one.rows()) == 18
         assert any("content" in note for note in report.notes) is changed
+        assert ("duplicate differs" in report.inconsistencies) is changed
 
 
 @pytest.mark.parametrize("way", ["get", "move"])
@@ -295,6 +296,7 @@ def test_foreign_objects_make_no_row_and_an_alarm(tmp_path: Path, way: str) -> N
 
         assert whole(report, 18)
         assert len(one.rows()) == 18
+        assert report.inconsistencies["not asked for"] == 1
         alarms = [record for record in one.stages.records() if record["action"] == "foreign objects refused"]
         assert [alarm["subject"]["objects"] for alarm in alarms] == [4]
         assert "Stranger" not in str(one.rows("header"))
@@ -325,7 +327,17 @@ def test_a_damaged_object_is_withheld_or_missing_and_the_others_go_on(tmp_path: 
         assert whole(others, 38)
 
 
-@pytest.mark.parametrize("how", [Damage.OTHER_PATIENT, Damage.OTHER_STUDY, Damage.NO_PATIENT])
+def test_an_object_without_a_patient_is_refused_and_missing(tmp_path: Path) -> None:
+    with site(tmp_path, Fault(When(RETRIEVE), Damaged(Damage.NO_PATIENT))) as one:
+        report = one.run("P-2")
+
+        assert report.adds_up
+        assert report.missing == 18 - report.received == 2  # the first of each list, and by itself
+        assert set(one.archive.statuses) == {0, 0xA900}
+        assert len(one.rows()) == 16
+
+
+@pytest.mark.parametrize("how", [Damage.OTHER_PATIENT, Damage.OTHER_STUDY])
 def test_where_object_and_archive_disagree_the_archive_counts(tmp_path: Path, how: Damage) -> None:
     with site(tmp_path, always(RETRIEVE, Damaged(how))) as one:
         report = one.run("P-2")
@@ -336,8 +348,8 @@ def test_where_object_and_archive_disagree_the_archive_counts(tmp_path: Path, ho
         assert {row["patient"] for row in rows} == {str(one.stages.patient("P-2"))}
         assert len({row["study"] for row in rows}) == 1
         assert len({row["series"] for row in rows}) == 2
-        flagged = [row for row in rows if "mismatch" in str(row["flags"])]
-        assert bool(flagged) == (how is not Damage.NO_PATIENT)
+        assert any("mismatch" in str(row["flags"]) for row in rows)
+        assert report.inconsistencies
         assert "Stranger" not in str(one.rows("header"))
         assert "P-9" not in str(one.rows("header"))
 

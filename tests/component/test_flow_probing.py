@@ -1,17 +1,24 @@
 """Who may probe with whom, and that it is audited."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from p2d.dimse.association import Peer
+from p2d.dimse.negotiation import Peer
 from p2d.flows.gateway.probing import MOST_PATIENTS, Prober
 from p2d.model.errors import InvalidRequest, Refused
 from p2d.model.ids import Pseudonym
 from p2d.model.level import Kind
 from p2d.model.request import Target
+from p2d.pacs.governor.archives import GovernedArchives
+from p2d.pacs.governor.governed import GovernedPacs
+from p2d.pacs.governor.killswitch import KillSwitch
+from p2d.pacs.governor.local import LocalGovernor
+from p2d.pacs.governor.port import Governor, NotNow, Resource, WorkClass
 from p2d.pacs.probe.probe import Effort, Probe
+from p2d.settings.governor import Governing
 from p2d.testing.archive import DimseArchiveServer
 from p2d.testing.datasets import three_patients
 from p2d.testing.gateway_stages import OPERATOR, RESEARCHER, GatewayStages, gateway_stages
@@ -66,3 +73,33 @@ def test_the_archive_is_named_where_there_are_several(prober: Prober) -> None:
         several.probe("")
     with pytest.raises(InvalidRequest, match="names no archive"):
         several.probe("third")
+
+
+def governed(stages: GatewayStages, prober: Prober, folder: Path, **limits: float) -> tuple[Prober, Governor]:
+    settings = Governing.model_validate({"limits": {"associations": 1, **limits}})
+    governor = LocalGovernor("main", settings, KillSwitch("main", folder))
+    pacs = GovernedPacs(stages.pacs, governor, settings, WorkClass.BULK)
+    archives = GovernedArchives((pacs,), lambda several: several[0])
+    return Prober(replace(prober.gateway, archives=archives), prober.probes), governor
+
+
+def test_a_probe_asks_the_archives_governor_for_everything(
+    stages: GatewayStages, prober: Prober, tmp_path: Path
+) -> None:
+    asking, governor = governed(stages, prober, tmp_path, queries_per_minute=60_000)
+
+    probed = asking.run(asking.probe(""), [stages.target("P-2")], OPERATOR)
+
+    totals = governor.load().totals
+    assert totals[WorkClass.BULK, Resource.QUERIES] == probed.bill.queries
+    assert totals[WorkClass.BULK, Resource.IMAGES] >= probed.bill.images
+    governor.close()
+
+
+def test_a_stopped_archive_is_not_probed(stages: GatewayStages, prober: Prober, tmp_path: Path) -> None:
+    asking, governor = governed(stages, prober, tmp_path)
+    governor.stop("olga")
+
+    with pytest.raises(NotNow, match="may not be asked now"):
+        asking.run(asking.probe(""), [stages.target("P-2")], OPERATOR)
+    governor.close()

@@ -202,6 +202,23 @@ def test_a_drained_worker_gives_back_what_it_holds(stages: GatewayStages) -> Non
     assert ledger_of(stages).report(run).is_complete
 
 
+def test_a_patient_that_a_drain_cuts_off_costs_no_attempt(stages: GatewayStages) -> None:
+    run = opened(stages, "P-1")
+    worker = worker_of(stages)
+
+    def cut_off(_: Query) -> None:
+        worker.drain.set()
+        stages.pacs.stop()
+
+    finds(stages, cut_off)
+    worker.work()
+    stages.pacs.resume()
+
+    lease = ledger_of(stages).leases.take(run, "w", most=1, seconds=60)
+    assert lease is not None
+    assert not lease.is_retry
+
+
 def test_a_stopped_run_is_closed_as_such_and_a_retry_works_the_given_up_only(stages: GatewayStages) -> None:
     run = opened(stages)
     refuses = [True]

@@ -130,7 +130,7 @@ def test_bulk_queries_share_a_lease_that_is_given_back_when_idle(tmp_path: Path)
 def test_a_long_list_is_asked_for_in_portions_of_images_and_studies(scene: Scene) -> None:
     headers = [*scene.headers("P-1"), *scene.headers("P-3"), *scene.headers("P-1")]
 
-    lists = portions(headers, Portion(images=5, studies=1))
+    lists = portions(headers, Portion(images=5, studies=1, queries=1))
 
     assert [one for some in lists for one in some] == [*scene.headers("P-1"), *scene.headers("P-3")]
     assert max(map(len, lists)) == 5

@@ -182,7 +182,7 @@ def test_the_socket_is_its_owner_s_alone(governor: MachineGovernor, tmp_path: Pa
 
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE((tmp_path / "governor-main.lock").stat().st_mode) == 0o600
-    assert stat.S_IMODE((tmp_path / "governor-main.json").stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "governor-main.state").stat().st_mode) == 0o600
 
 
 def test_a_foreign_process_is_hung_up_on_and_no_foreign_service_is_trusted(

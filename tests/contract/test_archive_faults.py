@@ -35,6 +35,7 @@ from p2d.testing.faulty.script import (
     EndlessFragments,
     Fault,
     ForeignRows,
+    Giant,
     Hang,
     IgnoreKeys,
     Late,
@@ -505,6 +506,19 @@ def test_an_object_with_a_pdu_beyond_what_was_offered_ends_the_association(fetch
 
         assert uids(list(pacs.retrieve(P2, headers))) == sorted(UIDS_OF_P2)
         assert archive.count(RETRIEVE) >= 2
+
+
+@pytest.mark.parametrize("pixels", [True, False])
+def test_a_giant_object_is_taken_or_cut_as_it_comes(fetch: Connect, pixels: bool) -> None:
+    size = 24 << 20
+
+    with fetch(Fault(once(RETRIEVE), Giant(size)), answer_seconds=10) as (_, pacs):
+        header = found(pacs, Level.INSTANCE, "P-2")[0]
+        (arrived,) = pacs.retrieve(P2, [header], pixels=pixels)
+
+        length = len(arrived.content) - arrived.offset
+        assert (length < 1 << 16) if arrived.is_cut else (size < length < size + (1 << 16))
+        assert not (pixels and arrived.is_cut)
 
 
 def test_deflated_objects_are_not_taken(fetch: Connect) -> None:

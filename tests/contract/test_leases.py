@@ -168,6 +168,16 @@ def test_who_was_between_patients_costs_no_attempt(ledger: Ledger, run: str) -> 
     assert take(ledger, run).patients == ("P0", "P1")
 
 
+def test_what_a_worker_could_not_give_back_it_takes_over_itself_at_no_cost(ledger: Ledger, run: str) -> None:
+    lease = take(ledger, run)
+    ledger.leases.begin(lease, "P0")
+
+    assert ledger.leases.take_over(run, "w1", seconds=60, attempts_allowed=1) is None
+
+    assert take(ledger, run).patients == lease.patients
+    assert ledger.leases.workers(run) == ["w1"]
+
+
 def test_a_failed_patient_waits_longer_with_each_attempt_and_comes_alone(
     engine: Engine, ledger: Ledger, run: str
 ) -> None:

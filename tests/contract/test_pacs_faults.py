@@ -306,6 +306,30 @@ def test_threads_share_one_archive(server: DimseArchiveServer, pacs: Pacs) -> No
 
 
 @pytest.mark.parametrize("retrieve", ["get", "move"])
+def test_retrieves_run_side_by_side_and_each_gets_its_own(connected: Connected, retrieve: str) -> None:
+    arrived: dict[int, list[str]] = {}
+    patients = [*PATIENTS, *PATIENTS]  # each patient twice at a time: their objects are awaited twice
+
+    with connected(retrieve=retrieve, answer_seconds=20) as pacs:
+        headers = {patient: found(pacs, Level.INSTANCE, patient) for patient in PATIENTS}
+
+        def fetch(number: int) -> None:
+            patient = patients[number]
+            some = pacs.retrieve(PatientId(patient), headers[patient])
+            arrived[number] = sorted(one.header.sop_instance_uid for one in some)
+
+        threads = [threading.Thread(target=fetch, args=(number,)) for number in range(len(patients))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    assert arrived == {
+        number: sorted(expected("SOPInstanceUID", patient)) for number, patient in enumerate(patients)
+    }
+
+
+@pytest.mark.parametrize("retrieve", ["get", "move"])
 def test_compressed_pixels_arrive_as_they_are_stored(
     connector: type[DimseArchive | LeanArchive], store_port: int, retrieve: str
 ) -> None:

@@ -1,26 +1,38 @@
 """A probe against archives whose ways are known: what it finds is what they do, and it costs what it says."""
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from p2d.dimse.association import Peer
+from p2d.dimse.negotiation import Peer
 from p2d.model.errors import InvalidRequest, Misconfigured
 from p2d.model.identified import PatientId
+from p2d.pacs.lean.connector import store_scp
+from p2d.pacs.probe.asking import Bill
 from p2d.pacs.probe.document import as_toml, write
+from p2d.pacs.probe.known import Known
+from p2d.pacs.probe.moving import Mover
 from p2d.pacs.probe.probe import Effort, Probe, Probed
 from p2d.settings.archive_profile import ArchiveProfile
 from p2d.settings.file import read_settings
+from p2d.settings.gateway import Archive
 from p2d.testing.archive import DimseArchiveServer
 from p2d.testing.datasets import three_patients
+from p2d.testing.installation import free_ports
 
 PATIENTS = [PatientId("P-9"), PatientId("P-1"), PatientId("P-2")]
 
 
 @pytest.fixture
-def server() -> Iterator[DimseArchiveServer]:
-    with DimseArchiveServer(three_patients(), peers={}) as archive:
+def store_port() -> int:
+    return free_ports(1)[0]
+
+
+@pytest.fixture
+def server(store_port: int) -> Iterator[DimseArchiveServer]:
+    with DimseArchiveServer(three_patients(), peers={"P2D": ("127.0.0.1", store_port)}) as archive:
         yield archive
 
 
@@ -50,6 +62,23 @@ def test_an_archive_that_ignores_the_patient_is_not_called_relational(server: Di
     assert not probed.profile.find.relational_instance
     assert any("rows of other patients" in remark for remark in probed.remarks)
     assert not any(one.value in remark for remark in probed.remarks for one in PATIENTS)
+
+
+def test_c_move_is_tried_where_a_port_is_ours(server: DimseArchiveServer, store_port: int) -> None:
+    settings = Archive.model_validate(
+        {"host": "127.0.0.1", "port": server.port, "called_ae_title": "ARCHIVE", "store_port": store_port}
+    )
+    peer = Peer("127.0.0.1", server.port, "ARCHIVE", "P2D", answer_seconds=5)
+
+    def mover(known: Known, bill: Bill) -> Mover:
+        del known
+        return Mover(peer, bill, lambda: store_scp(settings, None))
+
+    probed = Probe("main", peer, mover, Effort(images=60, associations=1)).run(PATIENTS)
+
+    assert (probed.profile.retrieve.get, probed.profile.retrieve.move) == (True, True)
+    assert any("C-MOVE: lists of up to" in remark for remark in probed.remarks)
+    socket.create_server(("127.0.0.1", store_port)).close()
 
 
 def test_what_it_cost_is_counted(server: DimseArchiveServer) -> None:

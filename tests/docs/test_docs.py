@@ -11,6 +11,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import pytest
 
 from p2d.cli.app import cli
+from p2d.jobs.register import Inconsistency
 from p2d.model.errors import P2DError
 from p2d.model.released import Reason
 from p2d.settings.file import Strict
@@ -129,9 +130,11 @@ def default_of(value: object) -> str:
     """Return a default as the page writes it: TOML in code marks."""
     if value is None:
         return "none"
+    if isinstance(value, Strict):
+        return "its table"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
-    if isinstance(value, frozenset):
+    if isinstance(value, frozenset | tuple):
         return "`[" + ", ".join(f'"{item}"' for item in sorted(value)) + "]`"
     return f'`"{value}"`' if isinstance(value, str) else f"`{value}`"
 
@@ -184,3 +187,10 @@ def test_queries_that_the_language_page_shows_are_queries() -> None:
     assert queries
     operators = {f"`{operator}`" for operator in Operator}
     assert {operator for operator in operators if operator not in page} == set()
+
+
+def test_the_page_of_inconsistencies_explains_each_kind_in_the_programs_words() -> None:
+    page = (DOCS / "reference" / "inconsistencies.md").read_text(encoding="utf-8")
+
+    rows = re.findall(r"^\| `(.+?)` \| (.+) \|$", page, re.MULTILINE)
+    assert rows == [(str(kind), kind.explanation) for kind in Inconsistency]

@@ -24,7 +24,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
         running_site(tmp_path, hospital, address) as running,
     ):
         settings = running.installation.settings("gateway")
-        settings.write_text(settings.read_text() + "\n[bulk]\npatients_per_batch = 2\n")
+        settings.write_text(settings.read_text() + "\n[bulk]\npatients_per_batch = 2\nattempts = 10\n")
         yield running
 
 
@@ -51,7 +51,7 @@ def _wait_until_done(site: Site, child: subprocess.Popen[bytes], patients: int) 
 
 def test_a_run_killed_at_every_stage_ends_with_the_same_rows(site: Site) -> None:
     child = _begin(site, str(site.list_file), "--choice", "all", "--scope", "extended")
-    for done in (1, 3, 5, 8, 10):
+    for done in (1, 5, 9):
         run_id = _wait_until_done(site, child, done)
         child.kill()
         child.wait()

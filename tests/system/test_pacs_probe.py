@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from p2d.dimse.association import Peer
+from p2d.dimse.negotiation import Peer
 from p2d.model.identified import PatientId
 from p2d.pacs.probe.probe import Effort, Probe, Probed
 from p2d.testing.datasets import three_patients

@@ -12,15 +12,12 @@ from p2d.dimse.pdu import (
     AssociateAccept,
     AssociateReject,
     AssociateRequest,
-    AsynchronousWindow,
     ContextResult,
-    ExtendedNegotiation,
     Kind,
     ProposedContext,
     Result,
-    RoleSelection,
-    UserInformation,
 )
+from p2d.dimse.user_information import AsynchronousWindow, ExtendedNegotiation, RoleSelection, UserInformation
 from p2d.model.errors import ProtocolViolation
 
 titles = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-", min_size=1, max_size=16)

@@ -157,7 +157,7 @@ limits = st.builds(
 
 
 @given(limits, st.integers(1, 5), st.sampled_from([0.0, 0.05]), st.sampled_from([0.0, 20.0]), st.integers(0))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_no_minute_exceeds_rate_and_burst_whoever_asks_dies_or_restarts(
     limits: Limits, workers: int, mortal: float, restarts: float, seed: int
 ) -> None:
@@ -185,7 +185,7 @@ def test_all_of_the_rate_can_be_used() -> None:
     )
     world = World(Governing(limits=limits), 1)
 
-    world.run([worker(world, WorkClass.BULK) for _ in range(8)], 240)
+    world.run([worker(world, WorkClass.BULK) for _ in range(8)], 120)
 
     assert world.worst_minute(Resource.IMAGES) > 3000 * 0.9
 
@@ -204,10 +204,10 @@ def test_interactive_work_is_served_at_once_while_bulk_takes_all_it_may() -> Non
             world.served[WorkClass.INTERACTIVE].append(world.now - begun)
             yield from finds(world, answer, "person", dies=False)
 
-    world.run([person(), *(worker(world, WorkClass.BULK) for _ in range(20))], 150)
+    world.run([person(), *(worker(world, WorkClass.BULK) for _ in range(12))], 100)
 
     waits = sorted(world.served[WorkClass.INTERACTIVE])
-    assert len(waits) > 40
+    assert len(waits) > 25
     assert waits[len(waits) // 2] == 0
     assert waits[-1] <= 0.5
 
@@ -217,9 +217,9 @@ def test_bulk_is_not_starved_by_people_who_never_pause() -> None:
     world = World(Governing(limits=limits), 3)
     crowd = [worker(world, WorkClass.INTERACTIVE) for _ in range(12)]
 
-    world.run([*crowd, worker(world, WorkClass.BULK), worker(world, WorkClass.EXPORT)], 250)
+    world.run([*crowd, worker(world, WorkClass.BULK), worker(world, WorkClass.EXPORT)], 150)
 
     assert len(world.served[WorkClass.BULK]) >= 3
     longest = {one: max(waits) for one, waits in world.served.items()}
     assert longest[WorkClass.EXPORT] < longest[WorkClass.INTERACTIVE] + 15
-    assert longest[WorkClass.BULK] < longest[WorkClass.INTERACTIVE] + 40
+    assert longest[WorkClass.BULK] < longest[WorkClass.INTERACTIVE] + 20

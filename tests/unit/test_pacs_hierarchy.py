@@ -11,8 +11,9 @@ from p2d.model.header import Element, text_of
 from p2d.model.identified import IdentifiedHeader, PatientId
 from p2d.model.level import Level
 from p2d.pacs.counted import Row
-from p2d.pacs.hierarchy import HIERARCHICAL, RELATIONAL, WORDS, Finder, Question, Way, proved
+from p2d.pacs.hierarchy import HIERARCHICAL, RELATIONAL, WORDS, Finder, Question, Way
 from p2d.pacs.port import Query
+from p2d.pacs.proof import proved
 from p2d.pacs.query import KEYS, UNIQUE
 from p2d.testing.archive_index import ArchiveIndex
 from p2d.testing.datasets import three_patients

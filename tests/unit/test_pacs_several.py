@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from p2d.model.errors import Misconfigured, P2DError, ProtocolViolation, Unavailable
 from p2d.model.header import Element, text_of
 from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, PatientId
-from p2d.model.level import Level
+from p2d.model.level import Choice, Level
 from p2d.pacs.port import Abilities, Query, RetrieveCounts
 from p2d.pacs.several import SeveralArchives
 from p2d.testing.datasets import held_ct
@@ -242,3 +242,22 @@ def test_elements_are_changed_in_no_archive() -> None:
     listed(SeveralArchives([first, second]))
 
     assert next(first.find(Query(Level.INSTANCE, P1))).elements == before
+
+
+@pytest.mark.parametrize(
+    ("asked", "passed"), [(Choice.FIRST, Choice.FIRST), (Choice.MIDDLE, Choice.ALL), (None, None)]
+)
+def test_what_each_archive_answers_in_full_holds_what_is_picked_from_all(
+    asked: Choice | None, passed: Choice | None
+) -> None:
+    seen: list[Choice | None] = []
+
+    class Watched(MemoryPacs):
+        def find(self, query: Query) -> Iterator[IdentifiedHeader]:
+            seen.append(query.full)
+            return super().find(query)
+
+    several = SeveralArchives([Watched([image(1)], name="old"), Watched([image(2)], name="new")])
+    list(several.find(Query(Level.INSTANCE, P1, full=asked)))
+
+    assert seen == [passed, passed]

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2d.flows.gateway.plan.prediction import APPROACHES, Counted, Pace, Timed, predict
+from p2d.settings.governor import Limits, Windows
 
 BASIC_FIRST, BASIC_ALL, EXTENDED_FIRST, EXTENDED_ALL = APPROACHES
 counts = st.builds(
@@ -94,3 +95,13 @@ def test_octets_per_second_and_queries_are_limits_too() -> None:
 def test_nothing_is_predicted_from_nothing() -> None:
     with pytest.raises(ValueError, match="needs counted and timed"):
         predict(BASIC_FIRST, 1, [], [], Pace())
+
+
+def test_the_pace_is_that_of_the_archives_limits_and_bulk_windows() -> None:
+    limits = Limits(queries_per_minute=30, images_per_minute=90, megabytes_per_second=2)
+    windows = Windows(bulk=("mon-fri 19:00-06:30", "fri 20:00-22:00", "sun 00:00-24:00"), time_zone="UTC")
+
+    pace = Pace.of(limits, windows)
+
+    assert pace == Pace(30, 90, 2e6, 5 * 11.5 + 24)
+    assert Pace.of(Limits(), Windows()).hours_per_week == 168

@@ -8,16 +8,15 @@ from typing import Final
 import click
 
 from p2d.cli.progress import BulkProgress
-from p2d.deid.pixels.gate import PixelScreen
 from p2d.deid.profile.profile import Screen as Screening
 from p2d.deid.profile.project import read_profile
 from p2d.flows.gateway.folder.check import CheckResult, check_folder
 from p2d.flows.gateway.folder.patients import read_patients
-from p2d.flows.gateway.folder.project import DAYS_A_WEEK, Project, project_keys
+from p2d.flows.gateway.folder.project import DAYS_A_WEEK
 from p2d.flows.gateway.folder.report import write_report
 from p2d.flows.gateway.folder.run import FolderJob, FolderResult, deidentify_folder
+from p2d.flows.gateway.folder.workers import Equipment
 from p2d.model.errors import InvalidRequest
-from p2d.pixels.screening import ScreeningSandbox
 
 _INCOMPLETE: Final = 7
 _LEAKS: Final = 4
@@ -38,7 +37,12 @@ _SECONDS: Final = 20  # of processor time that one image may cost
 @click.option("--mapping", type=_PATH, help="Write originals and pseudonyms to this file (CSV, owner only).")
 @click.option("--screen", type=click.Choice(["all", "rules", "sample"]), help="Images searched for text.")
 @click.option("--max-shift-days", default=365, type=click.IntRange(7, 3650), help="Largest shift of dates.")
-@click.option("--jobs", default=os.cpu_count() or 1, type=click.IntRange(1, 64), help="Patients at a time.")
+@click.option(
+    "--processes",
+    default=os.cpu_count() or 1,
+    type=click.IntRange(1, 64),
+    help="Patients at a time; one a core.",
+)
 @click.option("--check", is_flag=True, help="Only search the folder IN for the patients' values.")
 def deid(  # noqa: PLR0913, PLR0917 - one parameter an option
     source: Path,
@@ -50,7 +54,7 @@ def deid(  # noqa: PLR0913, PLR0917 - one parameter an option
     mapping: Path | None,
     screen: Screening | None,
     max_shift_days: int,
-    jobs: int,
+    processes: int,
     *,
     check: bool,
 ) -> None:
@@ -84,13 +88,13 @@ def deid(  # noqa: PLR0913, PLR0917 - one parameter an option
         profile = replace(profile, screen=screen or "all")
     if profile.review:
         click.echo("This profile asks for a release review: look at the result before you hand it on.")
-    keys, is_new = project_keys(key)
+    is_new = not key.exists()
+    equipment = Equipment(key, max_shift_days, DAYS_A_WEEK if profile.whole_weeks else 1, _SECONDS)
+    project = equipment.project()
     if is_new:
         click.echo(f"New project key {key}: keep it, and keep it apart from the result.")
-    project = Project(keys, max_shift_days, DAYS_A_WEEK if profile.whole_weeks else 1)
-    job = FolderJob(source, target, profile, project, known, mapping, jobs)
-    sandbox = ScreeningSandbox(children=jobs, cpu_seconds=_SECONDS, deadline_seconds=3 * _SECONDS)
-    with PixelScreen(sandbox=sandbox) as pixels, BulkProgress() as progress:
+    job = FolderJob(source, target, profile, project, known, mapping, processes, equipment)
+    with equipment.screen(processes) as pixels, BulkProgress() as progress:
         result = deidentify_folder(job, pixels, progress.show_counts)
     if report:
         write_report(report, result, profile)

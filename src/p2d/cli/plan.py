@@ -12,6 +12,7 @@ from p2d.cli.lists import local_user, read_list
 from p2d.cli.roots import Roots
 from p2d.flows.gateway.plan.planner import EFFORTS, Planner, render
 from p2d.model.request import Request, parse_modalities
+from p2d.pacs.governor.port import WorkClass
 
 
 @click.command()
@@ -57,7 +58,7 @@ def plan(  # noqa: PLR0913 - one parameter an option
     """  # noqa: D301 - click's paragraph marker
     request = Request(targets=read_list(list_file), modalities=parse_modalities(modalities, "--modality"))
     with closing(roots.open_gateway(settings)) as gateway:
-        made = Planner(gateway).plan(
+        made = Planner(gateway.for_work(WorkClass.BULK)).plan(
             request,
             Caller(user=local_user(), role=Role.OPERATOR, service="cli"),
             patients=patients,

@@ -21,7 +21,7 @@ from p2d.model.errors import Incomplete, InvalidRequest
 _ORDERS: Final = ("pause", "resume", "cancel", "priority", "retry")
 
 
-@click.command()
+@click.command(context_settings={"ignore_unknown_options": True})  # PRIORITY may be a number such as -5
 @click.argument("words", nargs=-1, metavar="[ORDER] [RUN] [PRIORITY]")
 @click.option(
     "--settings", required=True, type=click.Path(path_type=Path, dir_okay=False), help="gateway.toml"
@@ -87,9 +87,7 @@ def _read(words: tuple[str, ...]) -> tuple[str, str | None, int]:
         raise InvalidRequest("RUN", f"{order or 'a report'} takes {wanted} value(s)", "see p2d runs --help")
     number = rest[1] if order == "priority" else "0"
     if not number.removeprefix("-").isdecimal():
-        raise InvalidRequest(
-            "PRIORITY", "is not a whole number", "use -100 to 100, after --: priority RUN -- -5"
-        )
+        raise InvalidRequest("PRIORITY", "is not a whole number", "use -100 to 100")
     return order, rest[0] if rest else None, int(number)
 
 

@@ -4,7 +4,7 @@ When more becomes known of the patient all of it is made anew: nothing decided i
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from p2d.deid.leak.check import LeakCheck
@@ -13,9 +13,11 @@ from p2d.deid.profile.options import Option
 from p2d.deid.profile.profile import Profile, Rules
 from p2d.deid.profile.statement import own_texts
 from p2d.deid.references import References, covers
+from p2d.deid.repeated import LEAST_FITS, Place, Plan, Rewritten, elements_of
 from p2d.deid.report.tally import DeidTally, Outcome
 from p2d.deid.rewrite.content import Opened
-from p2d.deid.rewrite.decoder import PRIVATE, Encoding, block_of, is_creator
+from p2d.deid.rewrite.encoding import PRIVATE, Encoding, block_of, is_creator
+from p2d.deid.rewrite.pattern import Pattern
 from p2d.deid.rewrite.rewriter import MAX_RAW, MAX_REMEMBERED, Rewriter, Treated, codec_for, private_kept
 from p2d.deid.rewrite.values import Treatment, outcome_of, treat
 from p2d.deid.scrub.cleaner import TextCleaner
@@ -28,25 +30,9 @@ from p2d.model.identified import KnownValues, PatientKeys
 from p2d.model.released import Reason
 
 _MAX_MEMO: Final = 50_000
+_MAX_PLANS: Final = 64
 _UTF_8: Final = "utf-8"
 _NOBODY: Final = "\0"  # stands for the creator of blocks that nobody reserved
-
-
-@dataclass(slots=True)
-class Rewritten:
-    """A header as it leaves: pieces for a file, elements for rows; ``codec`` is that of its text."""
-
-    pieces: list[tuple[int, bytes]] = field(repr=False)
-    elements: dict[str, Element] = field(repr=False)
-    codec: str
-    used: list[Treated] = field(repr=False)
-
-    def count(self, tally: DeidTally) -> None:
-        """Count what it took once the object left; what is remembered is counted later, all at once."""
-        for treated in self.used:
-            treated.times += 1
-            if not treated.is_remembered:
-                treated.count(tally)
 
 
 @dataclass(slots=True)
@@ -80,11 +66,13 @@ class PatientTools:
             keys.patient, shift_days, self._uids, self._accessions, self._cases, cleaner, profile.age_cap
         )
         self._rewriters: dict[tuple[Rules, Encoding, str], Rewriter] = {}
+        self._plans: dict[tuple[Pattern | None, Rules, str], Plan] = {}
         self._answers: dict[tuple[str, str, tuple[Value, ...]], _Answered] = {}
         self._answer_actions: dict[tuple[str, str], Action] = {}
 
     def rekey(self, keys: PatientKeys) -> None:
         """Take UIDs and pseudonyms that were derived since; what was decided stays."""
+        self._forget_plans()
         new = {uid: keys.uids[uid] for uid in keys.uids.keys() - self._uids.keys()}
         self._uids.update(new)
         self._accessions.update(keys.accessions)
@@ -111,36 +99,71 @@ class PatientTools:
 
     def _rewritten(self, opened: Opened, rules: Rules, codec: str) -> Rewritten | Reason:
         rewriter = self._rewriter(rules, opened.encoding, codec)
-        memo = rewriter.remembered()
-        blocks: dict[int, tuple[str, dict[bytes, Treated]]] = {}
-        nobody = ("", rewriter.remembered(_NOBODY))
-        done = Rewritten([], {}, codec, [])
+        key = (opened.pattern, rules, codec)
+        plan = self._plans.get(key) if opened.pattern is not None else None
+        if plan is not None:
+            used = self._decided(rewriter, opened, plan.places)
+            return (
+                used if isinstance(used, Reason) else Rewritten(plan.elements(used), codec, used, plan=plan)
+            )
+        whole = opened.whole()
+        places = self._places(rewriter, whole)
+        treated = self._decided(rewriter, whole, places)
+        if isinstance(treated, Reason):
+            return treated
+        if opened.pattern is not None and opened.pattern.fits >= LEAST_FITS:
+            plan = Plan(opened.pattern, places, treated)
+            if plan.holds:
+                self._remember(key, plan)
+        kept = [(place.tag, one.encoded) for place, one in zip(places, treated, strict=True) if one.encoded]
+        return Rewritten(elements_of(treated), codec, treated, private_kept(kept))
+
+    def _decided(self, rewriter: Rewriter, opened: Opened, places: Sequence[Place]) -> list[Treated] | Reason:
+        """Return what becomes of the elements of *opened*, at *places*; none leaves unsearched."""
+        used: list[Treated] = []
         fresh: list[tuple[dict[bytes, Treated], bytes, Treated]] = []
-        for span, raw in zip(opened.header, opened.raw, strict=True):
-            tag, creator, known = span[TAG], "", memo
-            if tag & PRIVATE:
-                if is_creator(tag):
-                    blocks[block_of(tag)] = self._block(rewriter, opened, span, raw)
-                    creator, known = blocks[block_of(tag)]
-                else:
-                    creator, known = blocks.get(tag >> 8, nobody)
-            treated = known.get(raw)
+        for place, span, raw in zip(places, opened.header, opened.raw, strict=True):
+            treated = place.remembered.get(raw)
             if treated is None:
+                tag = place.tag
                 read = None if tag & PRIVATE else opened.elements.get(f"{tag:08X}")
-                treated = rewriter.treated(opened.source, span, creator, read)
-                fresh.append((known, raw, treated))
-            done.used.append(treated)
-            if treated.encoded:
-                done.pieces.append((tag, treated.encoded))
-                done.elements.update(treated.elements)
-        if self._leaks([treated for _, _, treated in fresh]):
+                treated = rewriter.treated(opened.source, span, place.creator, read)
+                fresh.append((place.remembered, raw, treated))
+            used.append(treated)
+        if fresh and self._leaks([treated for _, _, treated in fresh]):
             return Reason.LEAK
         for known, raw, treated in fresh:
             if len(raw) <= MAX_RAW and len(known) < MAX_REMEMBERED:
                 known[raw] = treated
                 treated.is_remembered = True
-        done.pieces = private_kept(done.pieces)
-        return done
+        return used
+
+    def _places(self, rewriter: Rewriter, opened: Opened) -> list[Place]:
+        """Return for each element of *opened* whose it is and what is known of such elements."""
+        memo = rewriter.remembered()
+        blocks: dict[int, tuple[str, dict[bytes, Treated]]] = {}
+        nobody = ("", rewriter.remembered(_NOBODY))
+        places: list[Place] = []
+        for span, raw in zip(opened.header, opened.raw, strict=True):
+            tag = span[TAG]
+            if not tag & PRIVATE:
+                places.append(Place(tag, "", memo))
+            elif is_creator(tag):
+                blocks[block_of(tag)] = self._block(rewriter, opened, span, raw)
+                places.append(Place(tag, *blocks[block_of(tag)]))
+            else:
+                places.append(Place(tag, *blocks.get(tag >> 8, nobody)))
+        return places
+
+    def _remember(self, key: tuple[Pattern | None, Rules, str], plan: Plan) -> None:
+        if len(self._plans) >= _MAX_PLANS:
+            self._forget_plans()
+        self._plans[key] = plan
+
+    def _forget_plans(self) -> None:
+        for plan in self._plans.values():
+            plan.settle()
+        self._plans.clear()
 
     def _block(
         self, rewriter: Rewriter, opened: Opened, span: Span, raw: bytes
@@ -228,6 +251,8 @@ class PatientTools:
 
     def counted(self, tally: DeidTally) -> None:
         """Move the counts of what was released so far into *tally*."""
+        for plan in self._plans.values():
+            plan.settle()
         for rewriter in self._rewriters.values():
             rewriter.counted(tally)
         for answer in self._answers.values():

@@ -4,23 +4,26 @@ Fails closed: what cannot be read, mapped or proved clean is withheld with its r
 on account of what the data hold.
 """
 
-from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from p2d.deid.hierarchy import disagreements
-from p2d.deid.patient_tools import PatientTools, Rewritten
-from p2d.deid.pixels.decision import Decision, Verdict, decide, is_radiography, is_sampled
-from p2d.deid.pixels.gate import Screened
+from p2d.deid.patient_tools import PatientTools
+from p2d.deid.pixels.decision import Decision, Verdict, is_radiography, is_sampled
 from p2d.deid.pixels.layouts import DeviceKey
+from p2d.deid.pixels.verdicts import Asked, Screen, Verdicts
 from p2d.deid.profile.options import Option
 from p2d.deid.profile.profile import RESEARCH, Profile
 from p2d.deid.profile.statement import statement
 from p2d.deid.references import Gathering, References, merge_known
+from p2d.deid.repeated import Rewritten
 from p2d.deid.report.tally import DeidTally
-from p2d.deid.rewrite.assembly import Piece, expected_length, file_head, joined, pieces_of, pixels_of
+from p2d.deid.rewrite.assembly import Piece, expected_length, file_head, pieces_of, pixels_of
 from p2d.deid.rewrite.content import DEFLATED, EXPLICIT, Opened, Unreadable, open_content
 from p2d.deid.rewrite.decoder import Decoders
-from p2d.deid.rewrite.pixel_data import is_image, pixels_refused
+from p2d.deid.rewrite.encoding import Encoding
+from p2d.deid.rewrite.pixel_data import pixels_refused
 from p2d.deid.scrub.words import is_placeholder
 from p2d.dicom.encode import element
 from p2d.dicom.uids import is_transfer_syntax
@@ -39,33 +42,18 @@ _ACCESSION: Final = "00080050"
 _MODALITY: Final = "00080060"
 _UNICODE: Final = b"ISO_IR 192"
 _CHARACTER_SET: Final = 0x00080005
-_NEEDED: Final = {
-    Level.PATIENT: (),
-    Level.STUDY: (_STUDY,),
-    Level.SERIES: (_STUDY, _SERIES),
-    Level.INSTANCE: (_STUDY, _SERIES, _INSTANCE),
-}
+_HIERARCHY: Final = (_STUDY, _SERIES, _INSTANCE)
+_NEEDED: Final = {Level.PATIENT: 0, Level.STUDY: 1, Level.SERIES: 2, Level.INSTANCE: 3}
+"""How many UIDs of the hierarchy an answer at this level must have."""
+
+_SCREEN: Final = Verdict.SCREEN
+_WITHHOLD: Final = Verdict.WITHHOLD
 _RECOGNISABLE: Final = "00280302"
+_INSTANCE_TAG: Final = 0x00080018
+_MAX_WRITTEN: Final = 1000
 _MAX_SCREENED: Final = 1 << 29
 SAMPLED_SHARE: Final = 0.02
 """Share of radiographs that the text detector looks at although no rule makes them suspect."""
-
-
-class Screen(Protocol):
-    """Looks for text in the pixels of a file whose header is de-identified, and masks it."""
-
-    @property
-    def is_available(self) -> bool:
-        """Whether there is a detector."""
-        ...
-
-    def screen(self, file: bytes, decision: Decision, device: DeviceKey) -> Screened | Reason:
-        """Return the file with what was found masked, or why it must not leave."""
-        ...
-
-    def close(self) -> None:
-        """End what it works with."""
-        ...
 
 
 class Releaser:
@@ -73,7 +61,7 @@ class Releaser:
 
     Not for use by several threads at once. Lives as long as the patient's batch. Without *screen* images
     whose pixels may show text are withheld. With *needs_pixels* objects of image classes without pixel data
-    are withheld as well.
+    are withheld as well. Without *reuses* each object is decided on by itself, with the same result.
     """
 
     def __init__(
@@ -84,13 +72,15 @@ class Releaser:
         screen: Screen | None = None,
         tally: DeidTally | None = None,
         needs_pixels: bool = True,
+        reuses: bool = True,
     ) -> None:
         self._profile = profile
+        self._keeps_uids = Option.RETAIN_UIDS in profile.options
         self._screen = screen
-        self._needs_pixels = needs_pixels
         self._tally = tally if tally is not None else DeidTally()
-        self._decoders = Decoders()
-        self._statements: dict[tuple[str, Syntax, bool], list[Piece]] = {}
+        self._decoders = Decoders(reuses=reuses)
+        self._verdicts = Verdicts(profile, screen, needs_pixels=needs_pixels)
+        self._written: dict[tuple[str, Encoding, str, str, bool], Sequence[Piece]] = {}
         self._keys = keys
         self._gathering = Gathering()
         self._gathering.add(References(known=_own_known(keys)))
@@ -126,6 +116,7 @@ class Releaser:
         Decisions stay where nothing more is known of the patient than before.
         """
         self._keys = keys
+        self._written.clear()
         self._gathering.add(References(known=_own_known(keys)))
         if self.references.known == self._tools.known:
             self._tools.rekey(keys)
@@ -181,7 +172,7 @@ class Releaser:
         if not self._is_of_patient(text_of(opened.elements, _PATIENT)):
             return self._withheld(answer, Reason.PATIENT_MISMATCH)
         decision = self._decision(opened)
-        if decision.verdict is Verdict.WITHHOLD:
+        if decision.verdict is _WITHHOLD:
             return self._withheld(answer, decision.reason or Reason.BURNED_IN)
         whole = self._whole(opened)
         if isinstance(whole, Withheld):
@@ -204,34 +195,13 @@ class Releaser:
 
     def _decision(self, opened: Opened) -> Decision:
         modality = text_of(opened.instance.header.elements, _MODALITY)
-        sop_class_uid = opened.instance.sop_class_uid
-        own_class = text_of(opened.elements, _SOP_CLASS)
-        own_modality = text_of(opened.elements, _MODALITY)
-        if self._profile.withholds(sop_class_uid or own_class, modality or own_modality):
-            return Decision(Verdict.WITHHOLD, Reason.POLICY)
-        if self._profile.withholds(own_class, own_modality):
-            return Decision(Verdict.WITHHOLD, Reason.POLICY)
-        decision = decide(
-            opened.elements,
-            sop_class_uid,
+        asked = Asked(
             modality,
-            has_pixels=opened.pixels is not None,
-            head=self._profile.head,
-            sample=self._is_sampled(opened, modality),
+            opened.instance.sop_class_uid,
+            opened.pixels is not None,
+            self._is_sampled(opened, modality),
         )
-        if (
-            self._needs_pixels
-            and decision.verdict is Verdict.PASS
-            and opened.pixels is None
-            and is_image(sop_class_uid or own_class)
-        ):
-            return Decision(Verdict.WITHHOLD, Reason.NO_PIXELS)
-        if decision.verdict is not Verdict.SCREEN or (self._screen is not None and self._screen.is_available):
-            return decision
-        if decision.alarm:
-            return replace(decision, verdict=Verdict.PASS)
-        missing = Reason.BURNED_IN if self._screen is None else Reason.DETECTOR_MISSING
-        return Decision(Verdict.WITHHOLD, decision.reason or missing)
+        return self._verdicts.of(opened.elements, asked, opened.pattern)
 
     def _is_sampled(self, opened: Opened, modality: str) -> bool:
         """Whether the detector looks at an object that no rule makes suspect."""
@@ -263,14 +233,20 @@ class Releaser:
         syntax_uid = opened.instance.transfer_syntax_uid
         if not is_transfer_syntax(syntax_uid):
             return Reason.UNDECODABLE
-        if refused := pixels_refused(opened, self._tools.leak_check):
+        expected = expected_length(opened.elements) if opened.pixels is not None else 0
+        if refused := pixels_refused(opened, expected, self._tools.leak_check):
             return refused
+        written_uid = EXPLICIT if syntax_uid == DEFLATED else syntax_uid
         try:
-            parts = self._parts(opened, whole, decision, EXPLICIT if syntax_uid == DEFLATED else syntax_uid)
+            head, behind = self._header(opened, whole, decision, written_uid)
+            pixels: tuple[bytes | memoryview, ...] = ()
+            if opened.pixels is not None:
+                pixels = pixels_of(opened.source, opened.pixels, opened.encoding.syntax, expected)
         except (ValueError, UnicodeError):
             return Reason.UNDECODABLE
-        released = ReleasedInstance(whole.header, parts, EXPLICIT if syntax_uid == DEFLATED else syntax_uid)
-        return self._screened(opened, released, decision) if decision.verdict is Verdict.SCREEN else released
+        parts = (head, *pixels, behind) if behind else (head, *pixels)
+        released = ReleasedInstance(whole.header, parts, written_uid)
+        return self._screened(opened, released, decision) if decision.verdict is _SCREEN else released
 
     def _screened(
         self, opened: Opened, released: ReleasedInstance, decision: Decision
@@ -287,49 +263,55 @@ class Releaser:
         masks = tuple((box.left, box.top, box.right, box.bottom) for box in screened.boxes)
         return ReleasedInstance(released.header, (screened.content,), screened.transfer_syntax_uid, masks)
 
-    def _parts(
+    def _header(
         self, opened: Opened, whole: "_Whole", decision: Decision, syntax_uid: str
-    ) -> tuple[bytes | memoryview, ...]:
-        header, rewritten, syntax = whole.header, whole.rewritten, opened.encoding.syntax
-        hierarchy = self._hierarchy(opened, header)
-        additions = [
-            *self._stated(rewritten.codec, syntax, is_recognisable=decision.recognisable),
-            *(
-                (int(path, 16), element(int(path, 16), vr, text.encode("ascii"), syntax))
-                for path, vr, text in (
-                    *((path, "UI", uid) for path, uid in hierarchy.items()),
-                    (_PATIENT, "LO", str(self._keys.patient)),
-                )
-            ),
-        ]
-        if rewritten.codec != opened.encoding.codecs[0]:
-            additions.append((_CHARACTER_SET, element(_CHARACTER_SET, "CS", _UNICODE, syntax)))
-        head = file_head(text_of(header.elements, _SOP_CLASS), hierarchy[_INSTANCE], syntax_uid)
-        before, behind = joined(rewritten.pieces, additions, opened.pixels)
-        if opened.pixels is None:
-            return (head + before + behind,)
-        expected = expected_length(opened.elements)
-        pixels = pixels_of(opened.source, opened.pixels, syntax, expected)
-        return tuple(part for part in (head + before, *pixels, behind) if part)
+    ) -> tuple[bytes, bytes]:
+        """Return what stands before and behind the pixel data of a file."""
+        header, syntax = whole.header, opened.encoding.syntax
+        study, series, instance = self._hierarchy(opened, header)
+        additions = self._additions(
+            opened, whole.rewritten.codec, study, series, is_recognisable=decision.recognisable
+        )
+        own = (_INSTANCE_TAG, element(_INSTANCE_TAG, "UI", instance.encode("ascii"), syntax))
+        head = file_head(text_of(header.elements, _SOP_CLASS), instance, syntax_uid)
+        before, behind = whole.rewritten.joined(additions, own, opened.pixels)
+        return (head + before + behind, b"") if opened.pixels is None else (head + before, behind)
 
-    def _hierarchy(self, opened: Opened, header: ReleasedHeader) -> dict[str, str]:
+    def _additions(
+        self, opened: Opened, codec: str, study: str, series: str, *, is_recognisable: bool
+    ) -> Sequence[Piece]:
+        """Return what P2D writes into all files of a series; the same object each time."""
+        key = (codec, opened.encoding, study, series, is_recognisable)
+        pieces = self._written.get(key)
+        if pieces is None:
+            syntax = opened.encoding.syntax
+            pieces = self._stated(codec, syntax, is_recognisable=is_recognisable)
+            for path, vr, text in (
+                *((path, "UI", uid) for path, uid in ((_STUDY, study), (_SERIES, series))),
+                (_PATIENT, "LO", str(self._keys.patient)),
+            ):
+                pieces.append((int(path, 16), element(int(path, 16), vr, text.encode("ascii"), syntax)))
+            if codec != opened.encoding.codecs[0]:
+                pieces.append((_CHARACTER_SET, element(_CHARACTER_SET, "CS", _UNICODE, syntax)))
+            if len(self._written) >= _MAX_WRITTEN:
+                self._written.clear()
+            self._written[key] = pieces
+        return pieces
+
+    def _hierarchy(self, opened: Opened, header: ReleasedHeader) -> tuple[str, str, str]:
         """Return the UIDs of study, series and instance in a file: the archive's own where UIDs are kept."""
-        if Option.RETAIN_UIDS in self._profile.options:
+        if self._keeps_uids:
             answered = opened.instance.header.elements
-            return {path: text_of(answered, path) for path in (_STUDY, _SERIES, _INSTANCE)}
-        return {_STUDY: header.study, _SERIES: header.series, _INSTANCE: header.instance}
+            return text_of(answered, _STUDY), text_of(answered, _SERIES), text_of(answered, _INSTANCE)
+        return header.study, header.series, header.instance
 
     def _stated(self, codec: str, syntax: Syntax, *, is_recognisable: bool) -> list[Piece]:
         """Return the elements that say what was done, in the encoding of a file."""
-        key = (codec, syntax, is_recognisable)
-        pieces = self._statements.get(key)
-        if pieces is None:
-            said = statement(self._profile, true_dates=self._keys.true_dates, masked=False)
-            written = [*said.values()]
-            if is_recognisable:
-                written.append(Element(_RECOGNISABLE, "CS", ("YES",)))
-            pieces = self._statements[key] = pieces_of(written, codec, syntax)
-        return pieces
+        said = statement(self._profile, true_dates=self._keys.true_dates, masked=False)
+        written = [*said.values()]
+        if is_recognisable:
+            written.append(Element(_RECOGNISABLE, "CS", ("YES",)))
+        return pieces_of(written, codec, syntax)
 
     def _is_of_patient(self, patient_id: str) -> bool:
         return patient_id.strip() == self._keys.patient_id.value.strip()
@@ -340,17 +322,11 @@ class Releaser:
     def _released(
         self, answer: IdentifiedHeader, elements: Elements, flags: tuple[str, ...]
     ) -> ReleasedHeader | Withheld:
-        if not all(self._derived(answer.elements, path) for path in _NEEDED[answer.level]):
+        study, series, instance = (self._derived(answer.elements, path) for path in _HIERARCHY)
+        if not all((study, series, instance)[: _NEEDED[answer.level]]):
             return self._withheld(answer, Reason.UNDERIVED)
         return ReleasedHeader(
-            level=answer.level,
-            patient=self._keys.patient,
-            study=self._derived(answer.elements, _STUDY),
-            series=self._derived(answer.elements, _SERIES),
-            instance=self._derived(answer.elements, _INSTANCE),
-            elements=elements,
-            flags=flags,
-            archives=answer.archives,
+            answer.level, self._keys.patient, study, series, instance, elements, flags, answer.archives
         )
 
     def _withheld(self, answer: IdentifiedHeader, reason: Reason) -> Withheld:

@@ -10,6 +10,11 @@ _PREFIX_END: Final = 132
 _LONG: Final = frozenset({b"OB", b"OW", b"OF", b"SQ", b"UN", b"UT"})
 _EXPLICIT: Final = "1.2.840.10008.1.2.1"
 _IMPLICIT: Final = "1.2.840.10008.1.2"
+_SOP_CLASS: Final = 0x02
+_TRANSFER_SYNTAX: Final = 0x10
+_TOLD: Final = frozenset({_SOP_CLASS, _TRANSFER_SYNTAX})
+_HEADER: Final = struct.Struct("<2xH2sH").unpack_from
+_LENGTH: Final = struct.Struct("<I").unpack_from
 _MAX_META: Final = 1 << 20
 _FIRST_GROUPS: Final = frozenset({0x0008, 0x0010})
 
@@ -40,21 +45,24 @@ def open_part10(source: Source) -> Part10:
     if source[128:_PREFIX_END] != b"DICM":
         return _bare(source)
     meta: dict[int, bytes] = {}
-    position = _PREFIX_END
-    while source[position : position + 2] == b"\x02\x00" and position < _MAX_META:
-        head = source[position : position + 12]
-        is_long = head[4:6] in _LONG
-        if len(head) < (12 if is_long else 8):
+    position, end = _PREFIX_END, len(source)
+    while position < _MAX_META and source[position : position + 2] == b"\x02\x00":
+        begin = position + 8
+        if begin > end:
             raise NotDicom("file meta information ends within an element")
-        element = int.from_bytes(head[2:4], "little")
-        size = int.from_bytes(head[8:12] if is_long else head[6:8], "little")
-        begin = position + (12 if is_long else 8)
-        if begin + size > len(source):
+        element, vr, size = _HEADER(source, position)
+        if vr in _LONG:
+            begin += 4
+            if begin > end:
+                raise NotDicom("file meta information ends within an element")
+            (size,) = _LENGTH(source, position + 8)
+        if begin + size > end:
             raise NotDicom("file meta information is longer than the file")
-        meta[element] = source[begin : begin + min(size, 256)]
+        if element in _TOLD:
+            meta[element] = source[begin : begin + min(size, 256)]
         position = begin + size
-    syntax = _uid(meta.get(0x10, b""))
-    return Part10(position, syntax or _guessed(source, position), _uid(meta.get(0x02, b"")))
+    syntax = _uid(meta.get(_TRANSFER_SYNTAX, b""))
+    return Part10(position, syntax or _guessed(source, position), _uid(meta.get(_SOP_CLASS, b"")))
 
 
 def _bare(source: Source) -> Part10:

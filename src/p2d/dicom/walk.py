@@ -40,6 +40,7 @@ PIXELS: Final = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 """Float, double float and integer pixel data (PS3.3 C.7.6.3, C.7.6.24, C.7.6.25)."""
 
 _SHORT_NAMES: Final = {vr: vr.decode("ascii") for vr in SHORT_VRS}
+_SHORT_TEXTS: Final = frozenset(_SHORT_NAMES.values())
 _NAMES: Final = {vr: vr.decode("ascii") for vr in (*LONG_VRS, *SHORT_VRS)}
 
 
@@ -103,11 +104,18 @@ def first_spans(source: Source, syntax: Syntax, begin: int, last: int) -> Iterat
 
     """
     position, stop = begin, len(source)
-    step = _implicit_step if syntax.is_implicit else _explicit_step
+    unpack, is_plain = _EXPLICIT[True], syntax == EXPLICIT_LITTLE
     while position < stop:
-        span = step(source, syntax, position, stop, 0)
-        if span is None:
-            raise Malformed("a delimiter where an element should be")
+        if is_plain and position + 8 <= stop:
+            group, element, vr, length = unpack(source, position)
+            end = position + 8 + length
+            if vr in _SHORT_NAMES and end <= stop:
+                if (tag := group << 16 | element) > last:
+                    return
+                yield tag, _SHORT_NAMES[vr], position, position + 8, end, False
+                position = end
+                continue
+        span = span_at(source, syntax, position, stop)
         if span[TAG] > last:
             return
         yield span
@@ -122,11 +130,25 @@ def after_one(source: Readable, syntax: Syntax, position: int) -> int:
         Malformed: as ``spans``.
 
     """
+    return after(span_at(source, syntax, position, len(source)))
+
+
+def span_at(source: Readable, syntax: Syntax, position: int, stop: int) -> Span:
+    """Return the element that begins at *position* and must end before *stop*.
+
+    Raises:
+        Malformed: as ``spans``.
+
+    """
     step = _implicit_step if syntax.is_implicit else _explicit_step
-    span = step(source, syntax, position, len(source), 0)
-    if span is None:
+    if (span := step(source, syntax, position, stop, 0)) is None:
         raise Malformed("a delimiter where an element should be")
-    return after(span)
+    return span
+
+
+def has_short_length(syntax: Syntax, vr: str) -> bool:
+    """Whether the length of an element of *vr* is two bytes, little endian (PS3.5 7.1.2)."""
+    return syntax == EXPLICIT_LITTLE and vr in _SHORT_TEXTS
 
 
 def items(source: Source, syntax: Syntax, span: Span) -> Iterator[tuple[Syntax, int, int]]:

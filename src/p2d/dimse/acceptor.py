@@ -24,10 +24,10 @@ from p2d.dimse.pdu import (
     Kind,
     ProposedContext,
     Result,
-    UserInformation,
 )
 from p2d.dimse.services import COMPRESSED, IMPLICIT, UNCOMPRESSED, VERIFICATION, VIDEO, storage_classes
 from p2d.dimse.status import MISMATCH, SUCCESS
+from p2d.dimse.user_information import UserInformation
 from p2d.dimse.wire import LONGEST_PDU, Pdu, Wire
 from p2d.model.errors import P2DError, ProtocolViolation, Unavailable
 

@@ -4,11 +4,10 @@ One thread owns it. Other threads may ``cancel`` what runs or ``abort`` it.
 """
 
 import contextlib
-import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import inf
 from typing import Final, NoReturn, TypeVar
 
@@ -16,19 +15,10 @@ from p2d.dimse import pdu
 from p2d.dimse.command import LAST_MESSAGE_ID, Command, Operation, Priority
 from p2d.dimse.identifiers import Answers, Row
 from p2d.dimse.messages import Assembler, Message, Sink, encoded, no_sink
-from p2d.dimse.pdu import (
-    AssociateAccept,
-    AssociateRequest,
-    AsynchronousWindow,
-    Context,
-    ExtendedNegotiation,
-    Kind,
-    ProposedContext,
-    RoleSelection,
-    UserInformation,
-)
+from p2d.dimse.negotiation import Peer, Proposal, negotiated
+from p2d.dimse.pdu import Context, Kind
 from p2d.dimse.status import PENDING, SUCCESS, is_final, refusal
-from p2d.dimse.wire import LONGEST_PDU, Wire, connect
+from p2d.dimse.wire import Wire, connect
 from p2d.model.errors import Misconfigured, P2DError, ProtocolViolation, Unavailable
 
 T = TypeVar("T")
@@ -36,38 +26,7 @@ T = TypeVar("T")
 MOST_ROWS: Final = 1_000_000
 """Answers to one C-FIND at most; they are held in memory, and an archive could send them without end."""
 
-_PERMANENT: Final = 1  # PS3.8 9.3.4, result
 _RELEASE_SECONDS: Final = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """The application entity to associate with, our own title, and how long we wait.
-
-    ``connect_seconds`` bound connection, TLS handshake and negotiation each, ``answer_seconds`` the silence
-    before each message and the arrival of each PDU. ``pdu_bytes`` is the longest P-DATA that we offer to
-    take; ``server_name`` the name in the peer's certificate where it is not its host.
-    """
-
-    host: str
-    port: int
-    called_ae_title: str
-    calling_ae_title: str
-    connect_seconds: float = 5.0
-    answer_seconds: float = 60.0
-    pdu_bytes: int = LONGEST_PDU
-    tls: ssl.SSLContext | None = None
-    server_name: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """What we propose: (abstract syntax, transfer syntaxes) for each context, roles, negotiations."""
-
-    contexts: tuple[tuple[str, tuple[str, ...]], ...]
-    roles: tuple[RoleSelection, ...] = ()
-    extended: tuple[ExtendedNegotiation, ...] = ()
-    window: AsynchronousWindow | None = None
 
 
 class Association:
@@ -89,91 +48,25 @@ class Association:
         self.peer = peer
         self.answered = False
         self.late_seconds = 0.0
-        self.contexts: dict[int, Context] = {}
-        self.accepted = AssociateAccept("", "", (), UserInformation())
-        self.extended: dict[str, bytes] = {}
-        self.window = 1
         self._message_id = 0
         self._outstanding: dict[int, Context] = {}
         self.is_awaited = False
         self._waiting: deque[Message] = deque()
-        self._longest_sent = 0
         plain = connect(peer.host, peer.port, peer.connect_seconds, peer.tls, peer.server_name)
-        self._assembler = Assembler(self.contexts, sink)
         self._wire = Wire(plain, longest_pdu=0, pdu_seconds=peer.connect_seconds)
         try:
-            self._negotiate(proposal)
+            agreement = negotiated(self._wire, peer, proposal)
         except BaseException:
             self._wire.close()
             raise
+        self.accepted = agreement.accepted
+        self.contexts = agreement.contexts
+        self.extended = {one.sop_class_uid: one.application for one in self.accepted.user.extended}
+        self.window = agreement.window
+        self._longest_sent = self.accepted.user.maximum_length
+        self._assembler = Assembler(self.contexts, sink)
         self._wire.longest_pdu = peer.pdu_bytes
         self._wire.pdu_seconds = self._wire.send_seconds = peer.answer_seconds
-
-    def _negotiate(self, proposal: Proposal) -> None:
-        contexts = tuple(
-            ProposedContext(2 * index + 1, abstract, syntaxes)
-            for index, (abstract, syntaxes) in enumerate(proposal.contexts)
-        )
-        user = UserInformation(
-            maximum_length=self.peer.pdu_bytes,
-            roles=proposal.roles,
-            window=proposal.window,
-            extended=proposal.extended,
-        )
-        request = AssociateRequest(self.peer.called_ae_title, self.peer.calling_ae_title, contexts, user)
-        self._wire.send(pdu.encode(request))
-        received = self._wire.read(self.peer.connect_seconds)
-        if received is None:
-            raise Unavailable(
-                "pacs", f"{self.peer.called_ae_title} does not answer", "check host and port; try again later"
-            )
-        if received.kind != Kind.ASSOCIATE_AC:
-            raise self._refused(received.kind, received.body)
-        self._agree(contexts, pdu.parse_accept(received.body), proposal.window)
-
-    def _agree(
-        self,
-        contexts: Sequence[ProposedContext],
-        accepted: AssociateAccept,
-        window: AsynchronousWindow | None,
-    ) -> None:
-        proposed = {one.context_id: one for one in contexts}
-        for one in accepted.contexts:
-            if one.result != pdu.Result.ACCEPTED:
-                continue
-            ours = proposed.get(one.context_id)
-            if ours is None or one.transfer_syntax not in ours.transfer_syntaxes:
-                self._wire.abort()
-                raise ProtocolViolation("pacs", "the archive accepted a context that was not proposed")
-            self.contexts[one.context_id] = Context(one.context_id, ours.abstract_syntax, one.transfer_syntax)
-        if not self.contexts:
-            self._wire.abort()
-            raise Misconfigured(
-                "pacs",
-                f"{self.peer.called_ae_title} accepts none of the services asked for",
-                "let the archive allow them for our AE",
-            )
-        self.accepted = accepted
-        self.extended = {one.sop_class_uid: one.application for one in accepted.user.extended}
-        self._longest_sent = accepted.user.maximum_length
-        granted = accepted.user.window
-        if window is not None and granted is not None:
-            self.window = min(window.invoked or LAST_MESSAGE_ID, granted.invoked or LAST_MESSAGE_ID)
-
-    def _refused(self, kind: int, body: memoryview) -> P2DError:
-        called = self.peer.called_ae_title
-        if kind == Kind.ABORT:
-            return Unavailable("pacs", f"{called} aborted the negotiation", "check host and port")
-        if kind != Kind.ASSOCIATE_RJ:
-            return ProtocolViolation("pacs", f"{called} answered the association with another PDU")
-        rejected = pdu.parse_reject(body)
-        if rejected.result == _PERMANENT:
-            return Misconfigured(
-                "pacs",
-                f"{called} rejects us (source {rejected.source}, reason {rejected.reason})",
-                f"register AE title {self.peer.calling_ae_title} there; check called_ae_title",
-            )
-        return Unavailable("pacs", f"{called} rejects associations for now", "try again later")
 
     @property
     def sink(self) -> Sink:

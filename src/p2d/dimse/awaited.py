@@ -17,8 +17,15 @@ from p2d.dicom.arriving import first_values
 from p2d.dicom.walk import Syntax
 from p2d.dimse.command import Command
 from p2d.dimse.pdu import Context
-from p2d.dimse.spool import IN_MEMORY_BYTES, OBJECT_BYTES, RETRIEVE_BYTES, Allowance, OutOfSpace, Spool
-from p2d.dimse.spool import TooManyBytes as TooManyBytes  # noqa: PLC0414 - raised by writers
+from p2d.dimse.spool import (
+    IN_MEMORY_BYTES,
+    OBJECT_BYTES,
+    RETRIEVE_BYTES,
+    Allowance,
+    OutOfSpace,
+    Spool,
+    TooManyBytes,
+)
 from p2d.dimse.status import MISMATCH, NOT_AUTHORISED, SUCCESS
 from p2d.dimse.tap import LONGEST_HEADER, HeaderTap, Unreadable, syntax_of
 
@@ -65,7 +72,7 @@ class Counts:
 
     ``refused`` were not asked for; ``mismatched`` name another instance or class than their command, or no
     patient, or failed the retrieve's own check; ``unreadable`` are no data sets; ``duplicates`` had arrived
-    before, ``conflicts`` of them with other bytes; ``unkept`` found no room.
+    before, ``conflicts`` of them with other bytes; ``unkept`` found no room; ``overlong`` broke a limit.
     """
 
     refused: int = 0
@@ -74,6 +81,7 @@ class Counts:
     duplicates: int = 0
     conflicts: int = 0
     unkept: int = 0
+    overlong: int = 0
 
 
 class ObjectWriter:
@@ -113,6 +121,7 @@ class Awaited:
         self.allowance = Allowance(self.limits.retrieve_bytes)
         self.check = check
         self._missing = dict.fromkeys(uids)
+        self._coming: set[str] = set()
         self._seen: dict[str, int] = dict.fromkeys(self._missing, -1)
         self._lock = threading.Lock()
 
@@ -120,12 +129,13 @@ class Awaited:
     def missing(self) -> list[str]:
         """UIDs that have not arrived, in the order asked for."""
         with self._lock:
-            return list(self._missing)
+            return [uid for uid in self._seen if uid in self._missing or uid in self._coming]
 
     @property
     def is_complete(self) -> bool:
-        """Whether all have arrived."""
-        return not self._missing
+        """Whether all have arrived, and none is on its way from the thread that received it."""
+        with self._lock:
+            return not self._missing and not self._coming
 
     def holds(self, uid: str) -> bool:
         """Whether *uid* was asked for."""
@@ -145,7 +155,8 @@ class Awaited:
     ) -> ObjectWriter:
         """Return what takes the object that *command* announces; never None, so that none is collected.
 
-        *deliver* hands an object on before its C-STORE is answered; any status but 0 makes it missing again.
+        *deliver* hands an object on before its C-STORE is answered, and says so by ``delivered``; any status
+        but 0 makes it missing again.
         """
         uid = command.sop_instance_uid
         if not _UID.fullmatch(uid):
@@ -163,21 +174,32 @@ class Awaited:
             self.count("unreadable")
             return ObjectWriter(CANNOT_UNDERSTAND)
 
-    def settle(self, one: Arrived) -> bool:
-        """Note that *one* has arrived; False, and counted, when it had before."""
+    def settle(self, one: Arrived, *, is_handed_on: bool) -> bool:
+        """Note that *one* has arrived; False, and counted, when it had before.
+
+        What *is_handed_on* is on its way until it was ``delivered`` or given back.
+        """
         sample = _sample(one)
         with self._lock:
             if one.sop_instance_uid in self._missing:
                 del self._missing[one.sop_instance_uid]
+                if is_handed_on:
+                    self._coming.add(one.sop_instance_uid)
                 self._seen[one.sop_instance_uid] = sample
                 return True
             self.counts.duplicates += 1
             self.counts.conflicts += sample != self._seen[one.sop_instance_uid]
             return False
 
+    def delivered(self, uid: str) -> None:
+        """Note that the object *uid* was handed on."""
+        with self._lock:
+            self._coming.discard(uid)
+
     def give_back(self, uid: str) -> None:
         """Note that the object *uid* found no room after all."""
         with self._lock:
+            self._coming.discard(uid)
             self._missing[uid] = None
             self.counts.unkept += 1
 
@@ -227,6 +249,9 @@ class _KeepingWriter(ObjectWriter):
                 self._tap.write(view, last=last)
             if last:
                 self._complete()
+        except TooManyBytes:
+            self._awaited.count("overlong")
+            raise
         except OutOfSpace:
             self._fail(OUT_OF_RESOURCES, "unkept")
         except Unreadable:
@@ -258,7 +283,7 @@ class _KeepingWriter(ObjectWriter):
             self._awaited.check is None or self._awaited.check(one)
         ):
             self._fail(MISMATCH, "mismatched")
-        elif self._awaited.settle(one):
+        elif self._awaited.settle(one, is_handed_on=self._deliver is not None):
             if self._deliver is not None:
                 self.status = self._deliver(one)
             if self.status:

@@ -49,6 +49,7 @@ class Delivery:
                 return MISMATCH
             self._waiting.append(one)
             self._bytes += length
+            self.awaited.delivered(one.sop_instance_uid)
             self._changed.notify_all()
             return SUCCESS
 

@@ -33,6 +33,7 @@ _LOG: Final = logging.getLogger(__name__)
 _LATE_RETRIEVES: Final = 16
 _LATE_SECONDS: Final = 60.0
 _TICK_SECONDS: Final = 0.25
+_QUIET_SECONDS: Final = 60.0
 _BACKLOG: Final = 128
 
 
@@ -44,6 +45,19 @@ class Door:
     port: int
     networks: tuple[Network, ...] = ()
     caps: Caps = field(default_factory=Caps)
+
+    def opened(self) -> socket.socket:
+        """Return a socket that listens; on ``::`` for both versions of IP.
+
+        Raises:
+            OSError: there cannot be one.
+
+        """
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        both = self.host == "::" and socket.has_dualstack_ipv6()
+        return socket.create_server(
+            (self.host, self.port), family=family, backlog=_BACKLOG, dualstack_ipv6=both
+        )
 
     def admits(self, address: str) -> bool:
         """Whether connections from *address* are looked at at all."""
@@ -85,6 +99,7 @@ class StoreScp:
         self._accepting: threading.Thread | None = None
         self._threads: set[threading.Thread] = set()
         self._stopping = threading.Event()
+        self._logged: dict[str, float] = {}
         self.refusals: Counter[str] = Counter()
         self.unasked = 0
 
@@ -109,9 +124,7 @@ class StoreScp:
             if self._listening is not None:
                 return
             try:
-                family = socket.AF_INET6 if ":" in self._door.host else socket.AF_INET
-                address = (self._door.host, self._door.port)
-                self._listening = socket.create_server(address, family=family, backlog=_BACKLOG)
+                self._listening = self._door.opened()
             except OSError as error:
                 raise Misconfigured(
                     "pacs.store_port",
@@ -174,6 +187,7 @@ class StoreScp:
             return ObjectWriter(NOT_AUTHORISED)
         uid = command.sop_instance_uid
         with self._lock:
+            # the title is optional, and there are archives that name themselves
             own = command.move_originator in {"", self._rules.ae_title, *self._rules.calling_ae_titles}
             held = [one for one in self._open if one.awaited.holds(uid)] if own else []
             late = any(one.holds(uid) for _, one in self._recent())
@@ -213,15 +227,30 @@ class StoreScp:
             one = Connection(plain)
             for other in self._admission.enter(one, address):
                 other.end("too many connections without an association")
-            thread = threading.Thread(target=self._serve, args=(one,), name="storage-scp", daemon=True)
-            with self._lock:
-                self._threads.add(thread)
+            self._start(one)
+
+    def _start(self, one: Connection) -> None:
+        thread = threading.Thread(target=self._serve, args=(one,), name="storage-scp", daemon=True)
+        with self._lock:
+            self._threads.add(thread)
+        try:
             thread.start()
+        except RuntimeError:  # the system gives no further thread
+            with self._lock:
+                self._threads.discard(thread)
+            self._admission.leave(one)
+            one.socket.close()
+            self._refuse("no thread for it")
 
     def _refuse(self, why: str) -> None:
+        now = time.monotonic()
         with self._lock:
             self.refusals[why] += 1
-        _LOG.warning("the Storage SCP refused a connection: %s", why)
+            is_news = now - self._logged.get(why, -_QUIET_SECONDS) >= _QUIET_SECONDS
+            if is_news:
+                self._logged[why] = now
+        if is_news:  # whoever knocks all night does not fill the log
+            _LOG.warning("the Storage SCP refused a connection: %s", why)
 
     def _serve(self, one: Connection) -> None:
         seconds = self._door.caps.handshake_seconds

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from p2d.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, MAX_UID_LENGTH
-from p2d.model.errors import ProtocolViolation
+from p2d.dimse.user_information import Item, UserInformation, item, items, uid_of, violation
+from p2d.dimse.user_information import encode as encode_user
+from p2d.dimse.user_information import parse as parse_user
 
 HEAD_LENGTH: Final = 6
 """Bytes of type, reserved and length before the body of each PDU."""
@@ -23,12 +24,9 @@ MOST_CONTEXTS: Final = 128
 APPLICATION_CONTEXT: Final = "1.2.840.10008.3.1.1.1"
 
 _HEAD: Final = struct.Struct(">BxI")
-_ITEM: Final = struct.Struct(">BxH")
 _PDV: Final = struct.Struct(">IBB")
 _MOST_SYNTAXES: Final = 64
-_MOST_ITEMS: Final = 512
 _FIXED: Final = 68  # of A-ASSOCIATE-RQ and -AC: version, reserved, two AE titles, reserved
-_DIGITS: Final = frozenset("0123456789.")
 
 
 class Kind(IntEnum):
@@ -41,23 +39,6 @@ class Kind(IntEnum):
     RELEASE_RQ = 5
     RELEASE_RP = 6
     ABORT = 7
-
-
-class Item(IntEnum):
-    """Types of the items within association PDUs (PS3.8 9.3.2, Annex D; PS3.7 Annex D)."""
-
-    APPLICATION_CONTEXT = 0x10
-    PROPOSED_CONTEXT = 0x20
-    ACCEPTED_CONTEXT = 0x21
-    ABSTRACT_SYNTAX = 0x30
-    TRANSFER_SYNTAX = 0x40
-    USER_INFORMATION = 0x50
-    MAXIMUM_LENGTH = 0x51
-    IMPLEMENTATION_CLASS = 0x52
-    ASYNCHRONOUS_WINDOW = 0x53
-    ROLE_SELECTION = 0x54
-    IMPLEMENTATION_VERSION = 0x55
-    EXTENDED_NEGOTIATION = 0x56
 
 
 class Result(IntEnum):
@@ -95,43 +76,6 @@ class Context:
     context_id: int
     abstract_syntax: str
     transfer_syntax: str
-
-
-@dataclass(frozen=True, slots=True)
-class RoleSelection:
-    """Roles of the association's requestor for one SOP class (PS3.7 D.3.3.4)."""
-
-    sop_class_uid: str
-    scu: bool
-    scp: bool
-
-
-@dataclass(frozen=True, slots=True)
-class AsynchronousWindow:
-    """Operations that may be outstanding, invoked and performed; 0 is unlimited (PS3.7 D.3.3.3)."""
-
-    invoked: int = 1
-    performed: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class ExtendedNegotiation:
-    """Service class application information for one SOP class (PS3.7 D.3.3.5)."""
-
-    sop_class_uid: str
-    application: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class UserInformation:
-    """What both sides state beside their contexts; ``maximum_length`` 0 is unlimited (PS3.8 D.1)."""
-
-    maximum_length: int = 0
-    implementation_class_uid: str = IMPLEMENTATION_CLASS_UID
-    implementation_version_name: str = IMPLEMENTATION_VERSION_NAME
-    roles: tuple[RoleSelection, ...] = ()
-    window: AsynchronousWindow | None = None
-    extended: tuple[ExtendedNegotiation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +143,7 @@ def longest(kind: int, negotiated: int) -> int:
         return LONGEST_ASSOCIATION_PDU
     if Kind.ASSOCIATE_RJ <= kind <= Kind.ABORT:
         return LONGEST_SHORT_PDU
-    raise _violation("a PDU of unknown type")
+    raise violation("a PDU of unknown type")
 
 
 def head(content: bytes | bytearray | memoryview, position: int, negotiated: int) -> tuple[int, int]:
@@ -211,7 +155,7 @@ def head(content: bytes | bytearray | memoryview, position: int, negotiated: int
     """
     kind, length = _HEAD.unpack_from(content, position)
     if length > longest(kind, negotiated):
-        raise _violation("a PDU is longer than allowed")
+        raise violation("a PDU is longer than allowed")
     return kind, length
 
 
@@ -252,11 +196,11 @@ def data_values(body: memoryview) -> Iterator[DataValue]:
     position, end = 0, len(body)
     while position < end:
         if end - position < PDV_HEAD_LENGTH:
-            raise _violation("P-DATA ends within a presentation data value")
+            raise violation("P-DATA ends within a presentation data value")
         length, context_id, control = _PDV.unpack_from(body, position)
         stop = position + 4 + length
         if length < 2 or stop > end:  # noqa: PLR2004 - context id and message control header
-            raise _violation("a presentation data value is longer than its PDU, or too short")
+            raise violation("a presentation data value is longer than its PDU, or too short")
         yield DataValue(
             context_id, bool(control & 1), bool(control & 2), body[position + PDV_HEAD_LENGTH : stop]
         )
@@ -273,9 +217,9 @@ def parse_request(body: bytes | memoryview) -> AssociateRequest:
     called, calling, found = _association_items(body)
     contexts = tuple(_proposed_context(one) for kind, one in found if kind == Item.PROPOSED_CONTEXT)
     if not contexts:
-        raise _violation("an association request proposes no context")
+        raise violation("an association request proposes no context")
     _check_ids([one.context_id for one in contexts])
-    return AssociateRequest(called, calling, contexts, _user_information(found))
+    return AssociateRequest(called, calling, contexts, _user_of(found))
 
 
 def parse_accept(body: bytes | memoryview) -> AssociateAccept:
@@ -288,7 +232,7 @@ def parse_accept(body: bytes | memoryview) -> AssociateAccept:
     called, calling, found = _association_items(body)
     contexts = tuple(_context_result(one) for kind, one in found if kind == Item.ACCEPTED_CONTEXT)
     _check_ids([one.context_id for one in contexts])
-    return AssociateAccept(called, calling, contexts, _user_information(found))
+    return AssociateAccept(called, calling, contexts, _user_of(found))
 
 
 def parse_reject(body: bytes | memoryview) -> AssociateReject:
@@ -299,7 +243,7 @@ def parse_reject(body: bytes | memoryview) -> AssociateReject:
 
     """
     if len(body) < 4:  # noqa: PLR2004 - PS3.8 table 9-21
-        raise _violation("an association rejection is too short")
+        raise violation("an association rejection is too short")
     return AssociateReject(body[1], body[2], body[3])
 
 
@@ -308,21 +252,13 @@ def parse_abort(body: bytes | memoryview) -> Abort:
     return Abort(body[2], body[3]) if len(body) >= 4 else Abort(2, 0)  # noqa: PLR2004 - PS3.8 table 9-26
 
 
-def _violation(problem: str) -> ProtocolViolation:
-    return ProtocolViolation("dimse", problem, "see the peer's conformance statement")
-
-
-def _item(kind: int, content: bytes) -> bytes:
-    return _ITEM.pack(kind, len(content)) + content
-
-
 def _association(kind: Kind, one: AssociateRequest | AssociateAccept, contexts: bytes) -> bytes:
     body = b"".join(
         (
             struct.pack(">Hxx16s16s32x", 1, _ae_bytes(one.called_ae_title), _ae_bytes(one.calling_ae_title)),
-            _item(Item.APPLICATION_CONTEXT, APPLICATION_CONTEXT.encode()),
+            item(Item.APPLICATION_CONTEXT, APPLICATION_CONTEXT.encode()),
             contexts,
-            _item(Item.USER_INFORMATION, _user(one.user)),
+            item(Item.USER_INFORMATION, encode_user(one.user)),
         )
     )
     return _HEAD.pack(kind, len(body)) + body
@@ -333,131 +269,58 @@ def _ae_bytes(title: str) -> bytes:
 
 
 def _proposed(one: ProposedContext) -> bytes:
-    content = struct.pack(">Bxxx", one.context_id) + _item(Item.ABSTRACT_SYNTAX, one.abstract_syntax.encode())
-    syntaxes = b"".join(_item(Item.TRANSFER_SYNTAX, uid.encode()) for uid in one.transfer_syntaxes)
-    return _item(Item.PROPOSED_CONTEXT, content + syntaxes)
+    content = struct.pack(">Bxxx", one.context_id) + item(Item.ABSTRACT_SYNTAX, one.abstract_syntax.encode())
+    syntaxes = b"".join(item(Item.TRANSFER_SYNTAX, uid.encode()) for uid in one.transfer_syntaxes)
+    return item(Item.PROPOSED_CONTEXT, content + syntaxes)
 
 
 def _answered(one: ContextResult) -> bytes:
     content = struct.pack(">BxBx", one.context_id, one.result)
-    return _item(Item.ACCEPTED_CONTEXT, content + _item(Item.TRANSFER_SYNTAX, one.transfer_syntax.encode()))
-
-
-def _user(one: UserInformation) -> bytes:
-    parts = [
-        _item(Item.MAXIMUM_LENGTH, struct.pack(">I", one.maximum_length)),
-        _item(Item.IMPLEMENTATION_CLASS, one.implementation_class_uid.encode()),
-    ]
-    if one.window is not None:
-        window = struct.pack(">HH", one.window.invoked, one.window.performed)
-        parts.append(_item(Item.ASYNCHRONOUS_WINDOW, window))
-    for role in one.roles:
-        roles = struct.pack(">BB", role.scu, role.scp)
-        parts.append(_item(Item.ROLE_SELECTION, _counted(role.sop_class_uid) + roles))
-    if one.implementation_version_name:
-        parts.append(_item(Item.IMPLEMENTATION_VERSION, one.implementation_version_name.encode()[:16]))
-    parts += [
-        _item(Item.EXTENDED_NEGOTIATION, _counted(each.sop_class_uid) + each.application)
-        for each in one.extended
-    ]
-    return b"".join(parts)
-
-
-def _counted(uid: str) -> bytes:
-    return struct.pack(">H", len(uid)) + uid.encode()
-
-
-def _items(content: bytes) -> Iterator[tuple[int, bytes]]:
-    position, end, count = 0, len(content), 0
-    while position < end:
-        count += 1
-        if end - position < _ITEM.size or count > _MOST_ITEMS:
-            raise _violation("items of an association PDU do not add up")
-        kind, length = _ITEM.unpack_from(content, position)
-        begin = position + _ITEM.size
-        position = begin + length
-        if position > end:
-            raise _violation("an item is longer than its association PDU")
-        yield kind, content[begin:position]
+    return item(Item.ACCEPTED_CONTEXT, content + item(Item.TRANSFER_SYNTAX, one.transfer_syntax.encode()))
 
 
 def _association_items(body: bytes | memoryview) -> tuple[str, str, list[tuple[int, bytes]]]:
     content = bytes(body)
     if len(content) < _FIXED or not content[1] & 1:  # bit 0 of the version: PS3.8 9.3.2
-        raise _violation("an association PDU is too short, or of an unknown version")
-    return _ae_title(content[4:20]), _ae_title(content[20:36]), list(_items(content[_FIXED:]))
+        raise violation("an association PDU is too short, or of an unknown version")
+    return _ae_title(content[4:20]), _ae_title(content[20:36]), list(items(content[_FIXED:]))
 
 
 def _ae_title(content: bytes) -> str:
     if any(not 0x20 <= byte < 0x7F for byte in content.rstrip(b"\0")):  # noqa: PLR2004 - PS3.5 6.2, AE
-        raise _violation("an AE title holds control characters")
+        raise violation("an AE title holds control characters")
     return content.rstrip(b"\0").decode("ascii").strip()
-
-
-def _uid(content: bytes) -> str:
-    text = content.rstrip(b"\0 ").decode("latin-1")
-    if not text or len(text) > MAX_UID_LENGTH or not _DIGITS.issuperset(text):
-        raise _violation("a UID of an association PDU is none")
-    return text
 
 
 def _check_ids(ids: list[int]) -> None:
     if len(ids) > MOST_CONTEXTS or len(set(ids)) < len(ids) or any(not one & 1 for one in ids):
-        raise _violation("presentation context ids are even, repeated or too many")
+        raise violation("presentation context ids are even, repeated or too many")
 
 
 def _proposed_context(content: bytes) -> ProposedContext:
     if len(content) < 4:  # noqa: PLR2004 - PS3.8 table 9-13
-        raise _violation("a presentation context is too short")
+        raise violation("a presentation context is too short")
     abstract, syntaxes = "", []
-    for kind, one in _items(content[4:]):
+    for kind, one in items(content[4:]):
         if kind == Item.ABSTRACT_SYNTAX:
-            abstract = _uid(one)
+            abstract = uid_of(one)
         elif kind == Item.TRANSFER_SYNTAX:
-            syntaxes.append(_uid(one))
+            syntaxes.append(uid_of(one))
     if not abstract or not syntaxes or len(syntaxes) > _MOST_SYNTAXES:
-        raise _violation("a presentation context lacks a syntax, or has too many")
+        raise violation("a presentation context lacks a syntax, or has too many")
     return ProposedContext(content[0], abstract, tuple(syntaxes))
 
 
 def _context_result(content: bytes) -> ContextResult:
     if len(content) < 4:  # noqa: PLR2004 - PS3.8 table 9-18
-        raise _violation("a presentation context is too short")
+        raise violation("a presentation context is too short")
     if content[2] != Result.ACCEPTED:  # its transfer syntax is not significant (PS3.8 9.3.3.2)
         return ContextResult(content[0], content[2])
-    syntaxes = [_uid(one) for kind, one in _items(content[4:]) if kind == Item.TRANSFER_SYNTAX]
+    syntaxes = [uid_of(one) for kind, one in items(content[4:]) if kind == Item.TRANSFER_SYNTAX]
     if len(syntaxes) != 1:
-        raise _violation("an accepted presentation context does not have one transfer syntax")
+        raise violation("an accepted presentation context does not have one transfer syntax")
     return ContextResult(content[0], Result.ACCEPTED, syntaxes[0])
 
 
-def _user_information(found: list[tuple[int, bytes]]) -> UserInformation:
-    """Return what is known of the user information; other items are passed over (PS3.8 9.3.1)."""
-    maximum, implementation, version, window = 0, "", "", None
-    roles: list[RoleSelection] = []
-    extended: list[ExtendedNegotiation] = []
-    for kind, content in (
-        one for item, user in found if item == Item.USER_INFORMATION for one in _items(user)
-    ):
-        if kind == Item.MAXIMUM_LENGTH and len(content) == 4:  # noqa: PLR2004 - PS3.8 D.1
-            (maximum,) = struct.unpack(">I", content)
-        elif kind == Item.IMPLEMENTATION_CLASS:
-            implementation = content.rstrip(b"\0 ").decode("latin-1")[:MAX_UID_LENGTH]
-        elif kind == Item.IMPLEMENTATION_VERSION:
-            version = content.rstrip(b"\0 ").decode("latin-1")[:16]
-        elif kind == Item.ASYNCHRONOUS_WINDOW and len(content) == 4:  # noqa: PLR2004 - PS3.7 D.3.3.3
-            window = AsynchronousWindow(*struct.unpack(">HH", content))
-        elif kind == Item.ROLE_SELECTION:
-            uid, rest = _counted_uid(content)
-            if len(rest) == 2:  # noqa: PLR2004 - PS3.7 D.3.3.4
-                roles.append(RoleSelection(uid, bool(rest[0]), bool(rest[1])))
-        elif kind == Item.EXTENDED_NEGOTIATION:
-            extended.append(ExtendedNegotiation(*_counted_uid(content)))
-    return UserInformation(maximum, implementation, version, tuple(roles), window, tuple(extended))
-
-
-def _counted_uid(content: bytes) -> tuple[str, bytes]:
-    length = int.from_bytes(content[:2], "big")
-    if len(content) < 2 + length:
-        raise _violation("a UID is longer than its item")
-    return _uid(content[2 : 2 + length]), content[2 + length :]
+def _user_of(found: list[tuple[int, bytes]]) -> UserInformation:
+    return parse_user(content for kind, content in found if kind == Item.USER_INFORMATION)

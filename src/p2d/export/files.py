@@ -18,6 +18,8 @@ OPEN_ROOT: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 ELSEWHERE: Final = "export to an empty directory, or to the one of the same export"
 _OPEN_FOLDER: Final = OPEN_ROOT | os.O_NOFOLLOW
 _PIECE: Final = 1 << 22
+_FEW_PAGES: Final = 1 << 16
+_MADV_POPULATE_READ: Final = 22  # linux/mman.h; Python names it later
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -147,8 +149,11 @@ def _made(folder: int, leaf: str) -> int:
 
 def _write_all(descriptor: int, parts: Sequence[bytes | memoryview]) -> None:
     """Write *parts*, of which the operating system takes as much at a time as it likes."""
-    if sum(map(len, parts)) <= _PIECE and os.writev(descriptor, parts) == sum(map(len, parts)):
-        return
+    size = sum(map(len, parts))
+    if size <= _PIECE:
+        _fetch(parts)
+        if os.writev(descriptor, parts) == size:
+            return
     os.lseek(descriptor, 0, os.SEEK_SET)
     for part in parts:
         view = memoryview(part)
@@ -158,6 +163,18 @@ def _write_all(descriptor: int, parts: Sequence[bytes | memoryview]) -> None:
             position += os.write(descriptor, view[position : position + _PIECE])
             if source is not None:
                 source.madvise(mmap.MADV_DONTNEED)
+
+
+def _fetch(parts: Sequence[bytes | memoryview]) -> None:
+    """Have all pages of small mapped *parts* there at once: cheaper than one fault for every few of them."""
+    for part in parts:
+        if (
+            isinstance(part, memoryview)
+            and isinstance(part.obj, mmap.mmap)
+            and _FEW_PAGES < len(part) <= len(part.obj) <= 2 * _PIECE
+        ):
+            with contextlib.suppress(OSError):  # before Linux 5.14, and where the file became shorter
+                part.obj.madvise(_MADV_POPULATE_READ)
 
 
 def replace_file(folder: int, leaf: str, content: bytes) -> None:

@@ -60,15 +60,15 @@ class Leases:
     ) -> Lease | None:
         """End the leases of workers that are gone; return one over patients that wait for a receipt, if any.
 
-        Gone is who let its lease run out, whose process on this machine has ended, and *dead*. The patient
-        that one was amid counts a failed attempt.
+        Gone is who let its lease run out, whose process on this machine has ended, and *dead*. The patients
+        that it was amid count a failed attempt. What *worker* itself could not give back goes back as it was.
 
         Raises:
             NotFound: no such run.
 
         """
         now = self._book.store.now()
-        if not self.abandoned(run_id, dead):
+        if not self._book.store.read(lambda db: leasing.abandoned(db, run_id, now, {dead, worker})):
             return None
         return self._book.change(
             run_id,
@@ -77,10 +77,10 @@ class Leases:
             ),
         )
 
-    def abandoned(self, run_id: str, dead: str = "") -> bool:
-        """Whether there is something to take over."""
+    def abandoned(self, run_id: str, worker: str = "") -> bool:
+        """Whether something waits to be taken over: of those that are gone, or of *worker* itself."""
         now = self._book.store.now()
-        return self._book.store.read(lambda db: leasing.abandoned(db, run_id, now, dead))
+        return self._book.store.read(lambda db: leasing.abandoned(db, run_id, now, {worker}))
 
     def begin(self, lease: Lease, patient: str) -> bool:
         """Note that the holder is amid *patient*; return whether the run is to go on.

@@ -5,6 +5,7 @@ amid count an attempt, for one may be what killed the holder; the others go back
 failed attempt is leased alone, so that one that kills its workers takes no other with it.
 """
 
+from collections.abc import Collection
 from typing import Final
 
 from p2d.jobs import reading, records
@@ -148,25 +149,26 @@ def _release(db: Db, lease_id: int) -> None:
     )
 
 
-def abandoned(db: Db, run_id: str, now: float, dead: str) -> bool:
+def abandoned(db: Db, run_id: str, now: float, dead: Collection[str]) -> bool:
     """Whether a lease of a worker that is gone, or a batch that nobody holds, waits to be taken over."""
     return bool(_gone(db, run_id, now, dead)) or bool(db.rows(f"SELECT 1 {_WAITING} LIMIT 1", run=run_id))
 
 
-def _gone(db: Db, run_id: str, now: float, dead: str) -> list[Row]:
+def _gone(db: Db, run_id: str, now: float, dead: Collection[str]) -> list[Row]:
     found = db.rows(
         "SELECT lease_id, expires_at, worker FROM lease WHERE run_id = :run ORDER BY lease_id",
         run=run_id,
     )
-    return [row for row in found if row[2] == dead or float(row[1]) <= now or is_dead(str(row[2]))]
+    return [row for row in found if row[2] in dead or float(row[1]) <= now or is_dead(str(row[2]))]
 
 
 def take_over(
     db: Db, run_id: str, worker: str, *, seconds: float, now: float, allowed: int, dead: str
 ) -> Lease | None:
     """End the leases of workers that are gone, and lease what waits for a receipt; None when nothing does."""
-    for lease_id, *_ in _gone(db, run_id, now, dead):
-        _blame(db, run_id, int(lease_id), now=now, allowed=allowed)
+    for lease_id, _, holder in _gone(db, run_id, now, {dead, worker}):
+        if holder != worker:
+            _blame(db, run_id, int(lease_id), now=now, allowed=allowed)
         _release(db, int(lease_id))
         db.rows("DELETE FROM lease WHERE lease_id = :lease", lease=lease_id)
     waiting = db.rows(f"SELECT patient {_WAITING}", run=run_id)

@@ -26,7 +26,7 @@ from p2d.jobs.register import Finding
 from p2d.jobs.report import Progress, RunReport
 from p2d.jobs.seen import SeenStudies
 from p2d.jobs.sqlite import SqliteStore
-from p2d.jobs.store import Db, Store
+from p2d.jobs.store import Beside, Db, Store, nothing_beside
 from p2d.model.errors import InvalidRequest
 
 __all__ = ["Entry", "Ledger", "Progress", "RunReport"]
@@ -34,10 +34,6 @@ __all__ = ["Entry", "Ledger", "Progress", "RunReport"]
 T = TypeVar("T")
 _NOTHING: Final[Mapping[str, int]] = {}
 _NO_TARGETS: Final[Mapping[str, str]] = {}
-
-
-def _nothing_beside(db: Db, run_id: str) -> None:
-    """Write nothing."""
 
 
 class Ledger:
@@ -75,7 +71,7 @@ class Ledger:
         *,
         targets: Mapping[str, str] = _NO_TARGETS,
         priority: int = 0,
-        beside: Callable[[Db, str], None] = _nothing_beside,
+        beside: Beside = nothing_beside,
     ) -> str:
         """Record a new run over *patients* (pseudonyms, each once) and return its id, which sorts by time.
 
@@ -332,12 +328,16 @@ class Ledger:
     def close_run(self, run_id: str) -> None:
         """Set the run's state from its rows: completed, stopped (asked to, patients left) or incomplete.
 
-        The rows are counted anew here, once, and compared with the totals; a difference is incomplete.
+        The rows are counted anew here, once, and compared with the totals; a difference is incomplete. A run
+        that others still work, and that nobody asked to stop, goes on.
         """
 
         def closed(db: Db) -> None:
             report = reading.report(db, run_id, recount=True)
             stopping = bool(reading.run_row(db, run_id)["stopping"])
+            held = db.rows("SELECT 1 FROM lease WHERE run_id = :run LIMIT 1", run=run_id)
+            if report.patients.pending and held and not stopping:
+                return
             left = "stopped" if stopping and report.patients.pending else "incomplete"
             state = "completed" if report.is_complete else left
             db.rows("UPDATE run SET state = :state WHERE run_id = :run", state=state, run=run_id)

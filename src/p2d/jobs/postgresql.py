@@ -28,7 +28,7 @@ _LOCK: Final = 0x50324C
 """Of a migration under way, as a PostgreSQL advisory lock."""
 _SESSION: Final = (
     "-c search_path=p2d -c lock_timeout=30s -c statement_timeout=10min"
-    " -c idle_in_transaction_session_timeout=60s -c tcp_user_timeout=30s"
+    " -c idle_in_transaction_session_timeout=20s -c tcp_user_timeout=30s"
 )
 _NAME: Final = re.compile(r":([a-z_]+)")
 
@@ -78,6 +78,7 @@ class PostgresStore:
         self._connection: psycopg.Connection[Row] | None = None
         version = self._version()
         if version != LATEST:
+            self.close()
             raise Misconfigured(
                 "jobs.dsn",
                 f"the database holds a ledger of version {version}, this program needs {LATEST}",

@@ -102,8 +102,8 @@ class SqliteStore:
                     "check space and permissions of the state folder",
                 ) from error
             finally:
-                if self._connection.in_transaction:
-                    with contextlib.suppress(sqlite3.Error):  # the first error counts
+                with contextlib.suppress(sqlite3.Error):  # the first error counts
+                    if self._connection.in_transaction:
                         self._connection.execute("ROLLBACK")
 
     def now(self) -> float:

@@ -1,27 +1,47 @@
 """Composition root of ``p2d probe``: the gateway's stages, and a probe for each archive over DIMSE."""
 
+from functools import partial
 from pathlib import Path
 
-from p2d.dimse.association import Peer
+from p2d.dimse.negotiation import Peer
 from p2d.flows.gateway.probing import Prober
 from p2d.main.gateway import open_gateway, read
+from p2d.pacs.lean.connector import store_scp
+from p2d.pacs.probe.asking import Bill
+from p2d.pacs.probe.known import Known
+from p2d.pacs.probe.moving import Mover
 from p2d.pacs.probe.probe import Probe
+from p2d.pacs.tls import tls_of
 from p2d.settings.gateway import Archive
 
 
 def open_prober(path: Path) -> Prober:
-    """Return the prober of the gateway whose settings file is at *path*."""
-    settings = read(path)
-    archives = [one for one in settings.pacs if isinstance(one, Archive)]
-    return Prober(open_gateway(path), {one.name: Probe(one.name, _peer(one)) for one in archives})
+    """Return the prober of the gateway whose settings file is at *path*.
+
+    Raises:
+        Misconfigured: the settings, or a file that they name.
+
+    """
+    archives = [one for one in read(path).pacs if isinstance(one, Archive)]
+    return Prober(open_gateway(path), {one.name: _probe(one) for one in archives})
 
 
-def _peer(archive: Archive) -> Peer:
-    return Peer(
+def _probe(archive: Archive) -> Probe:
+    tls = tls_of(archive)
+    peer = Peer(
         archive.host,
         archive.port,
         archive.called_ae_title,
         archive.calling_ae_title,
         archive.connect_seconds,
         archive.answer_seconds,
+        archive.pdu_bytes,
+        None if tls is None else tls.client(),
     )
+    open_store = partial(store_scp, archive, tls)
+
+    def mover(known: Known, bill: Bill) -> Mover:
+        del known  # C-MOVE names no SOP classes
+        return Mover(peer, bill, open_store)
+
+    return Probe(archive.name, peer, mover if archive.store_port is not None else None)

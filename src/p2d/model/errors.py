@@ -33,6 +33,10 @@ class P2DError(Exception):
         self.remedy = remedy
         super().__init__(f"{field}: {problem}" + (f" ({remedy})" if remedy else ""))
 
+    def __reduce__(self) -> tuple[type["P2DError"], tuple[str, str, str]]:
+        """Pass from one process to another as what it was made of."""
+        return type(self), (self.field, self.problem, self.remedy)
+
 
 class InvalidRequest(P2DError):
     """The caller's input is wrong; nothing was done."""

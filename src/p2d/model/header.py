@@ -6,7 +6,7 @@ from dataclasses import dataclass
 Value = str | int | float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Element:
     """One element of a header.
 
@@ -18,12 +18,20 @@ class Element:
     vr: str
     values: tuple[Value, ...]
 
+    def __init__(self, path: str, vr: str, values: tuple[Value, ...]) -> None:
+        """Set what is not changed again, past what forbids it: headers are made of thousands of these."""
+        _SET_PATH(self, path)
+        _SET_VR(self, vr)
+        _SET_VALUES(self, values)
+
     @property
     def text(self) -> str:
         r"""All values joined by a backslash, as DICOM writes them; empty without a value."""
         values = self.values
         return str(values[0]) if len(values) == 1 else "\\".join(map(str, values))
 
+
+_SET_PATH, _SET_VR, _SET_VALUES = (vars(Element)[name].__set__ for name in ("path", "vr", "values"))
 
 Elements = Mapping[str, Element]
 

@@ -1,10 +1,10 @@
 """Whose a study or an accession number is: a query by that key alone (PS3.4 C.6.2)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from p2d.model.errors import ProtocolViolation
-from p2d.model.header import text_of
+from p2d.model.header import Elements, text_of
 from p2d.model.identified import PatientId
 from p2d.model.level import Level
 from p2d.pacs.hierarchy import Ask, Question
@@ -20,8 +20,13 @@ def owners(ask: Ask, keys: Mapping[str, str]) -> list[PatientId]:
         ProtocolViolation: an answer without PatientID, or more patients than one examination can have.
 
     """
-    stated = {path: value.strip() for path, value in keys.items() if value}
     (found,) = ask([Question(Level.STUDY, keys, KEYS[Level.STUDY])])
+    return patients_in(found, keys)
+
+
+def patients_in(found: Iterable[Elements], keys: Mapping[str, str]) -> list[PatientId]:
+    """Return the patients of those study-level rows *found* that have all *keys*, as ``owners``."""
+    stated = {path: value.strip() for path, value in keys.items() if value}
     rows = [row for row in found if all(text_of(row, path) == value for path, value in stated.items())]
     patients = list(dict.fromkeys(text_of(row, PATIENT_ID) for row in rows))
     if "" in patients or len(patients) > _MOST_OWNERS:

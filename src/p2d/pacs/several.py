@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from p2d.model.errors import Misconfigured, P2DError, ProtocolViolation, Unavailable
 from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, PatientId
-from p2d.model.level import Level
+from p2d.model.level import Choice, Level
 from p2d.pacs.days import checked_days
 from p2d.pacs.governor.port import NotNow
 from p2d.pacs.merge import merged
@@ -34,6 +34,11 @@ class SeveralArchives:
     def name(self) -> str:
         """A name for all of them; each object says by itself which archives hold it."""
         return self._name
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the archives, preferred ones first."""
+        return tuple(one.name for one in self._archives)
 
     def abilities(self) -> Abilities:
         """Return what holds for all archives; only listed instances can be counted over several."""
@@ -76,6 +81,8 @@ class SeveralArchives:
         return self._found(checked(query))
 
     def _found(self, query: Query) -> Iterator[IdentifiedHeader]:
+        if query.full is Choice.MIDDLE:  # the middle one of all archives is the middle one of none
+            query = replace(query, full=Choice.ALL)
         answers: list[tuple[str, list[IdentifiedHeader]]] = []
         for one in self._archives:
             with _naming(one):

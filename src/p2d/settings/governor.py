@@ -1,6 +1,7 @@
 """How gently an archive is asked: the tables below ``[pacs.governor]``."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Final, Literal, Self
@@ -44,6 +45,17 @@ def parse_span(text: str) -> Span:
     return Span(_days(found[1]), start, end - start if end > start else end - start + _DAY_MINUTES)
 
 
+def weekly_minutes(spans: Iterable[str]) -> int:
+    """Return how many minutes of a week lie in one of *spans* or more."""
+    minutes: set[int] = set()
+    week = 7 * _DAY_MINUTES
+    for span in map(parse_span, spans):
+        for day in span.days:
+            start = day * _DAY_MINUTES + span.start
+            minutes.update(minute % week for minute in range(start, start + span.minutes))
+    return len(minutes)
+
+
 def _days(text: str) -> frozenset[int]:
     if text == "daily":
         return _WEEK
@@ -81,12 +93,12 @@ class Limits(Strict):
     while the archive is not asked. ``images_per_request`` is the longest list in one retrieve.
     """
 
-    queries_per_minute: float = Field(1200, gt=0)
-    studies_per_minute: float = Field(600, gt=0)
-    images_per_minute: float = Field(12_000, gt=0)
-    megabytes_per_second: float = Field(50, gt=0)
+    queries_per_minute: float = Field(1200.0, gt=0)
+    studies_per_minute: float = Field(600.0, gt=0)
+    images_per_minute: float = Field(12_000.0, gt=0)
+    megabytes_per_second: float = Field(50.0, gt=0)
     associations: int = Field(3, ge=1, le=64)
-    burst_seconds: float = Field(5, ge=0, le=60)
+    burst_seconds: float = Field(5.0, ge=0, le=60)
     images_per_request: int = Field(200, ge=1, le=4000)
 
 
@@ -125,7 +137,7 @@ class Governing(Strict):
     reserved_share: float = Field(0.25, ge=0, le=0.9)
     slow_factor: float = Field(2.0, gt=1, le=20)
     failures: int = Field(5, ge=1, le=100)
-    open_seconds: float = Field(30, gt=0, le=3600)
+    open_seconds: float = Field(30.0, gt=0, le=3600)
     limits: Limits = Limits()
     windows: Windows = Windows()
 

@@ -9,12 +9,19 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
 from pydicom.dataset import Dataset
-from pynetdicom import AE, AllStoragePresentationContexts, _config, build_context, evt
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
+from pynetdicom import AE, AllStoragePresentationContexts, _config, evt
 
+from p2d.dimse.association import Association
+from p2d.dimse.command import Command, Operation, Priority
+from p2d.dimse.negotiation import Peer, Proposal
+from p2d.model.errors import P2DError
 from p2d.pacs.pynetdicom.sockets import close_surely
 from p2d.testing.archive_index import ArchiveIndex, asked
 from p2d.testing.holdings import KEYWORDS, HeldInstance, Holdings
@@ -195,12 +202,29 @@ class DimseArchiveServer:
             yield None, None
             return
         chosen = self._chosen(event)
-        classes = {one["SOPClassUID"] for one in chosen}
-        contexts = [build_context(uid, one) for uid in sorted(classes) for one in _SYNTAXES]
-        yield (*address, {"contexts": contexts, "evt_handlers": [(evt.EVT_CONN_OPEN, _without_delay)]})
-        yield len(chosen)
-        for one in chosen:
-            yield _PENDING, one.render()
+        if chosen and not self._sent(event, address, chosen):
+            yield None, None
+            return
+        yield address
+        yield 0  # the objects are there already: pynetdicom's own sender can lose an answer and stall
+
+    def _sent(self, event: Any, address: tuple[str, int], chosen: Sequence[HeldInstance]) -> bool:
+        """Send *chosen* over an association of our own; return whether the destination let us in."""
+        objects = [_Sendable(one.render()) for one in chosen]
+        contexts = dict.fromkeys((one.sop_class_uid, (one.syntax,)) for one in objects)
+        peer = Peer(*address, event.move_destination, self.ae_title)
+        try:
+            association = Association(peer, Proposal(tuple(contexts)))
+        except P2DError:
+            return False
+        calling = event.assoc.requestor.ae_title
+        with suppress(P2DError):  # the destination ended it: what came is there, the rest is not
+            for one in objects:
+                if event.is_cancelled:
+                    break
+                one.send(association, calling, event.request.MessageID)
+        association.release()
+        return True
 
     def _store(self, event: Any) -> int:
         if not self._accepts_stores:
@@ -209,6 +233,38 @@ class DimseArchiveServer:
         dataset.file_meta = event.file_meta
         self._index.add(held(dataset))
         return 0x0000
+
+
+class _Sendable:
+    """An object with its encoding."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        buffer = DicomBytesIO()
+        syntax = dataset.file_meta.TransferSyntaxUID
+        buffer.is_implicit_VR, buffer.is_little_endian = syntax.is_implicit_VR, syntax.is_little_endian
+        write_dataset(buffer, dataset)
+        self.syntax = str(syntax)
+        self.sop_class_uid = str(dataset.SOPClassUID)
+        self.sop_instance_uid = str(dataset.SOPInstanceUID)
+        self.content = buffer.getvalue()
+
+    def send(self, association: Association, originator: str, message_id: int) -> None:
+        context = next(
+            one
+            for one in association.contexts.values()
+            if (one.abstract_syntax, one.transfer_syntax) == (self.sop_class_uid, self.syntax)
+        )
+        command = Command(
+            Operation.C_STORE_RQ,
+            priority=Priority.LOW,
+            sop_instance_uid=self.sop_instance_uid,
+            move_originator=originator,
+            move_originator_id=message_id,
+        )
+        association.send(context, command, self.content)
+        received = association.receive()
+        if received is not None:
+            association.response(Operation.C_STORE_RSP, received)
 
 
 def held(dataset: Dataset) -> HeldInstance:

@@ -54,6 +54,7 @@ def converse(received: bytes, *, pixels: bool = True) -> list[Arrived]:
 
     def deliver(one: Arrived) -> int:
         kept.append(one)
+        awaited.delivered(one.sop_instance_uid)
         return 0
 
     awaited = Awaited(UIDS, pixels=pixels, limits=LIMITS)

@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Self
@@ -18,8 +18,8 @@ from p2d.dimse.pdu import (
     ContextResult,
     Kind,
     Result,
-    UserInformation,
 )
+from p2d.dimse.user_information import AsynchronousWindow, UserInformation
 from p2d.dimse.wire import Wire
 from p2d.model.errors import P2DError
 
@@ -29,9 +29,14 @@ Accept = Callable[[AssociateRequest], AssociateAccept | AssociateReject]
 class Conversation:
     """One association from the responder's side; *wire* lets a test send whatever it likes."""
 
-    def __init__(self, wire: Wire, request: AssociateRequest) -> None:
+    def __init__(self, wire: Wire, request: AssociateRequest, contexts: Mapping[int, Context]) -> None:
         self.wire = wire
         self.request = request
+        self._contexts = contexts
+
+    def context(self, abstract_syntax: str) -> Context:
+        """Return the first agreed context for *abstract_syntax*."""
+        return next(one for one in self._contexts.values() if one.abstract_syntax == abstract_syntax)
 
     def send(self, context: Context, command: Command, content: bytes = b"") -> None:
         """Send one message."""
@@ -40,7 +45,7 @@ class Conversation:
 
 
 def accepting(
-    *services: str, window: pdu.AsynchronousWindow | None = None, maximum_length: int = 16_384
+    *services: str, window: AsynchronousWindow | None = None, maximum_length: int = 16_384
 ) -> Accept:
     """Return how to accept the contexts for *services* (all where none is named), first syntax each."""
 
@@ -135,7 +140,7 @@ class Responder:
             one.context_id: Context(one.context_id, proposed.get(one.context_id, ""), one.transfer_syntax)
             for one in answer.contexts
         }
-        conversation, assembler = Conversation(wire, request), Assembler(agreed)
+        conversation, assembler = Conversation(wire, request, agreed), Assembler(agreed)
         while (received := wire.read(60)) is not None:
             if received.kind == Kind.RELEASE_RQ:
                 self.releases += 1

@@ -12,9 +12,10 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
 from p2d.dimse import pdu
-from p2d.dimse.association import Association, Peer, Proposal
+from p2d.dimse.association import Association
 from p2d.dimse.command import Command, Operation, Priority
 from p2d.dimse.messages import encoded
+from p2d.dimse.negotiation import Peer, Proposal
 from p2d.dimse.pdu import AssociateRequest, ProposedContext
 from p2d.dimse.services import EXPLICIT, IMPLICIT, VERIFICATION
 from p2d.testing.datasets import CT_IMAGE_STORAGE

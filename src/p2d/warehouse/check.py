@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from p2d.model.errors import InvalidRequest
 from p2d.model.ids import has_valid_check
 from p2d.warehouse.batch import SCHEMAS, Batch
+from p2d.warehouse.distinct import Distinct, joint_ranks
 from p2d.warehouse.wire import NATURAL_KEYS, SOURCES
 
 _DUMMY_NAME: Final = "REMOVED"  # what de-identification writes where a name must not be empty
@@ -33,6 +34,9 @@ _WORD: Final = r"^\pL[\pL\pN _./%()+-]{0,79}$"
 _PERSON: Final = r"(00100010|00100020|00101000|00101001|00101005|00101060)$"  # PatientName … mother's name
 _HIERARCHY: Final = r"(0020000D|0020000E|00080018|00200052)$"
 _BATCH_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+_PRIVATE: Final = r"(^|\.)[0-9A-F]{3}[13579BDF]"
+_UID_KEYWORD: Final = r"(InstanceUID|FrameOfReferenceUID)$"
+_KNOWN_UID: Final = r"^(2\.25\.(0|[1-9][0-9]{0,38})|1\.2\.840\.10008\.[0-9.]+)$"
 _REMEDY: Final = "load pseudonymised data only (clinical data: p2d identity pseudonymise)"
 
 _UIDS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -176,24 +180,27 @@ def _dates(name: str, table: pa.Table) -> Iterator[Finding]:
 
 def _header(table: pa.Table) -> Iterator[Finding]:
     path, vr, text, keyword = (table[column] for column in ("path", "vr", "text", "keyword"))
-    private = pc.match_substring_regex(path, r"(^|\.)[0-9A-F]{3}[13579BDF]")
-    yield Finding("path", private, "is an element of a private group")
+    paths, keywords = Distinct(path), Distinct(keyword)
+    yield Finding("path", paths.where(_matching(_PRIVATE)), "is an element of a private group")
     valued = pc.or_(
         pc.and_(pc.is_valid(text), pc.fill_null(pc.not_equal(text, ""), False)),
         pc.or_(pc.is_valid(table["date"]), pc.is_valid(table["number"])),
     )
-    birth = pc.or_(pc.ends_with(path, "00100030"), pc.equal(keyword, "PatientBirthDate"))
+    birth = pc.or_(
+        paths.where(lambda one: pc.ends_with(one, "00100030")), pc.equal(keyword, "PatientBirthDate")
+    )
     yield Finding("path", pc.and_(birth, valued), "holds a birth date")
     other = pc.and_(valued, pc.fill_null(pc.not_equal(text, table["patient"]), True))
-    patient_id = pc.or_(pc.match_substring_regex(path, _PERSON), pc.equal(keyword, "PatientID"))
+    patient_id = pc.or_(paths.where(_matching(_PERSON)), pc.equal(keyword, "PatientID"))
     yield Finding("text", pc.and_(patient_id, other), "holds a name or patient id other than the pseudonym")
     named = pc.and_(pc.equal(vr, "PN"), pc.fill_null(pc.not_equal(text, _DUMMY_NAME), True))
     yield Finding("text", pc.and_(named, other), "holds a name other than the pseudonym")
-    uids = pc.match_substring_regex(keyword, r"(InstanceUID|FrameOfReferenceUID)$")
-    uids = pc.or_(uids, pc.match_substring_regex(path, _HIERARCHY))
-    foreign = pc.and_(valued, pc.invert(pc.fill_null(_known_uid(text), False)))
+    uids = pc.or_(keywords.where(_matching(_UID_KEYWORD)), paths.where(_matching(_HIERARCHY)))
+    foreign = pc.and_(valued, pc.invert(pc.fill_null(Distinct(text).where(_matching(_KNOWN_UID)), False)))
     yield Finding("text", pc.and_(uids, foreign), "holds a UID that is not derived")
-    numbers = pc.or_(pc.equal(keyword, "AccessionNumber"), pc.ends_with(path, "00080050"))
+    numbers = pc.or_(
+        pc.equal(keyword, "AccessionNumber"), paths.where(lambda one: pc.ends_with(one, "00080050"))
+    )
     found = pc.unique(pc.filter(text, pc.fill_null(numbers, False))).to_pylist()
     bad = pa.array([value for value in found if value and not is_accession(value)], pa.string())
     yield Finding(
@@ -201,13 +208,13 @@ def _header(table: pa.Table) -> Iterator[Finding]:
     )
 
 
-def _known_uid(text: Any) -> Any:
-    return pc.match_substring_regex(text, r"^(2\.25\.(0|[1-9][0-9]{0,38})|1\.2\.840\.10008\.[0-9.]+)$")
+def _matching(pattern: str) -> Callable[[Any], Any]:
+    return lambda values: pc.match_substring_regex(values, pattern)
 
 
 def _check_unique(name: str, table: pa.Table) -> None:
     keys = list(NATURAL_KEYS[name])
-    if table.num_rows == table.group_by(keys).aggregate([]).num_rows:
+    if _is_unique(table.select(keys)):
         return
     numbered = table.select(keys).append_column("row", pa.array(np.arange(table.num_rows)))
     groups = numbered.group_by(keys).aggregate([("row", "max"), ("row", "count")])
@@ -220,5 +227,11 @@ def _check_unique(name: str, table: pa.Table) -> None:
     )
 
 
+def _is_unique(table: pa.Table) -> bool:
+    if any(pa.types.is_floating(kind) for kind in table.schema.types):  # NaN is no value to rank
+        return bool(table.num_rows == table.group_by(table.column_names).aggregate([]).num_rows)
+    return not table.num_rows or len(np.unique(joint_ranks(table.columns))) == table.num_rows
+
+
 def _mismatch(column: Any, pattern: str) -> Any:
-    return pc.invert(pc.match_substring_regex(column, pattern))
+    return Distinct(column).where(lambda values: pc.invert(pc.match_substring_regex(values, pattern)))

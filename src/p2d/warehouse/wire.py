@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from p2d.model.errors import InvalidRequest
 from p2d.warehouse.batch import SCHEMAS, Batch
+from p2d.warehouse.distinct import joint_ranks
 
 MEDIA_TYPE: Final = "application/vnd.p2d.batch+zip"
 SOURCES: Final = ("clinical", "basic", "extended", "sync")
@@ -115,7 +116,7 @@ def digest(batch: Batch) -> str:
 
 
 def _hash_table(total: Any, name: str, table: pa.Table) -> None:
-    order = pc.sort_indices(table, sort_keys=[(key, "ascending", "at_end") for key in NATURAL_KEYS[name]])
+    order = _order(name, table)
     total.update(f"table {name} {table.num_rows}\n".encode())
     for column in SCHEMAS[name].names:
         values = table.column(column).take(order).combine_chunks()
@@ -125,6 +126,14 @@ def _hash_table(total: Any, name: str, table: pa.Table) -> None:
         total.update(np.asarray(values.is_valid().cast(pa.uint8())).tobytes())
         for part in _canonical(values):
             total.update(part)
+
+
+def _order(name: str, table: pa.Table) -> Any:
+    """Return the numbers of the rows in the order of the natural key, equal ones as they stand."""
+    keys = NATURAL_KEYS[name]
+    if any(pa.types.is_floating(table.schema.field(key).type) for key in keys):  # NaN is no value to rank
+        return pc.sort_indices(table, sort_keys=[(key, "ascending", "at_end") for key in keys])
+    return pa.array(np.argsort(joint_ranks(table.column(key) for key in keys), kind="stable"))
 
 
 def _canonical(values: pa.Array) -> tuple[bytes, ...]:

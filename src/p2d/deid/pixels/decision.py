@@ -100,7 +100,8 @@ _RADIOGRAPHY: Final = frozenset(
 )
 _NO_PICTURES: Final = ("Segmentation", "Parametric Map", "Real World Value", "Surface", "Tractography")
 """Pixels that are labels or quantities, masks of which would be wrong data."""
-_OVERLAY_BIT: Final = re.compile(r"60[0-9A-F]{2}0102")  # OverlayBitPosition, PS3.3 C.9.2
+_OVERLAY_BITS: Final = tuple(f"60{group:02X}0102" for group in range(0, 0x100, 2))
+"""OverlayBitPosition, PS3.3 C.9.2."""
 _SHARES: Final = 1 << 32
 
 
@@ -207,8 +208,8 @@ def _overlay_bits(elements: Elements) -> tuple[int, ...]:
     """Return the bits of the pixels in which overlays lie; 0 in OverlayBitPosition means they do not."""
     found = {
         value
-        for path, element in elements.items()
-        if path.startswith("60") and _OVERLAY_BIT.fullmatch(path)
+        for element in map(elements.get, _OVERLAY_BITS)
+        if element is not None
         for value in element.values
         if isinstance(value, int) and value > 0
     }

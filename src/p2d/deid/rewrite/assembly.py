@@ -3,7 +3,6 @@
 Pixel data are a view of what was received, so that a file is never held twice.
 """
 
-import math
 from bisect import bisect_left
 from collections.abc import Iterable
 from functools import lru_cache
@@ -112,14 +111,14 @@ def pixels_of(source: Source, span: Span, syntax: Syntax, expected: int) -> tupl
 
 def expected_length(elements: Elements) -> int:
     """Return how long native pixel data are by Rows, Columns … (PS3.5 8.1.1), or 0 where it is not known."""
-    numbers = [_number(elements, path) for path in ("00280010", "00280011", "00280100")]
-    more = [_number(elements, path) or 1 for path in ("00280002", "00280008")]
-    if not all(numbers):
+    rows, columns = _number(elements, "00280010"), _number(elements, "00280011")
+    bits = rows * columns * _number(elements, "00280100")
+    if not bits:
         return 0
+    samples = _number(elements, "00280002") or 1
     if text_of(elements, "00280004").strip() == "YBR_FULL_422":
-        more[0] = 2  # samples per pixel on average, PS3.3 C.7.6.3.1.2
-    bits = math.prod(numbers) * math.prod(more)
-    return -(-bits // 8)
+        samples = 2  # on average, PS3.3 C.7.6.3.1.2
+    return -(-bits * samples * (_number(elements, "00280008") or 1) // 8)
 
 
 def _number(elements: Elements, path: str) -> int:

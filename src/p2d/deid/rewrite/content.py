@@ -3,12 +3,14 @@
 import zlib
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from mmap import mmap
 from operator import itemgetter
 from typing import Final
 
-from p2d.deid.rewrite.decoder import Decoders, Encoding, declared
+from p2d.deid.rewrite.decoder import Decoders, declared
+from p2d.deid.rewrite.encoding import Encoding
+from p2d.deid.rewrite.pattern import Pattern
 from p2d.dicom.charset import DEFAULT, UndecodableText
 from p2d.dicom.walk import (
     BEGIN,
@@ -21,11 +23,12 @@ from p2d.dicom.walk import (
     Source,
     Span,
     Syntax,
+    after,
     ordered,
     spans,
 )
 from p2d.model.header import Elements
-from p2d.model.identified import IdentifiedInstance
+from p2d.model.identified import IdentifiedHeader, IdentifiedInstance
 from p2d.model.released import Reason
 
 MAX_INFLATED_BYTES: Final = 1 << 28
@@ -54,7 +57,7 @@ class Opened:
     """A data set of which it is known where each element stands.
 
     ``header`` are the elements other than pixel data by ascending tag, ``raw`` the bytes of each, ``pixels``
-    is the pixel data element.
+    is the pixel data element. Where it fits a ``pattern``, ``header`` and ``raw`` are those that vary in it.
     ``elements`` are the values of what is not private. ``source`` is the inflated data set where
     the transfer syntax is deflated.
     """
@@ -66,6 +69,34 @@ class Opened:
     header: Sequence[Span] = field(repr=False)
     raw: Sequence[bytes] = field(repr=False)
     pixels: Span | None = field(repr=False)
+    pattern: Pattern | None = field(repr=False, default=None)
+
+    def answered(self, header: IdentifiedHeader) -> "Opened":
+        """Return the same data set as the archive that gave *header* would have sent it."""
+        old = self.instance
+        instance = IdentifiedInstance(
+            header, old.content, old.transfer_syntax_uid, old.sop_class_uid, old.is_cut, old.offset
+        )
+        return Opened(
+            instance,
+            self.source,
+            self.encoding,
+            self.elements,
+            self.header,
+            self.raw,
+            self.pixels,
+            self.pattern,
+        )
+
+    def whole(self) -> "Opened":
+        """Return the same with all elements in ``header`` and ``raw``."""
+        if self.pattern is None:
+            return self
+        begin = 0 if self.instance.transfer_syntax_uid == DEFLATED else self.instance.offset
+        found = spans(self.source, self.encoding.syntax, begin)
+        header = found if self.pixels is None else found[:-1]
+        raw = [self.source[span[BEGIN] : after(span)] for span in header]
+        return replace(self, header=header, raw=raw, pattern=None)
 
     def text(self, span: Span) -> str:
         """Return the text of the private creator element *span*."""
@@ -97,18 +128,35 @@ def _opened(instance: IdentifiedInstance, decoders: Decoders) -> Opened:
     if uid == DEFLATED:
         source, begin = inflated(source[begin:]), 0
     syntax = syntax_of(uid)
-    found = ordered(spans(source, syntax, begin))
+    if (fitting := decoders.fit(syntax, source, begin)) is not None:
+        pattern, fit = fitting
+        _check_items(source, syntax, begin, fit.header_end)
+        elements = decoders.elements_of(pattern, source, fit)
+        return Opened(instance, source, pattern.encoding, elements, fit.spans, fit.raw, fit.pixels, pattern)
+    return _walked(instance, decoders, source, begin)
+
+
+def _walked(instance: IdentifiedInstance, decoders: Decoders, source: Source, begin: int) -> Opened:
+    syntax = syntax_of(instance.transfer_syntax_uid)
+    found = spans(source, syntax, begin)
+    placed = ordered(found)
     if not found:
         raise ValueError("no element")
-    pixels = [span for span in found if span[0] in _PIXELS]
+    pixels = [span for span in placed if span[TAG] in _PIXELS]
     if len(pixels) > 1:
         raise ValueError("pixel data in two forms")
-    header = [span for span in found if span[0] not in _PIXELS] if pixels else found
-    if source[begin : pixels[0][BEGIN] if pixels else len(source)].count(_item_tag(syntax)) > MAX_ITEMS:
-        raise ValueError("too many items")
+    header = [span for span in placed if span[TAG] not in _PIXELS] if pixels else placed
+    _check_items(source, syntax, begin, pixels[0][BEGIN] if pixels else len(source))
     encoding = Encoding(syntax, declared(source, header, DEFAULT), _is_signed(source, header))
-    elements, raw = decoders.elements(encoding, source, header)
-    return Opened(instance, source, encoding, elements, header, raw, pixels[0] if pixels else None)
+    read = decoders.read(encoding, source, header, pixels[0] if pixels else None)
+    if placed is found and (not pixels or pixels[0] is found[-1]):
+        decoders.learn(encoding, read)
+    return Opened(instance, source, encoding, read.elements, header, read.raw, read.pixels)
+
+
+def _check_items(source: Source, syntax: Syntax, begin: int, end: int) -> None:
+    if source[begin:end].count(_item_tag(syntax)) > MAX_ITEMS:
+        raise ValueError("too many items")
 
 
 def _is_signed(source: Source, header: Sequence[Span]) -> bool:

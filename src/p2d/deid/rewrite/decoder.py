@@ -1,143 +1,104 @@
 """Values of raw elements, each distinct one decoded once: most elements repeat within a patient."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from p2d.deid.profile.action import BULK_VRS
-from p2d.deid.standard.private import safe_vr
-from p2d.dicom.charset import CharacterSet, UndecodableText, character_set
-from p2d.dicom.elements import may_be_signed, values_of
+from p2d.deid.rewrite.encoding import PRIVATE, Creators, Encoding, is_creator
+from p2d.deid.rewrite.pattern import Fit, Known, Pattern, Patterns, Read
+from p2d.dicom.charset import CharacterSet, character_set
 from p2d.dicom.walk import (
+    BEGIN,
     MAX_DEPTH,
+    TAG,
     Malformed,
     Source,
     Span,
     Syntax,
+    after,
     items,
     ordered,
     spans,
-    vr_at,
 )
-from p2d.model.header import Element, Value
+from p2d.model.header import Element
 
 _MAX_MEMO: Final = 50_000
 _MAX_RAW: Final = 4096
 _CHARACTER_SET: Final = 0x00080005
-PRIVATE: Final = 0x10000
-"""The bit of a tag that is set where its group number is odd (PS3.5 7.8)."""
-
-_CREATORS: Final = range(0x10, 0x100)
-
-
-@dataclass(slots=True)
-class Creators:
-    """Who reserved which block of private elements, as read so far in one data set (PS3.5 7.8.1)."""
-
-    by_block: dict[int, str] = field(default_factory=dict, repr=False)
-
-    def of(self, tag: int) -> str:
-        """Return the private creator of *tag*, or an empty string."""
-        return self.by_block.get(tag >> 8, "")
-
-    def note(self, tag: int, text: str) -> None:
-        """Note that private creator element *tag* holds *text*."""
-        self.by_block[block_of(tag)] = text
-
-
-def block_of(tag: int) -> int:
-    """Return the block that private creator element *tag* reserves: ``tag >> 8`` of its elements."""
-    return tag >> 16 << 8 | tag & 0xFF
-
-
-def is_creator(tag: int) -> bool:
-    """Whether *tag* is a private creator element."""
-    return bool(tag >> 16 & 1) and tag & 0xFFFF in _CREATORS
-
-
-@dataclass(frozen=True, slots=True)
-class Encoding:
-    """How the elements of a data set are encoded; ``is_signed`` is its PixelRepresentation (0028,0103)."""
-
-    syntax: Syntax
-    codecs: CharacterSet
-    is_signed: bool = False
-
-    def vr_of(self, span: Span, creator: str = "") -> str:
-        """Return the VR to read *span* as; PixelRepresentation chooses US or SS where bytes do not."""
-        tag = span[0]
-        vr = vr_at(tag, span[1], creator)
-        if vr == "UN" and creator and tag & PRIVATE:
-            vr = safe_vr(tag >> 16, creator, tag & 0xFF) or vr
-        return "SS" if vr == "US" and self.is_signed and self._is_guessed(span) else vr
-
-    def _is_guessed(self, span: Span) -> bool:
-        return may_be_signed(span[0]) and (self.syntax.is_implicit or span[1] == "UN")
-
-    def values(self, source: Source, span: Span, vr: str, path: str) -> tuple[Value, ...]:
-        """Return the values of *span*; *path* names it in errors.
-
-        Raises:
-            UndecodableText, UndecodableHeader: as ``values_of``.
-
-        """
-        try:
-            return values_of(
-                vr, source[span[3] : span[4]], self.codecs, little=self.syntax.is_little, guess=False
-            )
-        except UndecodableText:
-            raise UndecodableText(path) from None
-
-    def text(self, source: Source, span: Span) -> str:
-        """Return the text of *span*, read as LO.
-
-        Raises:
-            UndecodableText: as ``values``.
-
-        """
-        return "\\".join(str(value) for value in self.values(source, span, "LO", ""))
 
 
 class Decoders:
-    """Values of the elements of one patient's data sets; remembers those of short elements."""
+    """Values of the elements of one patient's data sets; remembers those of short elements.
 
-    def __init__(self) -> None:
+    With *reuses* it knows what data sets of a series have in common, and looks only at what varies.
+    """
+
+    def __init__(self, *, reuses: bool = True) -> None:
         self._memos: dict[Encoding, dict[bytes, dict[str, Element]]] = {}
         self._fresh: list[Element] = []
+        self._patterns = Patterns() if reuses else None
 
-    def elements(
-        self, encoding: Encoding, source: Source, header: Sequence[Span]
-    ) -> tuple[dict[str, Element], list[bytes]]:
-        """Return the elements at *header* by path and the bytes of each.
-
-        The elements are those of items, too; private ones are left out.
+    def read(self, encoding: Encoding, source: Source, header: Sequence[Span], pixels: Span | None) -> Read:
+        """Read the elements at *header*, those of items too; private ones are not decoded.
 
         Raises:
             UndecodableText, UndecodableHeader, Malformed: as reading them.
 
         """
+        raw = [source[span[BEGIN] : after(span)] for span in header]
+        return Read(header, raw, self._known(encoding, source, header, raw), pixels)
+
+    def fit(self, syntax: Syntax, source: Source, begin: int) -> tuple[Pattern, Fit] | None:
+        """Return the pattern that the data set of *source* at *begin* fits, and what varies in it."""
+        return None if self._patterns is None else self._patterns.fit(syntax, source, begin)
+
+    def learn(self, encoding: Encoding, read: Read) -> None:
+        """Remember the form of *read*, whose elements stand in order and before its pixel data."""
+        if self._patterns is not None:
+            self._patterns.learn(encoding, read)
+
+    def elements_of(self, pattern: Pattern, source: Source, fit: Fit) -> dict[str, Element]:
+        """Return the elements by path of the data set that fits *pattern*.
+
+        Raises:
+            UndecodableText, UndecodableHeader, Malformed: as reading them.
+
+        """
+        return pattern.elements_with(self._known(pattern.encoding, source, fit.spans, fit.raw))
+
+    def _known(
+        self, encoding: Encoding, source: Source, header: Sequence[Span], raw: Sequence[bytes]
+    ) -> list[Known | None]:
         memo = self._memos.setdefault(encoding, {})
-        found: dict[str, Element] = {}
-        pieces: list[bytes] = []
-        for span in header:
-            tag, _, begin, _, end, is_undefined = span
-            raw = source[begin : end + 8 if is_undefined else end]
-            pieces.append(raw)
-            if tag & PRIVATE:
+        found: list[Known | None] = []
+        for span, content in zip(header, raw, strict=True):
+            if span[TAG] & PRIVATE:
+                found.append(None)
                 continue
-            known = memo.get(raw)
+            known = memo.get(content)
             if known is None:
-                known = {element.path: element for element in _flat(source, encoding, span, "", "")}
+                known = _known(source, encoding, span)
                 self._fresh.extend(known.values())
-                if len(raw) <= _MAX_RAW and len(memo) < _MAX_MEMO:
-                    memo[raw] = known
-            found.update(known)
-        return found, pieces
+                if len(content) <= _MAX_RAW and len(memo) < _MAX_MEMO:
+                    memo[content] = known
+            found.append(known)
+        return found
 
     def taken(self) -> Sequence[Element]:
         """Return the elements that were not met before since the last call."""
         fresh, self._fresh = self._fresh, []
         return fresh
+
+
+def _known(source: Source, encoding: Encoding, span: Span) -> dict[str, Element]:
+    """Return the elements by path of the element *span*, which is not private and in no sequence."""
+    vr = encoding.vr_of(span)
+    if vr == "SQ":
+        return {element.path: element for element in _flat(source, encoding, span, "", "")}
+    path = f"{span[TAG]:08X}"
+    values = () if vr in BULK_VRS else encoding.values(source, span, vr, path)
+    return {path: Element(path, vr, values)}
 
 
 def _flat(source: Source, encoding: Encoding, span: Span, prefix: str, creator: str) -> Iterator[Element]:

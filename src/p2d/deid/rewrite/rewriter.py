@@ -5,12 +5,13 @@ costs a look-up. A remembered decision holds for one patient, one set of rules a
 """
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from p2d.deid.profile.action import BULK_VRS, NUMBER_VRS, Action
 from p2d.deid.profile.profile import Rules
 from p2d.deid.report.tally import DeidTally, Outcome, private_step
-from p2d.deid.rewrite.decoder import PRIVATE, Creators, Encoding, Item, block_of, is_creator, opened_items
+from p2d.deid.rewrite.decoder import Item, opened_items
+from p2d.deid.rewrite.encoding import PRIVATE, Creators, Encoding, block_of, is_creator
 from p2d.deid.rewrite.values import Treatment, dummy_of, outcome_of, treat
 from p2d.dicom.encode import element as encoded_element
 from p2d.dicom.encode import encoded, sequence
@@ -22,6 +23,16 @@ MAX_RAW: Final = 4096
 
 MAX_REMEMBERED: Final = 50_000
 _ESCAPE: Final = 0x1B
+_KEEP: Final = Action.KEEP  # bound here: looking a member up costs more than what is done with it
+_REMOVE: Final = Action.REMOVE
+_EMPTY: Final = Action.EMPTY
+_DUMMY: Final = Action.DUMMY
+_CONTENT: Final = Action.CONTENT
+_BULK: Final = Action.BULK
+_CHARACTER_SET: Final = Action.CHARACTER_SET
+_REMOVED: Final = Outcome.REMOVED
+_EMPTIED: Final = Outcome.EMPTIED
+_KEPT: Final = Outcome.KEPT
 _VALUE_TYPE: Final = 0x0040A040
 _NAME: Final = 0x0040A043
 _CODE: Final = 0x00080100
@@ -77,9 +88,15 @@ class Rewriter:
 
     def counted(self, tally: DeidTally) -> None:
         """Move the counts of all remembered decisions into *tally*."""
+        totals: dict[tuple[tuple[str, Outcome], ...], int] = {}
         for memo in self._memos.values():
             for treated in memo.values():
-                treated.count(tally)
+                if treated.times:
+                    totals[treated.outcomes] = totals.get(treated.outcomes, 0) + treated.times
+                    treated.times = 0
+        for outcomes, times in totals.items():
+            for path, outcome in outcomes:
+                tally.count(path, outcome, times)
 
     def treated(self, source: Source, span: Span, creator: str = "", read: Element | None = None) -> Treated:
         """Decide on the element *span*; *read* is what it holds, where that is known.
@@ -89,42 +106,57 @@ class Rewriter:
             UndecodableText, UndecodableHeader, Malformed, Unencodable: not to be read or written.
 
         """
-        parts = _Parts()
-        content = self._element(
-            source, self._encoding, self._rules, span, _Place("", "", creator, read), parts
-        )
-        elements = {element.path: element for element in parts.elements}
-        return Treated(content, elements, tuple(parts.outcomes))
+        place = _Place("", "", creator, read)
+        asked = self._asked(self._encoding, self._rules, span, place)
+        if asked.vr == "SQ" and asked.action is not _REMOVE:
+            parts = _Parts()
+            content = self._sequence(source, self._encoding, self._rules, span, asked, parts)
+            elements = {element.path: element for element in parts.elements}
+            return Treated(content, elements, tuple(parts.outcomes))
+        content, element, outcome = self._single(source, self._encoding, self._rules, span, asked)
+        return Treated(content, {} if element is None else {element.path: element}, ((asked.kind, outcome),))
+
+    def _asked(self, encoding: Encoding, rules: Rules, span: Span, place: "_Place") -> "_Asked":
+        tag = f"{span[0]:08X}"
+        creator = place.creator
+        kind = place.kind + (private_step(tag, creator) if span[0] & PRIVATE else tag)
+        vr = encoding.vr_of(span, creator)
+        action = rules.action(tag, vr, creator)
+        if action is _CHARACTER_SET and place.path:
+            action = _REMOVE
+        return _Asked(tag, place.path + tag, kind, vr, action, place.read)
 
     def _element(
         self, source: Source, encoding: Encoding, rules: Rules, span: Span, place: "_Place", parts: _Parts
     ) -> bytes:
-        tag = f"{span[0]:08X}"
-        path = place.path + tag
-        kind = place.kind + (private_step(tag, place.creator) if span[0] >> 16 & 1 else tag)
-        vr = encoding.vr_of(span, place.creator)
-        action = rules.action(tag, vr, place.creator)
-        if action is Action.REMOVE or (action is Action.CHARACTER_SET and place.path):
-            parts.outcomes.append((kind, Outcome.REMOVED))
-            return b""
-        if vr == "SQ":
-            return self._sequence(source, encoding, rules, span, _Place(path, kind, ""), action, parts)
-        if vr in BULK_VRS and action is not Action.BULK and action is not Action.KEEP:
-            parts.outcomes.append((kind, Outcome.REMOVED))
-            return b""
-        if action is Action.BULK or vr in BULK_VRS:
-            parts.outcomes.append((kind, Outcome.KEPT))
-            return self._copied(source, encoding, span, vr)
-        read = place.read
+        asked = self._asked(encoding, rules, span, place)
+        if asked.vr == "SQ" and asked.action is not _REMOVE:
+            return self._sequence(source, encoding, rules, span, asked, parts)
+        content, element, outcome = self._single(source, encoding, rules, span, asked)
+        parts.outcomes.append((asked.kind, outcome))
+        if element is not None:
+            parts.elements.append(element)
+        return content
+
+    def _single(
+        self, source: Source, encoding: Encoding, rules: Rules, span: Span, asked: "_Asked"
+    ) -> tuple[bytes, Element | None, Outcome]:
+        """Return what becomes of an element that is no sequence: bytes, values, and what to count."""
+        tag, path, _, vr, action, read = asked
+        if action is _REMOVE:
+            return b"", None, _REMOVED
+        if action is _BULK or vr in BULK_VRS:
+            if action is not _BULK and action is not _KEEP:
+                return b"", None, _REMOVED
+            return self._copied(source, encoding, span, vr), None, _KEPT
         values = read.values if read and read.vr == vr else encoding.values(source, span, vr, path)
         new = treat(action, vr, values, self._treatment)
         if not _is_telling(new) and _is_telling(values) and rules.is_required(tag):
             new = dummy_of(vr) or new  # type 1 in its IOD: must not become empty
-        parts.outcomes.append((kind, outcome_of(action, values, new)))
+        outcome = outcome_of(action, values, new)
         if new is None:
-            return b""
-        parts.elements.append(Element(path, vr, new))
-        return self._written(source, encoding, span, vr, values, new)
+            return b"", None, outcome
+        return self._written(source, encoding, span, vr, values, new), Element(path, vr, new), outcome
 
     def _written(
         self,
@@ -156,24 +188,24 @@ class Rewriter:
         encoding: Encoding,
         rules: Rules,
         span: Span,
-        place: "_Place",
-        action: Action,
+        asked: "_Asked",
         parts: _Parts,
     ) -> bytes:
-        parts.elements.append(Element(place.path, "SQ", ()))
-        if action is Action.EMPTY:
-            parts.outcomes.append((place.kind, Outcome.EMPTIED))
+        tag, path, kind, _, action, _ = asked
+        parts.elements.append(Element(path, "SQ", ()))
+        if action is _EMPTY:
+            parts.outcomes.append((kind, _EMPTIED))
             return sequence(span[0], (), self._output)
-        parts.outcomes.append((place.kind, Outcome.KEPT))
-        inside = rules.inside(f"{span[0]:08X}")
+        parts.outcomes.append((kind, _KEPT))
+        inside = rules.inside(tag)
         written: list[bytes] = []
         for item in opened_items(source, encoding, span):
-            verdict = _verdict(source, item, rules) if action is Action.CONTENT else Action.KEEP
-            if verdict is Action.REMOVE:
-                parts.outcomes.append((f"{place.kind}.0040A043", Outcome.REMOVED))
+            verdict = _verdict(source, item, rules) if action is _CONTENT else _KEEP
+            if verdict is _REMOVE:
+                parts.outcomes.append((f"{kind}.0040A043", _REMOVED))
                 continue
-            at = _Place(f"{place.path}[{len(written)}].", f"{place.kind}.", "")
-            judged = inside.dummies() if verdict is Action.DUMMY else inside
+            at = _Place(f"{path}[{len(written)}].", f"{kind}.", "")
+            judged = inside.dummies() if verdict is _DUMMY else inside
             written.append(self._item(source, item, judged, at, parts))
         return sequence(span[0], written, self._output)
 
@@ -194,8 +226,7 @@ class Rewriter:
         return b"".join(written)
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(NamedTuple):
     """Where an element stands: path with item numbers, path without them, private creator.
 
     ``read`` is the element as it was read before.
@@ -204,19 +235,35 @@ class _Place:
     path: str
     kind: str
     creator: str
-    read: Element | None = field(default=None, repr=False)
+    read: Element | None = None
+
+
+class _Asked(NamedTuple):
+    """What there is to decide on one element: tag, where it stands, how it is counted, its VR, the action.
+
+    ``read`` is the element as it was read before.
+    """
+
+    tag: str
+    path: str
+    kind: str
+    vr: str
+    action: Action
+    read: Element | None
 
 
 def _is_telling(values: tuple[Value, ...] | None) -> bool:
     """Whether one of *values* is not empty."""
-    return values is not None and any(value != "" for value in values)
+    if values is None:
+        return False
+    return values.count("") < len(values)
 
 
 def _verdict(source: Source, item: Item, rules: Rules) -> Action:
     """Return what PS3.15 Table E.3.4-1 says of a content item, by its concept name (0040,A043)."""
     found = {span[0]: span for span in item.spans}
     if _NAME not in found:
-        return Action.KEEP
+        return _KEEP
     kind = item.encoding.text(source, found[_VALUE_TYPE]) if _VALUE_TYPE in found else ""
     for concept in opened_items(source, item.encoding, found[_NAME]):
         named = {span[0]: span for span in concept.spans}
@@ -224,7 +271,7 @@ def _verdict(source: Source, item: Item, rules: Rules) -> Action:
         if code is not None and _SCHEME in named:
             scheme = concept.encoding.text(source, named[_SCHEME])
             return rules.content(scheme, concept.encoding.text(source, code), kind)
-    return Action.KEEP
+    return _KEEP
 
 
 def codec_for(encoding: Encoding) -> str:

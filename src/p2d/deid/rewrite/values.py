@@ -29,9 +29,22 @@ _DUMMIES: Final[Mapping[str, Value]] = {
     "UC": "REMOVED", "UT": "REMOVED", "UR": "REMOVED", "PN": "REMOVED",
     "US": 0, "SS": 0, "UL": 0, "SL": 0, "UV": 0, "SV": 0, "FL": 0.0, "FD": 0.0,
 }  # fmt: skip
-_WITHOUT_VALUE: Final = frozenset({Action.EMPTY, Action.ITEMS, Action.BULK, Action.CONTENT})
-_REPLACED: Final = frozenset({Action.DUMMY, Action.CASE, Action.ACCESSION})
-_REPLACING: Final = _REPLACED | {Action.PATIENT, Action.UID}
+_KEEP: Final = Action.KEEP  # bound here: looking a member up costs more than what is done with it
+_REMOVE: Final = Action.REMOVE
+_DUMMY: Final = Action.DUMMY
+_UID: Final = Action.UID
+_PATIENT: Final = Action.PATIENT
+_CHARACTER_SET: Final = Action.CHARACTER_SET
+_CAP_AGE: Final = Action.CAP_AGE
+_CASE: Final = Action.CASE
+_WITHOUT_VALUE: Final = (Action.EMPTY, Action.ITEMS, Action.BULK, Action.CONTENT)
+_REPLACED: Final = (Action.DUMMY, Action.CASE, Action.ACCESSION)
+_REPLACING: Final = (*_REPLACED, Action.PATIENT, Action.UID)
+_GONE: Final = Outcome.REMOVED
+_EMPTIED: Final = Outcome.EMPTIED
+_KEPT: Final = Outcome.KEPT
+_NEW: Final = Outcome.REPLACED
+_CLEANED: Final = Outcome.CLEANED
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +69,21 @@ def treat(  # noqa: PLR0911 - one return an action
         Underived: a UID or accession number that *treatment* has no pseudonym for.
 
     """
-    if action is Action.REMOVE:
+    if action is _REMOVE:
         return None
-    if action is Action.PATIENT:
+    if action is _PATIENT:
         return (str(treatment.patient),)
-    if action is Action.CHARACTER_SET:
+    if action is _CHARACTER_SET:
         return values
-    if not any(value != "" for value in values) or action in _WITHOUT_VALUE:
+    if values.count("") == len(values) or action in _WITHOUT_VALUE:
         return ()
     if action in _REPLACED:
         return _replaced(action, vr, values, treatment)
-    if action is Action.UID:
+    if action is _UID:
         return _uids(values, treatment)
-    if action is Action.KEEP:
+    if action is _KEEP:
         return _kept(vr, values)
-    if action is Action.CAP_AGE:
+    if action is _CAP_AGE:
         return _ages(values, treatment.age_cap)
     return _retained(vr, values, treatment)
 
@@ -97,9 +110,9 @@ def _kept(vr: str, values: Values) -> Values | None:
 def _replaced(action: Action, vr: str, values: Values, treatment: Treatment) -> Values | None:
     """Return the one value that stands for *values*: a dummy, or the pseudonym of an accession or case."""
     original = "\\".join(str(value) for value in values)
-    if action is Action.DUMMY:
+    if action is _DUMMY:
         return dummy_of(vr)
-    if action is Action.CASE:
+    if action is _CASE:
         case = treatment.cases.get(original)
         return None if case is None else (str(case),)
     accession = treatment.accessions.get(original)
@@ -168,11 +181,11 @@ _OUTCOMES: Final = {
 def outcome_of(action: Action, old: Values, new: Values | None) -> Outcome:
     """Return what to count for an element that *action* turned from *old* into *new*."""
     if new is None:
-        return Outcome.REMOVED
-    if not any(value != "" for value in new):
-        return Outcome.EMPTIED
+        return _GONE
+    if new.count("") == len(new):
+        return _EMPTIED
     if new == old:
-        return Outcome.KEPT
+        return _KEPT
     if action in _REPLACING:
-        return Outcome.REPLACED
-    return _OUTCOMES.get(action, Outcome.CLEANED)
+        return _NEW
+    return _OUTCOMES.get(action, _CLEANED)

@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from p2d.access.policy import ModalityPolicy
 from p2d.access.sessions import SessionStore
 from p2d.audit.log import AuditLog
+from p2d.deid.pixels.verdicts import Screen
 from p2d.deid.profile.profile import RESEARCH, Profile
-from p2d.deid.release import Screen
 from p2d.export.hold import HoldStore
 from p2d.export.jpeg import Renderer
 from p2d.identity.port import Identity

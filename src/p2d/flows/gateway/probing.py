@@ -1,7 +1,11 @@
 """Probe an archive with patients named by their pseudonyms: operators only, audited."""
 
+import secrets
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final
 
 from p2d.access.caller import Caller
 from p2d.access.check import check_bulk
@@ -13,9 +17,22 @@ from p2d.model.errors import InvalidRequest
 from p2d.model.identified import PatientId
 from p2d.model.level import Kind
 from p2d.model.request import Target
+from p2d.pacs.governor.port import (
+    Ask,
+    Ending,
+    Governor,
+    NotNow,
+    Operation,
+    Report,
+    Resource,
+    Wait,
+    Why,
+    WorkClass,
+)
 from p2d.pacs.probe.probe import Probe, Probed
 
-MOST_PATIENTS = 20
+MOST_PATIENTS: Final = 20
+_LONGEST_WAIT: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +84,38 @@ class Prober:
                     "LIST", f"names more than {MOST_PATIENTS} patients", "a few with some images are enough"
                 )
             check_forms(targets, gateway.patient_form)
+        probe = self._governed(probe)
         subject = {"archive": probe.name, "patients": len(targets)}
         with gateway.audit.query(action="probe", user=caller.user, session="", subject=subject) as entry:
             answers = gateway.identity.resolve(Domain.PATIENT, [target.pseudonym for target in targets])
             probed = probe.run([one for one in answers if isinstance(one, PatientId)], watch)
             entry.outcome(queries=probed.bill.queries, images=probed.bill.images)
         return probed
+
+    def _governed(self, probe: Probe) -> Probe:
+        """Return *probe* with every request asked for at the archive's governor, as bulk work."""
+        archives = self.gateway.archives
+        governor = archives.governors.get(probe.name) if archives is not None else None
+        if governor is None:
+            return probe
+        most = min(probe.effort.associations, governor.load().most_associations)
+        effort = replace(probe.effort, associations=most)
+        return replace(probe, effort=effort, permit=partial(_admitted, governor, probe.name))
+
+
+def _admitted(governor: Governor, archive: str, queries: int, images: int) -> None:
+    """Return when *governor* lets that many queries and images pass.
+
+    Raises:
+        NotNow: the archive may not be asked now: stopped, outside its window, or its breaker is open.
+        Unavailable: the governor cannot be reached.
+
+    """
+    needs = {Resource.QUERIES: float(queries), Resource.IMAGES: float(images)}
+    operation = Operation.RETRIEVE if images else Operation.FIND
+    ask = Ask(WorkClass.BULK, operation, secrets.token_hex(8), needs)
+    while isinstance(answer := governor.ask(ask), Wait):
+        if answer.why in {Why.STOPPED, Why.WINDOW, Why.BREAKER}:
+            raise NotNow(archive, answer.why, f"may not be asked now ({answer.why})", "try again later")
+        time.sleep(min(answer.seconds, _LONGEST_WAIT))
+    governor.report(answer.lease_id, Report(used=needs, ending=Ending.DONE))

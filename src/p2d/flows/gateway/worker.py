@@ -44,7 +44,7 @@ class BulkWorker:
         try:
             ready = leases.ready()
             for run_id in ready or leases.runs():
-                if ready or leases.abandoned(run_id):
+                if ready or leases.abandoned(run_id, self.name):
                     self.work_span(run_id, WHOLE)
                     return True
                 self._close(run_id)
@@ -79,14 +79,14 @@ class BulkWorker:
             for span in ledger.leases.spans(run_id, size, _SPANS_AHEAD):
                 yield run_id, span, priority
         for run_id in ledger.leases.runs():
-            if ledger.leases.abandoned(run_id):
+            if ledger.leases.abandoned(run_id, self.name):
                 yield run_id, (0, size), ledger.progress(run_id).priority
             else:
                 self._close(run_id)
 
     def _stint(self, run_id: str, span: Span) -> None:
         ledger = self.gateway.ledger
-        if not (ledger.leases.abandoned(run_id) or ledger.leases.spans(run_id, 1, 1)):
+        if not (ledger.leases.abandoned(run_id, self.name) or ledger.leases.spans(run_id, 1, 1)):
             return  # somebody else was quicker
         request = run_request(ledger, run_id)
         subject = {

@@ -20,6 +20,7 @@ from p2d.pacs.dicomweb.connection import WebConnection
 from p2d.pacs.dicomweb.json_array import NotJson, objects_of
 from p2d.pacs.dicomweb.json_model import NotDicomJson, elements_of
 from p2d.pacs.dicomweb.multipart import media_type_of
+from p2d.pacs.owners import patients_in
 from p2d.pacs.port import Query
 from p2d.pacs.query import (
     ACCESSION_NUMBER,
@@ -31,6 +32,7 @@ from p2d.pacs.query import (
     is_uid,
     is_within,
 )
+from p2d.pacs.turnstile import about_to_ask
 
 Row = dict[str, Element]
 
@@ -42,7 +44,6 @@ PAGE: Final = 1000
 MOST_ROWS: Final = 1_000_000
 """Rows of one search at most; they are held in memory, and an archive could send them without end."""
 
-_MOST_OWNERS: Final = 10
 _LONGEST_ROW: Final = 1 << 20
 _CUT: Final = ("additional results", "exceeded")
 """What a Warning says where a page was cut short (PS3.18 8.3.4.4)."""
@@ -121,6 +122,7 @@ class Search:
         if offset:
             parameters["offset"] = str(offset)
         rows: list[Row] = []
+        about_to_ask()
         with self._connection.get(asked.path, parameters, JSON, mark) as answer:
             if answer.status == HTTPStatus.NO_CONTENT:
                 return [], False
@@ -203,20 +205,7 @@ class Search:
             ProtocolViolation: an answer without PatientID, or more patients than one examination can have.
 
         """
-        stated = {path: value.strip() for path, value in keys.items() if value}
-        rows = [
-            row
-            for row in self.rows("studies", Level.STUDY, keys, mark)
-            if all(text_of(row, path) == value for path, value in stated.items())
-        ]
-        patients = list(dict.fromkeys(text_of(row, PATIENT_ID) for row in rows))
-        if "" in patients or len(patients) > _MOST_OWNERS:
-            raise ProtocolViolation(
-                "pacs",
-                f"one study or accession number led to {len(patients)} patients, or to one without PatientID",
-                "see the archive's conformance statement",
-            )
-        return [PatientId(patient) for patient in patients]
+        return patients_in(self.rows("studies", Level.STUDY, keys, mark), keys)
 
 
 def _joined(row: Row, series: Mapping[str, Row], only: Row | None) -> Row:

@@ -33,8 +33,8 @@ from p2d.settings.governor import Governing
 FOREVER: Final = 1e12
 PATIENCE: Final[dict[WorkClass, float]] = {
     WorkClass.INTERACTIVE: 0.0,
-    WorkClass.EXPORT: 5.0,
-    WorkClass.BULK: 30.0,
+    WorkClass.EXPORT: 3.0,
+    WorkClass.BULK: 10.0,
 }
 """Seconds by which others go first; who has waited so long is served like interactive work."""
 
@@ -125,7 +125,7 @@ class Book:
         factor = self.adaptive.factor
         debts = (
             self.buckets[one].debt_seconds(factor)
-            for one in (Resource.BYTES, Resource.IMAGES)
+            for one in (Resource.BYTES, Resource.IMAGES, Resource.QUERIES)
             if held.lent.get(one, 0.0) <= 0
         )
         return max(debts, default=0.0)
@@ -298,17 +298,18 @@ class Portion:
 
     images: int
     studies: int
+    queries: int
 
 
 def portion_of(settings: Governing, work_class: WorkClass) -> Portion:
     """Return how much one request of *work_class* may name."""
     limits = settings.limits
     share = 1.0 if work_class is WorkClass.INTERACTIVE else 1.0 - settings.reserved_share
-    images, studies = (
+    images, studies, queries = (
         max(1, int(rate / 60 * limits.burst_seconds * share / limits.associations))
-        for rate in (limits.images_per_minute, limits.studies_per_minute)
+        for rate in (limits.images_per_minute, limits.studies_per_minute, limits.queries_per_minute)
     )
-    return Portion(min(limits.images_per_request, images), studies)
+    return Portion(min(limits.images_per_request, images), studies, queries)
 
 
 def _why(lacks: frozenset[str]) -> Why:

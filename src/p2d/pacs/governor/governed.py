@@ -1,6 +1,7 @@
 """An archive behind its governor: the same ``Pacs``, which asks before every operation and tells its cost."""
 
 import itertools
+import math
 import os
 import threading
 import time
@@ -8,6 +9,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from typing import Final, Self
 
 from p2d.model.errors import P2DError, ProtocolViolation, Unavailable
@@ -33,6 +35,7 @@ from p2d.pacs.governor.port import (
 from p2d.pacs.governor.watch import Watch
 from p2d.pacs.port import Abilities, Pacs, Query, RetrieveCounts
 from p2d.pacs.query import checked, checked_study
+from p2d.pacs.turnstile import held_up_by
 from p2d.settings.governor import Governing
 
 PATIENCE: Final[dict[WorkClass, float | None]] = {
@@ -67,6 +70,7 @@ class _Process:
     stopped: Callable[[], str]
     lock: threading.Lock = field(default_factory=threading.Lock)
     kept: dict[WorkClass, list[UnderLease]] = field(default_factory=lambda: {one: [] for one in WorkClass})
+    usual: dict[Level, float] = field(default_factory=lambda: dict.fromkeys(Level, 1.0))
     tickets: Iterator[int] = field(default_factory=itertools.count)
     prefix: str = field(default_factory=lambda: os.urandom(6).hex())
 
@@ -123,6 +127,11 @@ class GovernedPacs:
         return self._process.pacs.name
 
     @property
+    def settings(self) -> Governing:
+        """The limits and windows that are kept."""
+        return self._process.settings
+
+    @property
     def work_class(self) -> WorkClass:
         """The class of work that asks through this view."""
         return self._class
@@ -173,16 +182,28 @@ class GovernedPacs:
         return self._found(checked(query))  # what may not be asked is refused before the governor is asked
 
     def _found(self, query: Query) -> Iterator[IdentifiedHeader]:
-        with self._under_lease(Operation.FIND, {Resource.QUERIES: 1}, keep=True) as under:
-            started = under.clock()
-            under.use(Resource.QUERIES, 1)
-            headers: list[IdentifiedHeader] = []
-            for header in self._process.pacs.find(query):
-                if not headers:
-                    under.took(Latency.ANSWER, under.clock() - started)
-                headers.append(header)
-            under.use(Resource.QUERIES, self._further_queries(query, headers))
+        with self._asking(self._process.usual[query.level]) as under:
+            headers = list(self._process.pacs.find(query))
+            if not under.queries:  # a connector that does not tell
+                under.ask(1 + self._further_queries(query, headers))
+            self._process.usual[query.level] += (under.queries - self._process.usual[query.level]) / 10
         yield from headers
+
+    @contextmanager
+    def _asking(self, queries: float) -> Iterator[UnderLease]:
+        """Run the block, which asks about *queries* of the archive, each held up as the rate demands."""
+        need = min(max(1, math.ceil(queries)), self._portion.queries)
+        with self._under_lease(Operation.FIND, {Resource.QUERIES: need}, keep=True) as under:
+            under.queries, under.waited = 0, 0.0
+            begun = under.clock()
+            with held_up_by(partial(self._ask, under)):
+                yield under
+            seconds = under.clock() - begun - under.waited
+            under.took(Latency.ANSWER, max(0.0, seconds) / max(1, under.queries))
+
+    def _ask(self, under: UnderLease, queries: int) -> None:
+        self._check()
+        under.ask(queries)
 
     def _further_queries(self, query: Query, headers: Sequence[IdentifiedHeader]) -> int:
         """Return how many queries were needed besides the first, asking level by level."""
@@ -196,14 +217,13 @@ class GovernedPacs:
     def owners(self, *, study_instance_uid: str = "", accession_number: str = "") -> list[PatientId]:
         """Return the patients of one study or accession number; see ``Pacs``."""
         checked_study(study_instance_uid, accession_number)
-        with self._under_lease(Operation.FIND, {Resource.QUERIES: 1}, keep=True) as under:
-            started = under.clock()
-            under.use(Resource.QUERIES, 1)
+        with self._asking(1) as under:
             found = self._process.pacs.owners(
                 study_instance_uid=study_instance_uid, accession_number=accession_number
             )
-            under.took(Latency.ANSWER, under.clock() - started)
-            return found
+            if not under.queries:
+                under.ask(1)
+        return found
 
     def studies(self, first_day: date, last_day: date, modality: str = "") -> Iterator[IdentifiedHeader]:
         """Yield the studies of some days, of all patients; one query a day. See ``Pacs``."""
@@ -211,11 +231,10 @@ class GovernedPacs:
 
     def _of_days(self, days: Sequence[date], modality: str) -> Iterator[IdentifiedHeader]:
         for day in days:
-            with self._under_lease(Operation.FIND, {Resource.QUERIES: 1}, keep=True) as under:
-                started = under.clock()
-                under.use(Resource.QUERIES, 1)
+            with self._asking(1) as under:
                 headers = list(self._process.pacs.studies(day, day, modality))
-                under.took(Latency.ANSWER, under.clock() - started)
+                if not under.queries:
+                    under.ask(1)
             yield from headers
 
     def retrieve(
@@ -277,7 +296,7 @@ class GovernedPacs:
         self, operation: Operation, needs: Amounts, *, continues: bool = False, keep: bool = False
     ) -> Iterator[UnderLease]:
         """Run the block under a lease, and tell the governor how it ended."""
-        under = self._kept() if keep else None
+        under = self._kept(needs.get(Resource.QUERIES, 0.0)) if keep else None
         if under is None:
             under = self._admitted(operation, needs, continues=continues)
         try:
@@ -309,11 +328,16 @@ class GovernedPacs:
         with suppress(P2DError):  # the first error counts; a lease that is not given back expires
             under.end(ending)
 
-    def _kept(self) -> UnderLease | None:
+    def _kept(self, queries: float) -> UnderLease | None:
+        """Return a lease of an earlier query with *queries* left, if there is one."""
         self._check()
         with self._process.lock:
             kept = self._process.kept[self._class]
-            return kept.pop() if kept else None
+            under = kept.pop() if kept else None
+        if under is not None and under.left[Resource.QUERIES] < queries:
+            under.end(Ending.DONE)
+            return None
+        return under
 
     def _admitted(self, operation: Operation, needs: Amounts, *, continues: bool) -> UnderLease:
         process = self._process

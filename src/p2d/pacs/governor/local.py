@@ -1,11 +1,8 @@
 """A governor within one process; what it knows outlives the process in a state file."""
 
-import contextlib
-import json
-import os
 import threading
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from p2d.model.errors import Unavailable
 from p2d.pacs.governor.book import Book, new_book
@@ -13,6 +10,7 @@ from p2d.pacs.governor.clock import Clock
 from p2d.pacs.governor.killswitch import KillSwitch
 from p2d.pacs.governor.port import Ask, Lease, Load, Report, Wait, Why
 from p2d.pacs.governor.state import VERSION, plain, restart, state_of
+from p2d.pacs.governor.statefile import StateFile
 from p2d.settings.governor import Governing
 
 _SAVE_SECONDS: Final = 0.25
@@ -37,7 +35,7 @@ class LocalGovernor:
         clock: Clock = Clock(),  # noqa: B008 - frozen
     ) -> None:
         self._switch = switch
-        self._file = state_file
+        self._file = _opened(state_file)
         self._clock = clock
         self._lock = threading.Lock()
         self._book = self._begun(archive, settings)
@@ -86,43 +84,41 @@ class LocalGovernor:
         with self._lock:
             self._book.drop(HERE, self._clock.seconds())
             self._save(at_once=True)
-            self._file = None
+            if self._file is not None:
+                self._file.close()
+                self._file = None
 
     def _begun(self, archive: str, settings: Governing) -> Book:
         now = self._clock.seconds()
         book = new_book(archive, settings, now)
         try:
-            kept = json.loads(self._file.read_bytes()) if self._file else None
+            kept = self._file.read() if self._file else None
             if kept and kept["state"]["version"] == VERSION:
                 restart(book, kept["state"], kept["leases"], now)
-        except FileNotFoundError:
-            pass
-        except (
-            OSError,
-            ValueError,
-            KeyError,
-            TypeError,
-            AttributeError,
-        ):  # damaged: begin anew, with nothing
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # of another version: begin anew
             book = new_book(archive, settings, now)
         return book
 
     def _save(self, *, at_once: bool = False) -> None:
-        """Write the state file, whole or not at all; a full disk only makes it older."""
         now = self._clock.seconds()
         if self._file is None or (now - self._saved_at < _SAVE_SECONDS and not at_once):
             return
         self._saved_at = now
         leases = {lease_id: plain(held) for lease_id, held in self._book.leases.items()}
-        kept: dict[str, Any] = {"state": state_of(self._book, now), "leases": leases}
-        scratch = self._file.with_suffix(".new")
-        with contextlib.suppress(OSError):
-            descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-            with os.fdopen(descriptor, "w", encoding="ascii") as file:
-                json.dump(kept, file)
-            scratch.replace(self._file)
+        self._file.write({"state": state_of(self._book, now), "leases": leases})
 
 
 def ended() -> Unavailable:
     """Return the error of a report on a lease that is no more."""
     return Unavailable("governor", "the lease has ended", "the operation is given up; try again")
+
+
+def _opened(path: Path | None) -> StateFile | None:
+    if path is None:
+        return None
+    try:
+        return StateFile(path)
+    except OSError as error:
+        raise Unavailable(
+            "governor", f"its state file cannot be opened ({error.strerror})", "check state_dir"
+        ) from None

@@ -29,7 +29,7 @@ _PAUSE: Final = 0.05
 class MachineGovernor:
     """*archive*'s governor among the processes that share *state_dir*; see ``Governor``.
 
-    Files there: ``governor-ARCHIVE.lock``, ``.sock`` (0600) and ``.json``.
+    Files there: ``governor-ARCHIVE.lock``, ``.sock`` (0600) and ``.state``.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class MachineGovernor:
                 self._archive,
                 self._settings,
                 self._switch,
-                state_file=self._path.with_suffix(".json"),
+                state_file=self._path.with_suffix(".state"),
                 clock=self._clock,
             )
             self._service = Service(local, self._path.with_suffix(".sock"))

@@ -17,7 +17,8 @@ _LONGEST_PAUSE: Final = 0.5
 class UnderLease:
     """What is used of *lease*, told to *governor* when 16 images, half a second or what was lent is used up.
 
-    ``pause`` waits for seconds and raises when the archive was stopped meanwhile.
+    ``pause`` waits for seconds and raises when the archive was stopped meanwhile. ``queries`` and ``waited``
+    (seconds) are sums that whoever uses it may set back.
     """
 
     governor: Governor
@@ -28,6 +29,8 @@ class UnderLease:
     used: dict[Resource, float] = field(default_factory=dict)
     latencies: dict[Latency, list[float]] = field(default_factory=dict)
     images: int = 0
+    queries: int = 0
+    waited: float = 0.0
     reported: float = 0.0
 
     def __post_init__(self) -> None:
@@ -39,6 +42,13 @@ class UnderLease:
         """Count *amount* as used."""
         self.used[resource] = self.used.get(resource, 0.0) + amount
         self.left[resource] = self.left.get(resource, 0.0) - amount
+
+    def ask(self, queries: int) -> None:
+        """Count *queries* that are to be sent; wait until they may be."""
+        self.queries += queries
+        self.use(Resource.QUERIES, queries)
+        if self.left[Resource.QUERIES] < 0:
+            self.settle()
 
     def took(self, kind: Latency, seconds: float) -> None:
         """Keep a latency."""
@@ -56,10 +66,12 @@ class UnderLease:
 
     def settle(self) -> None:
         """Report what was used, and wait until its debts are paid."""
+        begun = self.clock()
         wait = self._report()
         while wait > 0:
             self.pause(min(wait, _LONGEST_PAUSE))
             wait = self._report()
+        self.waited += self.clock() - begun
 
     def end(self, ending: Ending) -> None:
         """Give the lease back; a debt is the next operation's to wait for."""

@@ -1,6 +1,5 @@
 """A book as plain values, for a state file or a database row, and back."""
 
-from dataclasses import asdict
 from typing import Any, Final
 
 from p2d.pacs.governor.adaptive import Baseline
@@ -19,7 +18,7 @@ def state_of(book: Book, now: float) -> dict[str, Any]:
         "saved": now,
         "levels": {one: [b.level, b.lent, b.at] for one, b in book.buckets.items()},
         "factor": [adaptive.factor, adaptive.halved_at, adaptive.clean_since],
-        "baselines": {kind: asdict(baseline) for kind, baseline in adaptive.baselines.items()},
+        "baselines": {kind: [one.usual, one.seen] for kind, one in adaptive.baselines.items()},
         "recent": adaptive.recent,
         "breakers": {one: [b.failed, b.openings, b.until, b.probe] for one, b in book.breakers.items()},
         "mean_bytes": book.mean_bytes,
@@ -36,7 +35,7 @@ def restore(book: Book, state: dict[str, Any]) -> None:
         bucket.level, bucket.lent, bucket.at = level, lent, at
     adaptive = book.adaptive
     adaptive.factor, adaptive.halved_at, adaptive.clean_since = state["factor"]
-    adaptive.baselines = {Latency(kind): Baseline(**values) for kind, values in state["baselines"].items()}
+    adaptive.baselines = {Latency(kind): Baseline(*values) for kind, values in state["baselines"].items()}
     adaptive.recent = {Latency(kind): list(values) for kind, values in state["recent"].items()}
     for name, values in state["breakers"].items():
         breaker = book.breakers[Operation(name)]

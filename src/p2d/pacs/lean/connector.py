@@ -10,10 +10,11 @@ from functools import partial
 from typing import Final, Self
 
 from p2d.dimse.acceptor import Rules
-from p2d.dimse.association import Association, Peer, Proposal
+from p2d.dimse.association import Association
 from p2d.dimse.awaited import Limits
 from p2d.dimse.identifiers import encoded
 from p2d.dimse.listener import Door, StoreScp
+from p2d.dimse.negotiation import Peer, Proposal
 from p2d.dimse.services import FIND, VERIFICATION, storage_classes
 from p2d.dimse.spool import memory_folder
 from p2d.dimse.status import OutOfResources
@@ -24,27 +25,22 @@ from p2d.model.level import Level
 from p2d.pacs.capped import Capped, Whole
 from p2d.pacs.counted import Row
 from p2d.pacs.days import checked_days, studies_of_day
-from p2d.pacs.hierarchy import (
-    HIERARCHICAL,
-    RELATIONAL,
-    WORDS,
-    Finder,
-    Question,
-    Way,
-    proved,
-)
+from p2d.pacs.hierarchy import HIERARCHICAL, RELATIONAL, WORDS, Finder, Question, Way
 from p2d.pacs.lean.pool import Pool
 from p2d.pacs.lean.proposals import ECHO, QUERY
 from p2d.pacs.lean.retrieve import GetRefused, Plan, Reach, Retrieve, passes, without_upper_keys
 from p2d.pacs.lean.transport import Getting, Moving
 from p2d.pacs.owners import owners
 from p2d.pacs.port import Abilities, Query, RetrieveCounts
+from p2d.pacs.proof import proved
 from p2d.pacs.query import checked, checked_study
 from p2d.pacs.tls import tls_of
+from p2d.pacs.turnstile import about_to_ask
 from p2d.settings.archive_profile import ArchiveProfile
 from p2d.settings.gateway import Archive
 
 _LOG: Final = logging.getLogger(__name__)
+_PATIENCE: Final = 5  # times answer_seconds, for others to give an association back
 _COUNT: Final = "00201209"  # NumberOfSeriesRelatedInstances
 
 
@@ -70,7 +66,7 @@ class LeanArchive:
         most = settings.associations
         if profile is not None:
             most = min(most, profile.measured.associations)
-        self._pool = Pool(self._opened, most, settings.answer_seconds)
+        self._pool = Pool(self._opened, most, _PATIENCE * settings.answer_seconds)
         self._way = _way(settings, profile)
         self._whole = Whole(self._ask, None if profile is None else profile.find.most_rows)
         self._limits = Limits(
@@ -166,6 +162,7 @@ class LeanArchive:
         """Answer over a kept or new association; a stale kept one is replaced once."""
         while True:
             lease = None
+            about_to_ask(len(questions))
             try:
                 with self._pool.lent(QUERY) as lease:
                     return _answers(lease.association, questions)
@@ -283,12 +280,16 @@ def _reach(settings: Archive, profile: ArchiveProfile | None) -> Reach:
 def _moving(settings: Archive, tls: Tls | None, pool: Pool) -> Moving | None:
     if settings.store_port is None:
         return None
-    return Moving(
-        pool, partial(_store_scp, settings, tls), settings.calling_ae_title, settings.answer_seconds
-    )
+    return Moving(pool, partial(store_scp, settings, tls), settings.calling_ae_title, settings.answer_seconds)
 
 
-def _store_scp(settings: Archive, tls: Tls | None) -> StoreScp:
+def store_scp(settings: Archive, tls: Tls | None) -> StoreScp:
+    """Return our Storage SCP for one archive; it is not open yet.
+
+    Raises:
+        Unavailable: the archive's host has no address.
+
+    """
     rules = Rules(
         settings.calling_ae_title,
         settings.store_ae_titles or frozenset({settings.called_ae_title}),

@@ -4,13 +4,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 
-from p2d.dimse.association import Association, Proposal
+from p2d.dimse.association import Association
+from p2d.dimse.negotiation import Proposal
 from p2d.model.errors import Unavailable
 
 _KEPT: Final = 2
+_IDLE_SECONDS: Final = 30.0
 _CANCEL_SECONDS: Final = 2.0
+_ABORT_SECONDS: Final = 2.0
 _LOOK_SECONDS: Final = 0.05
 
 
@@ -22,18 +26,34 @@ class Lease:
         self.is_kept = is_kept
 
 
+@dataclass(frozen=True, slots=True)
+class _Idle:
+    proposal: Proposal
+    association: Association
+    since: float
+
+
 class Pool:
     """Associations opened by *opened*; at most *limit* at a time. Safe to share between threads.
 
-    Who needs one while all are lent waits for *seconds*.
+    Who needs one while all are lent waits for *seconds*. What nobody has used for half a minute is released:
+    an archive has few associations to give.
     """
 
-    def __init__(self, opened: Callable[[Proposal], Association], limit: int, seconds: float) -> None:
+    def __init__(
+        self,
+        opened: Callable[[Proposal], Association],
+        limit: int,
+        seconds: float,
+        idle_seconds: float = _IDLE_SECONDS,
+    ) -> None:
         self._opened = opened
+        self._idle_seconds = idle_seconds
         self._limit = limit
         self._seconds = seconds
         self._changed = threading.Condition()
-        self._idle: list[tuple[Proposal, Association]] = []
+        self._idle: list[_Idle] = []
+        self._timer: threading.Timer | None = None
         self._lent: set[Association] = set()
         self._opening = 0
         self._is_closed = False
@@ -71,8 +91,8 @@ class Pool:
             self._changed.notify_all()
         for association in lent:
             association.cancel()
-        for _, association in idle:
-            association.drop()
+        for one in idle:
+            one.association.drop()
         deadline = time.monotonic() + _CANCEL_SECONDS
         with self._changed:
             while any(one.is_awaited for one in self._lent.intersection(lent)):
@@ -80,8 +100,11 @@ class Pool:
                 if left <= 0:
                     break
                 self._changed.wait(min(left, _LOOK_SECONDS))
-        for association in lent:
-            association.abort()
+        aborting = [threading.Thread(target=one.abort, daemon=True) for one in lent]
+        for thread in aborting:
+            thread.start()
+        for thread in aborting:  # each takes a moment where its owner is busy: not one after the other
+            thread.join(_ABORT_SECONDS)
 
     def resume(self) -> None:
         """Lend again."""
@@ -93,8 +116,10 @@ class Pool:
         with self._changed:
             self._is_closed = True
             idle, self._idle = self._idle, []
-        for _, association in idle:
-            association.release()
+            if self._timer is not None:
+                self._timer.cancel()
+        for one in idle:
+            one.association.release()
 
     def _taken(self, proposal: Proposal) -> Lease:
         stale: list[Association] = []
@@ -110,7 +135,7 @@ class Pool:
                     self._opening += 1
                     break
                 if self._idle:
-                    stale.append(self._idle.pop(0)[1])
+                    stale.append(self._idle.pop(0).association)
                     continue
                 if not self._changed.wait(deadline - time.monotonic()):
                     raise Unavailable("pacs", f"all {self._limit} associations are in use", "try again later")
@@ -121,12 +146,12 @@ class Pool:
     def _kept(self, proposal: Proposal, stale: list[Association]) -> Association | None:
         """Take a kept association that still stands out of the idle ones; the others go to *stale*."""
         for place in range(len(self._idle) - 1, -1, -1):
-            theirs, association = self._idle[place]
-            if theirs == proposal:
+            one = self._idle[place]
+            if one.proposal == proposal:
                 del self._idle[place]
-                if association.is_ready:
-                    return association
-                stale.append(association)
+                if one.association.is_ready:
+                    return one.association
+                stale.append(one.association)
         return None
 
     def _new(self, proposal: Proposal) -> Association:
@@ -157,10 +182,29 @@ class Pool:
         with self._changed:
             self._lent.discard(association)
             if is_ready and not self._is_closed and not self.is_stopped:
-                self._idle.append((proposal, association))
+                self._idle.append(_Idle(proposal, association, time.monotonic()))
+                self._look_later()
                 if len(self._idle) <= min(_KEPT, self._limit):
                     self._changed.notify()
                     return
-                released = self._idle.pop(0)[1]
+                released = self._idle.pop(0).association
             self._changed.notify_all()
         released.release()
+
+    def _look_later(self) -> None:
+        """Have idle associations released in time; the lock is held."""
+        if self._timer is None and self._idle and not self._is_closed:
+            left = self._idle[0].since + self._idle_seconds - time.monotonic()
+            self._timer = threading.Timer(max(left, 0.0), self._release_old)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _release_old(self) -> None:
+        with self._changed:
+            self._timer = None
+            latest = time.monotonic() - self._idle_seconds
+            old = [one for one in self._idle if one.since <= latest]
+            self._idle = [one for one in self._idle if one.since > latest]
+            self._look_later()
+        for one in old:
+            one.association.release()

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from p2d.dimse.association import Proposal
-from p2d.dimse.pdu import MOST_CONTEXTS, AsynchronousWindow, ExtendedNegotiation, RoleSelection
+from p2d.dimse.negotiation import Proposal
+from p2d.dimse.pdu import MOST_CONTEXTS
 from p2d.dimse.services import (
     FIND,
     GET,
@@ -15,6 +15,7 @@ from p2d.dimse.services import (
     VERIFICATION,
     transfer_syntaxes,
 )
+from p2d.dimse.user_information import AsynchronousWindow, ExtendedNegotiation, RoleSelection
 
 _RELATIONAL: Final = b"\x01"  # PS3.4 C.5.1.1.1, C.5.2.1.1, C.5.3.1.1: relational queries and retrieval
 _OUTSTANDING: Final = 16

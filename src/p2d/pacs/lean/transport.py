@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from p2d.dimse.association import Association, Proposal
+from p2d.dimse.association import Association
 from p2d.dimse.awaited import Arrived, Awaited, ObjectWriter
 from p2d.dimse.command import Command, Operation
 from p2d.dimse.delivery import Delivery
 from p2d.dimse.identifiers import encoded
 from p2d.dimse.listener import StoreScp
 from p2d.dimse.messages import Message, Sink, no_sink
+from p2d.dimse.negotiation import Proposal
 from p2d.dimse.pdu import Context
 from p2d.dimse.services import GET, GET_WITHOUT_BULK_DATA, MOVE
 from p2d.dimse.status import MISMATCH, NotSupported, is_final
@@ -21,7 +22,7 @@ from p2d.model.errors import Misconfigured, Unavailable
 from p2d.model.identified import IdentifiedInstance
 from p2d.pacs.hierarchy import WORDS
 from p2d.pacs.lean.pool import Pool
-from p2d.pacs.lean.proposals import QUERY, retrieving
+from p2d.pacs.lean.proposals import QUERY, groups, retrieving
 from p2d.pacs.lean.retrieve import GetRefused, Plan, Retrieve, class_groups
 from p2d.pacs.lists import Request
 
@@ -37,6 +38,7 @@ class Getting:
     def __init__(self, pool: Pool, usual: Sequence[str]) -> None:
         self._pool = pool
         self._usual = usual
+        self._proposed: tuple[str, ...] = ()
 
     def __call__(
         self, run: Retrieve, plan: Plan, *, without_bulk_data: bool = False
@@ -52,19 +54,40 @@ class Getting:
         sink = _storing(run.awaited)
         for classes, some in class_groups(run.missing, self._usual):
             requests = plan([one for one in some if run.awaited.lacks(one.sop_instance_uid)])
-            proposal = retrieving(classes, without_bulk_data=without_bulk_data)
+            proposal = retrieving(self._widened(classes), without_bulk_data=without_bulk_data)
 
             def work(association: Association, request: Request) -> Iterator[Arrived]:
                 context = association.context(*services)
                 association.sink, association.late_seconds = sink, run.late_seconds
-                yield from association.get(context, _identifier(request), _stored)
+                came = False
+                for one in association.get(context, _identifier(request), _stored):
+                    came = True
+                    yield one
                 association.sink, run.late_seconds = no_sink, association.late_seconds
+                if not came and not _may_store(association):
+                    raise GetRefused("pacs", "C-GET brings nothing: the archive took no role for it")
 
             try:
                 for one in over_associations(self._pool, proposal, requests, work):
                     yield run.instance(one)
             except (Misconfigured, NotSupported) as error:
                 raise GetRefused(error.field, error.problem, error.remedy) from None
+
+    def _widened(self, classes: Sequence[str]) -> tuple[str, ...]:
+        """Return *classes* with those proposed before, as far as they fit: the next patient has others.
+
+        An association is kept for what it proposed; without this each patient would need a new one.
+        """
+        proposed = self._proposed
+        if not set(classes) <= set(proposed):
+            both = groups(sorted({*classes, *proposed}))
+            proposed = self._proposed = both[0] if len(both) == 1 else tuple(classes)
+        return proposed
+
+
+def _may_store(association: Association) -> bool:
+    """Whether the archive agreed that we are Storage SCP on this association (PS3.7 D.3.3.4)."""
+    return any(role.scp for role in association.accepted.user.roles)
 
 
 def _storing(awaited: Awaited) -> Sink:

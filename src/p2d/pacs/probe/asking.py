@@ -1,16 +1,18 @@
 """Ask an archive one thing at a time, with every answer capped and every request on the bill."""
 
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from p2d.dimse.association import Association, Peer, Proposal
+from p2d.dimse.association import Association
 from p2d.dimse.awaited import Arrived, Awaited, ObjectWriter
 from p2d.dimse.command import Command, Operation, Priority
 from p2d.dimse.identifiers import Answers, Row, encoded
 from p2d.dimse.messages import Message
-from p2d.dimse.pdu import Context, ExtendedNegotiation, RoleSelection
+from p2d.dimse.negotiation import Peer, Proposal
+from p2d.dimse.pdu import Context
 from p2d.dimse.services import (
     EXPLICIT,
     FIND,
@@ -23,6 +25,7 @@ from p2d.dimse.services import (
     transfer_syntaxes,
 )
 from p2d.dimse.status import PENDING, SUCCESS
+from p2d.dimse.user_information import ExtendedNegotiation, RoleSelection
 from p2d.model.header import text_of
 
 _CHARACTER_SET: Final = b"\x08\x00\x05\x00"
@@ -30,9 +33,17 @@ _MOST_CONTEXTS: Final = 128
 _RELATIONAL: Final = b"\x01"  # PS3.4 C.5.1.1: relational queries supported
 
 
+Permit = Callable[[int, int], None]
+"""Called before anything is asked, with numbers of queries and images; returns when they may be asked for."""
+
+
+def _free(_queries: int, _images: int) -> None:
+    """Let everything pass."""
+
+
 @dataclass(slots=True)
 class Bill:
-    """What a probe asked of the archive."""
+    """What a probe asked of the archive; ``permit`` is asked before it does."""
 
     associations: int = 0
     queries: int = 0
@@ -41,6 +52,24 @@ class Bill:
     images: int = 0
     octets: int = 0
     cancelled: int = 0
+    permit: Permit = field(default=_free, repr=False)
+    _prepaid: tuple[int, int] = field(default=(0, 0), repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def prepay(self, queries: int, images: int) -> None:
+        """Get leave now for what a measurement is about to ask, so that it does not wait amid it."""
+        self.permit(queries, images)
+        with self._lock:
+            self._prepaid = queries, images
+
+    def admit(self, queries: int, images: int) -> None:
+        """Return when *queries* and *images* may be asked for, counted against what was prepaid."""
+        with self._lock:
+            held = self._prepaid
+            if held[0] >= queries and held[1] >= images:
+                self._prepaid = held[0] - queries, held[1] - images
+                return
+        self.permit(queries, images)
 
     def sentence(self) -> str:
         """Return the bill for a human."""
@@ -126,6 +155,7 @@ class Asking:
             Unavailable, ProtocolViolation: no final answer, or none that is readable.
 
         """
+        self._bill.admit(1, 0)
         association, answer, readers = self.association, Answer(), Answers()
         began = time.perf_counter()
         command = Command(Operation.C_FIND_RQ, priority=Priority.LOW)
@@ -155,6 +185,7 @@ class Asking:
             Unavailable, ProtocolViolation: no final answer.
 
         """
+        self._bill.admit(0, len(uids))
         association = self.association
         awaited = self._awaited = Awaited(uids, pixels=pixels)
         arrived: list[Arrived] = []

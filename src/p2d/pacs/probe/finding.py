@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from p2d.dimse.association import Association, Peer
+from p2d.dimse.association import Association
 from p2d.dimse.identifiers import Row
+from p2d.dimse.negotiation import Peer
 from p2d.dimse.services import FIND
 from p2d.model.errors import P2DError
 from p2d.model.header import Elements, text_of

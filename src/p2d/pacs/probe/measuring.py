@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from p2d.dimse.association import Peer, Proposal
+from p2d.dimse.negotiation import Peer, Proposal
 from p2d.dimse.services import FIND, GET
 from p2d.model.errors import P2DError
 from p2d.pacs.probe.asking import Asking, Bill, get_proposal, query_proposal
@@ -90,12 +90,14 @@ class Measurement:
             for _ in range(_FINDS_EACH):
                 self._small(asking)
 
+        self.bill.prepay(len(askings) * _FINDS_EACH, 0)
         seconds = _together(ask, askings)
         return round(len(askings) * _FINDS_EACH / seconds, 1)
 
     def _gets(self, askings: Sequence[Asking]) -> tuple[float, float]:
         """Return images and octets a second when *askings* share up to ``images`` images."""
         parts = self._parts(len(askings))
+        self.bill.prepay(0, sum(len(uids) for part in parts for _, uids in part))
         before = self.bill.images, self.bill.octets
 
         def get(item: tuple[Asking, list[tuple[dict[str, str], list[str]]]]) -> None:

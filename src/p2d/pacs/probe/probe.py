@@ -8,12 +8,12 @@ from io import BytesIO
 from pydicom.filereader import read_dataset
 
 from p2d.dicom.elements import elements_of
-from p2d.dimse.association import Peer
 from p2d.dimse.awaited import Arrived
+from p2d.dimse.negotiation import Peer
 from p2d.dimse.services import IMPLICIT
 from p2d.model.header import Elements
 from p2d.model.identified import PatientId
-from p2d.pacs.probe.asking import Asking, Bill, query_proposal
+from p2d.pacs.probe.asking import Asking, Bill, Permit, query_proposal
 from p2d.pacs.probe.finding import Query
 from p2d.pacs.probe.known import Known, choose
 from p2d.pacs.probe.measuring import Measurement
@@ -50,12 +50,16 @@ class Probed:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Probes the archive called *name* at *peer*; ``mover`` makes a way to C-MOVE where a port is ours."""
+    """Probes the archive called *name* at *peer*; ``mover`` makes a way to C-MOVE where a port is ours.
+
+    ``permit`` is asked before every request; without one nothing waits.
+    """
 
     name: str
     peer: Peer
     mover: Mover | None = None
     effort: Effort = Effort()
+    permit: Permit | None = field(default=None, repr=False)
 
     def run(self, patients: Sequence[PatientId], watch: Callable[[str], None] = lambda _: None) -> Probed:
         """Ask, compare and measure with the first suitable one of *patients*.
@@ -65,7 +69,8 @@ class Probe:
             Unavailable, ProtocolViolation, Misconfigured: the archive does not answer even simple queries.
 
         """
-        probed = Probed(ArchiveProfile(archive=self.name), [], Bill())
+        bill = Bill() if self.permit is None else Bill(permit=self.permit)
+        probed = Probed(ArchiveProfile(archive=self.name), [], bill)
 
         def remark(text: str) -> None:
             probed.remarks.append(text)

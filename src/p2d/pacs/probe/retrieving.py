@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from p2d.dimse.association import Peer
 from p2d.dimse.awaited import Arrived
+from p2d.dimse.negotiation import Peer
 from p2d.dimse.services import GET, GET_WITHOUT_BULK_DATA
 from p2d.model.errors import Misconfigured, P2DError
 from p2d.model.level import Level

@@ -14,10 +14,11 @@ from p2d.model.errors import Misconfigured, Unavailable
 from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, PatientId
 from p2d.model.level import Level
 from p2d.pacs.days import checked_days, studies_of_day
-from p2d.pacs.hierarchy import HIERARCHICAL, RELATIONAL, Finder, Way, proved
+from p2d.pacs.hierarchy import HIERARCHICAL, RELATIONAL, Finder, Way
 from p2d.pacs.lists import LIST_LENGTH, Request, by_series
 from p2d.pacs.owners import owners
 from p2d.pacs.port import Abilities, Query, RetrieveCounts
+from p2d.pacs.proof import proved
 from p2d.pacs.pynetdicom.association import Association
 from p2d.pacs.pynetdicom.collection import Collection
 from p2d.pacs.pynetdicom.contexts import get_contexts, move_contexts, query_contexts

@@ -13,6 +13,7 @@ from p2d.pacs.hierarchy import WORDS, Ask, Question
 from p2d.pacs.pynetdicom.association import Association
 from p2d.pacs.pynetdicom.messages import FIND_RESPONSE
 from p2d.pacs.pynetdicom.requests import COMMAND, FIND_REQUEST, MEDIUM, PRIORITY
+from p2d.pacs.turnstile import about_to_ask
 
 MOST_ROWS: Final = 1_000_000
 """Answers to one C-FIND at most; they are held in memory, and an archive could send them without end."""
@@ -37,6 +38,7 @@ def _answered(association: Association, question: Question) -> list[Row]:
     """
     context = association.context(*(reversed(FIND) if question.patient_root else FIND))
     identifier = encoded(WORDS[question.level], question.identifier)
+    about_to_ask()
     message_id = association.send({COMMAND: FIND_REQUEST, PRIORITY: MEDIUM}, context, identifier)
     rows: list[Row] = []
     while True:

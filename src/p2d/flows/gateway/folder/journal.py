@@ -70,8 +70,12 @@ class Journal:
     def _lock(self, folder: Path) -> None:
         """Keep other runs out while this journal is in use: two would take each other's unfinished files."""
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        weakref.finalize(self, os.close, descriptor)
+        self._unlock = weakref.finalize(self, os.close, descriptor)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def close(self) -> None:
+        """Let other runs write there."""
+        self._unlock()
 
     def _open(self, folder: Path) -> None:
         if not self._path.exists():

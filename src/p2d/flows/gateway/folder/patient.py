@@ -1,12 +1,15 @@
 """One patient of a folder: read all files for what they tell of the patient, then release each."""
 
 import filecmp
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
+from p2d.deid.pixels.verdicts import Screen
 from p2d.deid.profile.profile import Profile
 from p2d.deid.references import References
-from p2d.deid.release import Releaser, Screen
+from p2d.deid.release import Releaser
 from p2d.deid.report.tally import DeidTally
 from p2d.deid.rewrite.content import Opened, Unreadable
 from p2d.export.files import LastFolder, trouble, write_parts
@@ -90,7 +93,7 @@ class PatientRelease:
             return instance
         opened = self._releaser.open(instance)
         if isinstance(opened, Opened):
-            return replace(opened, instance=replace(instance, header=answer_in(opened.elements)))
+            return opened.answered(answer_in(opened.elements))
         whole = instance_of(item)
         return replace(opened, instance=whole) if isinstance(whole, IdentifiedInstance) else whole
 
@@ -134,6 +137,38 @@ class PatientRelease:
         """Return the line for the journal."""
         pseudonym = str(self._work.project.pseudonym(self._patient.patient))
         return PatientDone(pseudonym, self._patient.trace(self._work.project), files, self._releaser.tally)
+
+
+class Released(NamedTuple):
+    """What became of one patient, and whether it was done in this run."""
+
+    patient: PatientFiles
+    keys: PatientKeys
+    done: PatientDone
+    is_new: bool
+
+
+def release_patient(work: FolderWork, patient: PatientFiles, earlier: PatientDone | None) -> Released:
+    """Release all files of *patient*, unless the outputs of an *earlier* run with the same inputs are there.
+
+    Raises:
+        InvalidRequest, Unavailable: the output folder cannot be written.
+
+    """
+    release = PatientRelease(work, patient)
+    keys = release.read()
+    if earlier is not None and _are_there(work.root, earlier.files):
+        return Released(patient, keys, earlier, is_new=False)
+    return Released(patient, keys, release.done(list(release.outcomes())), is_new=True)
+
+
+def _are_there(root: int, files: Sequence[FileOutcome]) -> bool:
+    try:
+        return all(
+            os.stat(f.output, dir_fd=root, follow_symlinks=False).st_size > 0 for f in files if f.output
+        )
+    except OSError:
+        return False
 
 
 def _ids(opened: Opened | Unreadable) -> tuple[str, str, str]:

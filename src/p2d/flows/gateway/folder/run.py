@@ -4,23 +4,26 @@ import csv
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from p2d.deid.pixels.verdicts import Screen
 from p2d.deid.profile.profile import Profile
-from p2d.deid.release import Screen
 from p2d.deid.report.tally import DeidTally
 from p2d.flows.gateway.folder.journal import FileOutcome, Journal, PatientDone
-from p2d.flows.gateway.folder.patient import FolderWork, PatientFiles, PatientRelease
+from p2d.flows.gateway.folder.patient import FolderWork, PatientFiles
 from p2d.flows.gateway.folder.project import Project
 from p2d.flows.gateway.folder.scan import by_patient, inputs_of
+from p2d.flows.gateway.folder.workers import WORTH_A_PROCESS, Equipment, Submit, in_processes, in_threads
 from p2d.model.errors import InvalidRequest, Unavailable
 from p2d.model.identified import KnownValues, PatientKeys
 from p2d.model.released import Reason
 
+Note = Callable[[PatientFiles, PatientKeys], None]
 Progress = Callable[[int, int, int], None]
 """Called with patients done, patients in all and files done."""
 
@@ -35,7 +38,11 @@ class FolderJob:
     project: Project
     known: Mapping[str, KnownValues] = field(default_factory=dict, repr=False)
     mapping: Path | None = None
-    jobs: int = 2
+    processes: int = 1
+    """Patients at a time: in threads, or, with *equipment* and many files, in as many processes."""
+
+    equipment: Equipment | None = None
+    worth_a_process: int = WORTH_A_PROCESS
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,30 +85,30 @@ def deidentify_folder(job: FolderJob, screen: Screen | None, show: Progress) -> 
     _check_apart(job.source, job.target)
     groups, unusable = by_patient(inputs_of(job.source))
     head = {"key": job.project.keys.fingerprint, "profile": f"{job.profile.name} {job.profile.version}"}
-    journal = Journal(job.target, head)
     patients = [PatientFiles(patient, files) for patient, files in sorted(groups.items())]
     tally, files = DeidTally(), [FileOutcome(item.number, reason=item.reason) for item in unusable]
     for item in unusable:
         tally.withheld(item.reason)
-    with _folder(job.target) as root, _mapping(job.mapping) as note:
+    with (
+        closing(Journal(job.target, head)) as journal,
+        _folder(job.target) as root,
+        _mapping(job.mapping) as note,
+    ):
         work = FolderWork(job.project, job.profile, job.known, screen, root)
         show(0, len(patients), len(files))
-        for count, done in enumerate(_all(work, patients, journal, note, job.jobs), 1):
-            tally.merge(done.tally)
-            files.extend(done.files)
-            show(count, len(patients), len(files))
+        with closing(_all(job, work, patients, journal, note)) as finished:
+            for count, done in enumerate(finished, 1):
+                tally.merge(done.tally)
+                files.extend(done.files)
+                show(count, len(patients), len(files))
     return FolderResult(sorted(files, key=lambda outcome: outcome.number), tally, len(patients), started_at)
 
 
 def _all(
-    work: FolderWork,
-    patients: Sequence[PatientFiles],
-    journal: Journal,
-    note: Callable[[PatientFiles, PatientKeys], None],
-    jobs: int,
-) -> Iterator[PatientDone]:
-    with ThreadPoolExecutor(max(jobs, 1), thread_name_prefix="deid") as pool:
-        running = [pool.submit(_one, work, patient, journal) for patient in patients]
+    job: FolderJob, work: FolderWork, patients: Sequence[PatientFiles], journal: Journal, note: Note
+) -> Generator[PatientDone, None, None]:
+    with _releasing(job, work, patients) as submit:
+        running = [submit(patient, _earlier(work.project, patient, journal)) for patient in patients]
         try:
             for future in as_completed(running):
                 patient, keys, done, is_new = future.result()
@@ -109,30 +116,31 @@ def _all(
                     journal.finish(done)
                 note(patient, keys)
                 yield done
+        except BrokenProcessPool:
+            raise Unavailable(
+                "--processes",
+                "a process ended before its time",
+                "run it again, with fewer if memory is short",
+            ) from None
         except BaseException:
             for future in running:
                 future.cancel()
             raise
 
 
-def _one(
-    work: FolderWork, patient: PatientFiles, journal: Journal
-) -> tuple[PatientFiles, PatientKeys, PatientDone, bool]:
-    release = PatientRelease(work, patient)
-    keys = release.read()
-    earlier = journal.done(str(keys.patient), patient.trace(work.project))
-    if earlier is not None and _are_there(work.root, earlier.files):
-        return patient, keys, earlier, False
-    return patient, keys, release.done(list(release.outcomes())), True
+def _releasing(
+    job: FolderJob, work: FolderWork, patients: Sequence[PatientFiles]
+) -> AbstractContextManager[Submit]:
+    """Return what releases patients: processes where there is enough for them, threads otherwise."""
+    files = sum(len(patient.files) for patient in patients)
+    count = min(job.processes, len(patients), files // job.worth_a_process)
+    if job.equipment is None or count <= 1:
+        return in_threads(work, job.processes)
+    return in_processes(work, job.equipment, job.target, count)
 
 
-def _are_there(root: int, files: Sequence[FileOutcome]) -> bool:
-    try:
-        return all(
-            os.stat(f.output, dir_fd=root, follow_symlinks=False).st_size > 0 for f in files if f.output
-        )
-    except OSError:
-        return False
+def _earlier(project: Project, patient: PatientFiles, journal: Journal) -> PatientDone | None:
+    return journal.done(str(project.pseudonym(patient.patient)), patient.trace(project))
 
 
 def _check_apart(source: Path, target: Path) -> None:
@@ -151,7 +159,7 @@ def _folder(path: Path) -> Iterator[int]:
 
 
 @contextmanager
-def _mapping(path: Path | None) -> Iterator[Callable[[PatientFiles, PatientKeys], None]]:
+def _mapping(path: Path | None) -> Iterator[Note]:
     """Yield what writes the table of originals and pseudonyms, which stays in the hospital, for its owner."""
     if path is None:
         yield lambda _patient, _keys: None

@@ -33,6 +33,11 @@ _ANSWERED: Final = {
     _STUDY: "UI",
     _SERIES: "UI",
 }
+_LEVEL: Final = Level.INSTANCE
+_ANSWERED_PATHS: Final = tuple(f"{tag:08X}" for tag in _ANSWERED)
+_HEAD: Final = 1 << 13
+"""Bytes at the begin of a file that nearly always hold PatientID."""
+
 _LARGEST_MEMORY: Final = 1 << 16
 
 
@@ -129,8 +134,7 @@ def _mapped(path: Path) -> Source:
 
 def answer_in(elements: Elements) -> IdentifiedHeader:
     """Return what an archive would answer for a data set with *elements*."""
-    paths = (f"{tag:08X}" for tag in _ANSWERED)
-    return IdentifiedHeader(Level.INSTANCE, {path: elements[path] for path in paths if path in elements})
+    return IdentifiedHeader(_LEVEL, {path: elements[path] for path in _ANSWERED_PATHS if path in elements})
 
 
 def _answer(source: Source, offset: int, transfer_syntax_uid: str, last: int) -> IdentifiedHeader:
@@ -145,7 +149,7 @@ def _answer(source: Source, offset: int, transfer_syntax_uid: str, last: int) ->
             text = decoded(source[value:end], codecs, guess=True).strip(" \0")
             path = f"{tag:08X}"
             found[path] = Element(path, vr, (text,) if text else ())
-    return IdentifiedHeader(Level.INSTANCE, found)
+    return IdentifiedHeader(_LEVEL, found)
 
 
 def by_patient(items: Sequence[Input]) -> tuple[dict[str, list[Input]], list[Unusable]]:
@@ -161,8 +165,33 @@ def by_patient(items: Sequence[Input]) -> tuple[dict[str, list[Input]], list[Unu
     return groups, unusable
 
 
+def _patient_in_head(path: Path) -> str:
+    """Return the PatientID that the first bytes of a file hold; empty where they do not tell it."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            head = os.read(descriptor, _HEAD)
+        finally:
+            os.close(descriptor)
+        opened = open_part10(head)
+        if opened.transfer_syntax_uid == DEFLATED:
+            return ""
+        patient, codecs = "", DEFAULT
+        syntax = syntax_of(opened.transfer_syntax_uid)
+        for tag, _, _, value, end, _ in first_spans(head, syntax, opened.offset, _PATIENT_ID):
+            if tag == _CHARACTER_SET:
+                codecs = character_set(head[value:end])
+            elif tag == _PATIENT_ID:
+                patient = decoded(head[value:end], codecs, guess=True).strip(" \0").strip()
+    except (OSError, ValueError):  # the whole file is looked at then
+        return ""
+    return patient
+
+
 def _patient_of(item: Input) -> str | Unusable:
     """Return PatientID, or the study where there is none; most files are read only as far as that."""
+    if patient := _patient_in_head(item.path):
+        return patient
     instance = instance_of(item, _PATIENT_ID)
     if isinstance(instance, Unusable):
         return instance

@@ -14,6 +14,7 @@ from p2d.flows.gateway.plan.sampling import Sample, Sampler, Watch
 from p2d.model.errors import InvalidRequest
 from p2d.model.level import Kind
 from p2d.model.request import Request
+from p2d.pacs.governor.governed import GovernedPacs
 
 _GIB: Final = 2**30
 
@@ -73,10 +74,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Planner:
-    """Makes plans on one gateway."""
+    """Makes plans on one gateway, at a *pace* of its own or at that of its archives' governors."""
 
     gateway: Gateway
-    pace: Pace = Pace()  # noqa: RUF009 - frozen
+    pace: Pace | None = None
 
     def plan(
         self,
@@ -109,15 +110,22 @@ class Planner:
         with self.gateway.audit.query(action="plan", user=caller.user, session="", subject=subject) as entry:
             sample = Sampler(self.gateway, request).take(effort.counted, effort.timed, effort.images, watch)
             entry.outcome(queries=sample.cost.finds, images=sample.cost.instances)
-        total = patients or named
+        total, pace = patients or named, self.pace or pace_of(self.gateway)
         predictions = [
-            predict(approach, total, sample.counted, timed, self.pace)
+            predict(approach, total, sample.counted, timed, pace)
             for approach in APPROACHES
             if (timed := sample.timed.get(approach))
         ]
         fitting = [one for one in predictions if one.days.high <= within_days]
         recommended = fitting[-1] if fitting else None
         return Plan(self.gateway.pacs.name, total, predictions, recommended, within_days, sample)
+
+
+def pace_of(gateway: Gateway) -> Pace:
+    """Return the pace of the slowest of the gateway's archives; of an ungoverned one there is none."""
+    governed = [one for one in gateway.archives or () if isinstance(one, GovernedPacs)]
+    paces = [Pace.of(one.settings.limits, one.settings.windows) for one in governed]
+    return min(paces, key=lambda one: (one.hours_per_week, one.images_per_minute), default=Pace())
 
 
 def _patients(request: Request) -> int:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from p2d.model.level import Choice, Scope
+from p2d.settings.governor import Limits, Windows, weekly_minutes
 
 _T = TypeVar("_T")
 _RESAMPLES: Final = 400
@@ -113,6 +114,16 @@ class Pace:
     images_per_minute: float = 0.0
     octets_per_second: float = 0.0
     hours_per_week: float = 168.0
+
+    @classmethod
+    def of(cls, limits: Limits, windows: Windows) -> "Pace":
+        """Return the pace that an archive's governor keeps for bulk work."""
+        return cls(
+            queries_per_minute=limits.queries_per_minute,
+            images_per_minute=limits.images_per_minute,
+            octets_per_second=limits.megabytes_per_second * 1e6,
+            hours_per_week=weekly_minutes(windows.bulk) / 60,
+        )
 
     def hours(self, working: float, queries: float, images: float, octets: float) -> float:
         """Return the hours that *working* hours become when the limits hold."""

@@ -47,6 +47,10 @@ class MemoryPacs:
         """The archive's name."""
         return self._name
 
+    def hold(self, held: Iterable[HeldInstance]) -> None:
+        """Hold *held* from now on, and nothing else."""
+        self._index = ArchiveIndex(held)
+
     def abilities(self) -> Abilities:
         """Return that everything is possible."""
         return Abilities(relational=True, get=True, move=True, counts=True)

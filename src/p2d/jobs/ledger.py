@@ -15,6 +15,7 @@ from typing import Final, TypeVar
 
 from p2d.jobs import counters, lines, orders, reading, records, register
 from p2d.jobs.book import Book
+from p2d.jobs.claims import Claims
 from p2d.jobs.counts import SeriesCounts
 from p2d.jobs.lease import Lease
 from p2d.jobs.leases import Leases
@@ -23,8 +24,9 @@ from p2d.jobs.orders import Orders
 from p2d.jobs.records import Entry, Opening
 from p2d.jobs.register import Finding
 from p2d.jobs.report import Progress, RunReport
+from p2d.jobs.seen import SeenStudies
 from p2d.jobs.sqlite import SqliteStore
-from p2d.jobs.store import Db, Store
+from p2d.jobs.store import Beside, Db, Store, nothing_beside
 from p2d.model.errors import InvalidRequest
 
 __all__ = ["Entry", "Ledger", "Progress", "RunReport"]
@@ -50,10 +52,15 @@ class Ledger:
         self._book = Book(self._store)
         self.leases = Leases(self._book)
         self.orders = Orders(self._book)
+        self.seen = SeenStudies(self._book)
 
     def close(self) -> None:
         """Release the store."""
         self._store.close()
+
+    def claims(self, name: str) -> Claims:
+        """Return the claim *name* on work that one process does at a time."""
+        return Claims(self._store, name)
 
     def open_run(
         self,
@@ -64,10 +71,12 @@ class Ledger:
         *,
         targets: Mapping[str, str] = _NO_TARGETS,
         priority: int = 0,
+        beside: Beside = nothing_beside,
     ) -> str:
         """Record a new run over *patients* (pseudonyms, each once) and return its id, which sorts by time.
 
-        *targets* says of a patient what is asked beyond its pseudonym, as JSON.
+        *targets* says of a patient what is asked beyond its pseudonym, as JSON. *beside* writes what else is
+        kept of the run, in the same transaction.
 
         Raises:
             InvalidRequest: no patient, or one twice, or a priority out of range.
@@ -83,6 +92,7 @@ class Ledger:
         def opened(db: Db) -> None:
             records.open_run(db, opening, len(patients), priority)
             records.enter(db, opening.run_id, patients, targets)
+            beside(db, opening.run_id)
 
         self._store.write(opened)
         return opening.run_id

@@ -133,6 +133,22 @@ class Pacs(Protocol):
         """
         ...
 
+    def studies(self, first_day: date, last_day: date, modality: str = "") -> Iterator[IdentifiedHeader]:
+        """Yield the studies of all patients whose StudyDate is one of at most 31 true days, both inclusive.
+
+        Asked day by day, nothing of a day before its final status 0x0000; of *modality* only where stated.
+        The headers are of STUDY level with PatientID, StudyInstanceUID, StudyDate, StudyTime,
+        AccessionNumber, ModalitiesInStudy and the numbers of series and instances, as far as answered. Each
+        study of a patient comes once, of several archives once for each that lists it (``archives``). A row
+        of another day, or without PatientID or StudyInstanceUID, is not taken and logged as a number.
+
+        Raises:
+            InvalidRequest: no day, too many of them, or no modality code.
+            Unavailable, ProtocolViolation: as ``find``.
+
+        """
+        ...
+
     def retrieve(
         self,
         patient_id: PatientId,

@@ -39,9 +39,7 @@ _DAY = click.DateTime(["%Y-%m-%d"])
 @click.option(
     "--choice", default="all", type=click.Choice([*map(str, Choice)]), help="Images of each series."
 )
-@click.option(
-    "--admit-unknown", is_flag=True, help="Give unknown patients pseudonyms."
-)
+@click.option("--admit-unknown", is_flag=True, help="Give unknown patients pseudonyms.")
 @click.option("--dry-run", "dry", is_flag=True, help="Only look: extract and mark nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers and the run's report as JSON.")
 @click.pass_obj

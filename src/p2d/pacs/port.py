@@ -37,7 +37,8 @@ class Query:
 
     ``full`` says which instances of each series are to be answered with all keys: those of that choice, or
     none at all. Of the others an archive may be asked for UIDs and InstanceNumber only, as some look up
-    further keys object by object.
+    further keys object by object. A connector adds to ``notes`` what it had to do otherwise than planned, as
+    sentences without an identifier.
     """
 
     level: Level
@@ -49,6 +50,7 @@ class Query:
     first_day: date | None = field(default=None, repr=False)
     last_day: date | None = field(default=None, repr=False)
     full: Choice | None = Choice.ALL
+    notes: list[str] = field(default_factory=list, repr=False, compare=False)
 
 
 @dataclass(slots=True)

@@ -151,11 +151,8 @@ class LeanArchive:
         headers = Finder(self._whole, query, stepwise).headers()
         if isinstance(refusal, ProtocolViolation):  # what it said of itself does not hold
             self._way = stepwise
-        _LOG.warning(
-            "archive %s: a query by patient alone failed (%s) and was asked level by level",
-            self.name,
-            refusal.problem,
-        )
+        query.notes.append(f"a query by patient alone failed ({refusal.problem}); asked level by level")
+        _LOG.warning("archive %s: %s", self.name, query.notes[-1])
         return headers
 
     def _ask(self, questions: Sequence[Question]) -> list[list[Row]]:

@@ -6,6 +6,7 @@ A baseline finds and retrieves in its own way; pseudonyms, de-identification, lo
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Final, TypeVar
 
 from p2d.dicom.charset import DEFAULT, CharacterSet, character_set
@@ -52,6 +53,11 @@ class Peer:
         """Return nobody: bulk runs do not ask."""
         del study_instance_uid, accession_number
         return []
+
+    def studies(self, first_day: date, last_day: date, modality: str = "") -> Iterator[IdentifiedHeader]:
+        """Yield nothing: bulk runs do not ask."""
+        del first_day, last_day, modality
+        return iter(())
 
 
 def row_of(values: dict[str, bytes]) -> Row:

@@ -320,3 +320,18 @@ def test_without_an_audit_nothing_is_asked(stages: GatewayStages) -> None:
         AdHoc(stages.gateway).metadata(Request((stages.target("P-1"),)), session)
 
     assert stages.asked == 0
+
+
+def test_an_answered_query_is_booked_in_the_ledger_that_the_audit_names(stages: GatewayStages) -> None:
+    session = stages.session("P-1", "P-2", images=True)
+    request = Request((stages.target("P-1"), stages.target("P-2")))
+
+    answer = AdHoc(stages.gateway).metadata(request, session)
+    list(AdHoc(stages.gateway).images(replace(request, output=Output.DICOM), session, ImageRun()))
+
+    booked = [one["counts"]["ledger"] for one in stages.records() if one["kind"] == "outcome"]
+    ledger = stages.gateway.ledger
+    by_series = {line.series: line for line in answer.lines}
+    assert {line.series: line for line in ledger.lines(booked[0])} == by_series
+    assert [ledger.report(query).kind for query in booked] == ["metadata", "images"]
+    assert [ledger.report(query).expected for query in booked] == [40, 40]

@@ -13,6 +13,7 @@ from p2d.jobs.ledger import Ledger
 from p2d.model.errors import Misconfigured, Unavailable
 from p2d.model.level import Scope
 from p2d.model.request import Request
+from p2d.pacs.governor.port import NotNow, Why
 from p2d.pacs.port import Query
 from p2d.testing.datasets import three_patients
 from p2d.testing.gateway_stages import OPERATOR, GatewayStages, gateway_stages
@@ -130,6 +131,20 @@ def test_while_the_archive_is_down_nothing_is_counted_against_patients(stages: G
     worked_off(worker)
 
     assert (len(pending), parked) == (3, 0)
+    assert ledger_of(stages).report(run, recount=True).is_complete
+
+
+def test_what_the_governor_does_not_allow_now_is_no_patients_fault(stages: GatewayStages) -> None:
+    run = opened(stages)
+    busy = [NotNow("main", Why.STOPPED, "is stopped")] * 9
+
+    def refuse(_: Query) -> None:
+        if busy:
+            raise busy.pop()
+
+    finds(stages, refuse)
+    worked_off(worker_of(stages, outage_seconds=1e9))
+
     assert ledger_of(stages).report(run, recount=True).is_complete
 
 

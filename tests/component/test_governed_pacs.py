@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,13 @@ def test_every_operation_is_counted(scene: Scene) -> None:
     assert counted(scene, Resource.STUDIES) == 1
     assert counted(scene, Resource.BYTES) == counts.octets
     assert sum(scene.governed.load().associations.values()) == 0
+
+
+def test_the_studies_of_some_days_cost_a_query_a_day(scene: Scene) -> None:
+    found_studies = list(scene.governed.studies(date(2021, 12, 30), date(2022, 1, 2)))
+
+    assert len(found_studies) == 1
+    assert counted(scene, Resource.QUERIES) == 4
 
 
 def test_a_hierarchical_answer_costs_as_many_queries_as_it_took(scene: Scene) -> None:

@@ -271,10 +271,47 @@ def test_a_warehouse_of_the_version_before_is_brought_up_to_date(tmp_path: Path)
     path = tmp_path / "warehouse.duckdb"
     DuckDbWarehouse(path).close()
     with duckdb.connect(str(path)) as before:
-        before.execute("DROP TABLE instance_archive; UPDATE schema_version SET version = 1")
+        before.execute(
+            "DROP TABLE instance_archive; DROP TABLE archive_gone; UPDATE schema_version SET version = 1"
+        )
 
     for _ in range(2):
         opened = DuckDbWarehouse(path)
         assert select(opened, "SELECT count(*) FROM instance_archive") == [(0,)]
-        assert select(opened, "SELECT version FROM schema_version") == [(2,)]
+        assert select(opened, "SELECT version FROM schema_version") == [(3,)]
         opened.close()
+
+
+def presence(state: str, study: int = 100, archive: str = "main") -> dict[str, list[Row]]:
+    return {"presence": [{**P1, "study": uid(study), "archive": archive, "state": state}]}
+
+
+def test_a_study_that_an_archive_does_not_list_any_more_is_marked_and_nothing_of_it_deleted(
+    warehouse: DuckDbWarehouse,
+) -> None:
+    warehouse.load(batch(small_study()))
+    before = warehouse.counts()
+
+    receipt = warehouse.load(batch(presence("gone"), "g1", "sync"))
+    first = select(warehouse, "SELECT noticed_at FROM archive_gone")
+    warehouse.load(batch(presence("gone"), "g2", "sync"))
+
+    assert dict(receipt.rows) == {"presence": 1}
+    assert select(warehouse, "SELECT noticed_at FROM archive_gone") == first
+    assert warehouse.counts() == {**before, "receipt": 3}
+    assert [one.gone_from for one in warehouse.studies_of(patient_psn(1))] == [("main",)]
+
+
+def test_a_study_that_is_there_again_is_unmarked_in_that_archive_alone(warehouse: DuckDbWarehouse) -> None:
+    warehouse.load(batch(small_study()))
+    warehouse.load(batch(presence("gone"), "g1", "sync"))
+    warehouse.load(batch(presence("gone", archive="old"), "g2", "sync"))
+
+    warehouse.load(batch(presence("present"), "g3", "sync"))
+
+    assert [one.gone_from for one in warehouse.studies_of(patient_psn(1))] == [("old",)]
+
+
+def test_the_presence_of_a_study_that_is_not_here_changes_nothing(warehouse: DuckDbWarehouse) -> None:
+    assert dict(warehouse.load(batch(presence("gone", 700), "g1", "sync")).rows) == {"presence": 1}
+    assert select(warehouse, "SELECT count(*) FROM archive_gone") == [(0,)]

@@ -25,7 +25,8 @@ from p2d.pacs.lean.proposals import ECHO
 from p2d.pacs.port import Query, RetrieveCounts
 from p2d.settings.archive_profile import ArchiveProfile
 from p2d.settings.gateway import Archive
-from p2d.testing.datasets import CT_IMAGE_STORAGE, ct
+from p2d.testing.archive import DimseArchiveServer
+from p2d.testing.datasets import CT_IMAGE_STORAGE, ct, three_patients
 from p2d.testing.installation import free_ports
 from p2d.testing.responder import Conversation, Responder, accepting
 from p2d.testing.sender import content_of, store, storing
@@ -394,3 +395,21 @@ def test_associations_that_nobody_uses_are_released_after_a_while() -> None:
 
         until(lambda: responder.releases == 1)
         pool.close()
+
+
+def test_a_profile_that_does_not_hold_is_told_and_the_patient_is_asked_level_by_level() -> None:
+    with DimseArchiveServer(three_patients(), peers={}) as server:
+        server.faults.ignores_patient = True
+        settings = Archive.model_validate(
+            {"host": "127.0.0.1", "port": server.port, "called_ae_title": "ARCHIVE", "answer_seconds": 10}
+        )
+        find = {"relational_series": True, "relational_instance": True}
+        profile = ArchiveProfile.model_validate({"archive": "main", "find": find})
+        with LeanArchive(settings, profile) as archive:
+            query = Query(Level.INSTANCE, PATIENT)
+            headers = list(archive.find(query))
+
+    assert {one.patient_id for one in headers} == {"P-1"}
+    assert len(headers) == 22
+    (note,) = query.notes
+    assert note.endswith("asked level by level")

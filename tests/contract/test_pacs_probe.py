@@ -9,17 +9,20 @@ import pytest
 from p2d.dimse.negotiation import Peer
 from p2d.model.errors import InvalidRequest, Misconfigured
 from p2d.model.identified import PatientId
+from p2d.pacs.dicomweb.connector import DicomWebArchive
 from p2d.pacs.lean.connector import store_scp
 from p2d.pacs.probe.asking import Bill
 from p2d.pacs.probe.document import as_toml, write
 from p2d.pacs.probe.known import Known
 from p2d.pacs.probe.moving import Mover
 from p2d.pacs.probe.probe import Effort, Probe, Probed
-from p2d.settings.archive_profile import ArchiveProfile
+from p2d.pacs.probe.web import WebProbe
+from p2d.settings.archive_profile import ArchiveProfile, Web
 from p2d.settings.file import read_settings
-from p2d.settings.gateway import Archive
+from p2d.settings.gateway import Archive, WebArchive
 from p2d.testing.archive import DimseArchiveServer
 from p2d.testing.datasets import three_patients
+from p2d.testing.dicomweb_server import DicomWebServer
 from p2d.testing.installation import free_ports
 
 PATIENTS = [PatientId("P-9"), PatientId("P-1"), PatientId("P-2")]
@@ -120,3 +123,36 @@ def test_patients_without_images_or_with_too_many_end_the_probe(server: DimseArc
 def test_a_folder_that_cannot_be_written_is_said(server: DimseArchiveServer) -> None:
     with pytest.raises(Misconfigured, match="cannot be written"):
         write(probe(server), Path("/proc/main.profile.toml"))
+
+
+@pytest.fixture
+def web() -> Iterator[DicomWebServer]:
+    with DicomWebServer(three_patients()) as server:
+        yield server
+
+
+def web_probe(server: DicomWebServer) -> WebProbe:
+    settings = WebArchive.model_validate({"connector": "dicomweb", "url": server.url})
+    return WebProbe("main", lambda: DicomWebArchive(settings))
+
+
+def test_a_web_archive_is_probed_for_headers_alone_and_whole_objects(web: DicomWebServer) -> None:
+    probed = web_probe(web).run(PATIENTS)
+
+    assert probed.profile.web == Web(qido=True, wado_metadata=True, wado=True)
+    assert (probed.bill.images, probed.bill.retrieves) == (2 * 22, 2)
+    assert probed.profile.measured.find_seconds is not None
+    assert not any(one.value in as_toml(probed) for one in PATIENTS)
+
+
+def test_a_web_archive_without_metadata_is_described_as_one(web: DicomWebServer) -> None:
+    web.faults.has_metadata = False
+
+    probed = web_probe(web).run(PATIENTS)
+
+    assert probed.profile.web == Web(qido=True, wado_metadata=False, wado=True)
+
+
+def test_a_web_archive_without_the_patients_ends_the_probe(web: DicomWebServer) -> None:
+    with pytest.raises(InvalidRequest, match="names no patient"):
+        web_probe(web).run([PatientId("P-9")])

@@ -92,3 +92,25 @@ def test_as_a_table_each_is_a_row(ledger: Ledger, run: str) -> None:
         "never arrived,P1,2.25.1,2.25.2,2.25.3,,1",
         "header disagrees,P1,2.25.1,2.25.2,2.25.4,Modality,1",
     ]
+
+
+def test_an_answered_query_is_booked_whole_and_is_no_run(ledger: Ledger) -> None:
+    entries = [Entry("P1", [line("P1")], ["late"], findings=[LOST]), Entry("P3", [])]
+
+    query = ledger.book("metadata", {"scope": "basic"}, entries, "rita")
+
+    report = ledger.report(query, recount=True)
+    assert (report.kind, report.user, report.state) == ("metadata", "rita", "incomplete")
+    assert (report.patients.done, report.patients.absent, report.missing) == (1, 1, 1)
+    assert (report.adds_up, report.notes) == (True, ("late",))
+    assert list(ledger.findings(query)) == [LOST]
+    assert (ledger.runs(), ledger.leases.runs()) == ([], [])
+    with pytest.raises(NotFound):
+        ledger.lines_and_retries("Q0").__next__()
+
+
+def test_a_query_that_found_all_it_expected_is_complete(ledger: Ledger) -> None:
+    whole = SeriesCounts("P1", "2.25.1", "2.25.2", 3, 3, 3)
+
+    assert ledger.state(ledger.book("images", {}, [Entry("P1", [whole])], "rita")) == "completed"
+    assert ledger.state(ledger.book("images", {}, [], "rita")) == "completed"

@@ -95,5 +95,6 @@ def test_a_fuzzer_finds_nothing_but_our_own_errors(target: str, runs: int, tmp_p
         check=False,
     )
 
-    assert ended.returncode == 0, ended.stderr[-3000:]
+    guilty = {file.name: file.read_bytes().hex() for file in tmp_path.glob("*-*")}  # what the fuzzer leaves
+    assert ended.returncode == 0, f"{ended.stderr[-3000:]}\n{guilty}"
     assert f"Done {runs} runs" in ended.stderr

@@ -147,8 +147,8 @@ def test_a_gap_ends_with_code_seven_and_sums_that_hold(
 
 
 def test_an_extraction_asked_to_end_does_so_and_can_be_resumed(site: Site, archive: FaultyArchive) -> None:
-    """40: SIGTERM amid a slow retrieve; nothing half-written, the rest is done later."""
-    archive.script = (Fault(When(RETRIEVE), Pause(0.3, after=1)),)
+    """40: SIGTERM amid a slow retrieve: nothing half-written, nobody given up, the rest is done later."""
+    archive.script = (Fault(When(RETRIEVE), Pause(0.2, after=1)),)
     before = archive.count(RETRIEVE)
     settings = str(site.installation.settings("gateway"))
     command = [sys.executable, "-m", "p2d", "extract", str(site.list_file), "--settings", settings]
@@ -156,20 +156,24 @@ def test_an_extraction_asked_to_end_does_so_and_can_be_resumed(site: Site, archi
         [*command, "--choice", "all", "--scope", "extended"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert until(lambda: archive.count(RETRIEVE) > before + 1, 60)
 
     child.send_signal(signal.SIGTERM)
-    child.wait(timeout=30)
+    _, told = child.communicate(timeout=30)
 
     ended = last_report(site)
     archive.script = ()
     resumed = site.command("extract", "--resume", ended.run_id, "--settings", settings)
     report = last_report(site)
     everything = picks(site.hospital, "all")
+    assert child.returncode == 7
+    assert f"--resume {ended.run_id}" in told
     assert ended.adds_up
     assert ended.patients.done < _PATIENTS
+    assert ended.patients.parked == {}
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
     assert report.run_id == ended.run_id
     assert report.is_complete

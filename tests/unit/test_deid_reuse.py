@@ -216,7 +216,7 @@ INSIDE: dict[str, tuple[str, Change, bytes, bytes]] = {
     "PatientID": (EXPLICIT, lambda _: None, b"98765432", b"11111111"),
     "text with a name": (EXPLICIT, lambda _: None, b"Thorax 1.0", b"Gerlinde 7"),
     "ImageType": (EXPLICIT, lambda d: setattr(d, "ImageType", ["ORIGINAL", "A"]), b"ORIGINAL", b"LOCALIZE"),
-    "burned-in text": (EXPLICIT, lambda d: setattr(d, "BurnedInAnnotation", "NO"), b"NO", b"YE"),
+    "burned-in text": (EXPLICIT, lambda d: setattr(d, "BurnedInAnnotation", "NO"), b"CS\2\0NO", b"CS\2\0YE"),
     "safe private value": (
         EXPLICIT,
         lambda _: None,
@@ -239,6 +239,36 @@ def test_one_thing_that_differs_between_images_counts_for_each(
         one if kind == "a" else replace(one, content=one.content[:].replace(old, new, 1))
         for one, kind in zip(sent, order, strict=True)
     ]
+    keys = keys_for(*instances)
+
+    for first in (True, False):
+        together = told(Releaser(keys), instances, keys, first=first)
+        assert together == told(Releaser(keys, reuses=False), instances, keys, first=first)
+
+
+def _body(part: str) -> Change:
+    return lambda dataset: setattr(dataset, "BodyPartExamined", part)
+
+
+FORMS: dict[str, tuple[Change, Change, bytes]] = {
+    "items of a sequence": (lambda _: None, _two_items, b""),
+    "private element in an item": (lambda _: None, _nested_private, b""),
+    "a code that names the patient and goes": (_body("CHEST"), _body("GERLINDE"), b""),
+    "bytes behind the pixels": (lambda _: None, lambda _: None, b"\x10\0"),
+    "an element behind the pixels": (lambda _: None, lambda _: None, b"\xfc\xff\xfc\xffOB\0\0\2\0\0\0\0\0"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+@pytest.mark.parametrize("order", ["aaabbbababab", "bbbaaaabab"])
+def test_what_changes_the_form_of_an_element_counts_for_each(
+    form: tuple[Change, Change, bytes], order: str
+) -> None:
+    plain, changed, behind = form
+    instances: list[IdentifiedInstance] = []
+    for number, kind in enumerate(order, 1):
+        sent = instance_of(slice_of(number, [plain if kind == "a" else changed]))
+        instances.append(sent if kind == "a" else replace(sent, content=sent.content[:] + behind))
     keys = keys_for(*instances)
 
     for first in (True, False):

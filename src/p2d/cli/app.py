@@ -21,6 +21,7 @@ _COMMANDS: Final = {
     "probe": "Find out what an archive really does, and keep it as its profile.",
     "plan": "Predict what a bulk run costs, for each approach.",
     "extract": "Bulk: headers of many patients from the archive into the warehouse.",
+    "sync": "Extract what is new or changed in the archives, mark what is gone.",
     "worker": "Work open bulk runs in several processes, on one machine or several.",
     "runs": "List bulk runs, print their reports, pause, resume, cancel, retry them.",
     "ledger": "Account for every image of a run; what does not fit together; a signed summary.",

@@ -1,8 +1,12 @@
 """``p2d extract``: the bulk extractor, run by an operator in the hospital zone."""
 
+import signal
 import sys
-from contextlib import closing
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -12,11 +16,15 @@ from p2d.cli.lists import local_user, read_list
 from p2d.cli.progress import BulkProgress
 from p2d.cli.roots import Roots
 from p2d.flows.gateway.bulk import BulkExtractor
+from p2d.flows.gateway.gateway import Gateway
 from p2d.jobs.report import RunReport, render
 from p2d.model.errors import Incomplete, InvalidRequest
 from p2d.model.level import Choice, Scope
 from p2d.model.request import Request, parse_modalities
 from p2d.pacs.governor.port import WorkClass
+
+_DRAIN_SECONDS: Final = 20.0
+"""After SIGTERM, for the patients at hand; then the archive is let go of."""
 
 
 @click.command()
@@ -57,7 +65,7 @@ def extract(  # noqa: PLR0913, PLR0917 - click hands over one argument an option
     """Extract headers of the patients in LIST into the warehouse.
 
     LIST is CSV in UTF-8 with the columns kind,pseudonym,study,start,end,calendar (only pseudonym is needed).
-    A run can be stopped (Ctrl-C) or killed at any time and goes on with --resume.
+    A run can be stopped (Ctrl-C, SIGTERM) or killed at any time and goes on with --resume.
 
     \b
       p2d extract patients.csv --settings gateway.toml --choice all
@@ -81,14 +89,17 @@ def extract(  # noqa: PLR0913, PLR0917 - click hands over one argument an option
             scope=Scope(scope),
         )
     caller = Caller(user=local_user(), role=Role.OPERATOR, service="cli")
-    with closing(roots.open_gateway(settings)) as gateway:
-        extractor = BulkExtractor(gateway.for_work(WorkClass.BULK))
+    drain = threading.Event()
+    with closing(roots.open_gateway(settings)) as gateway, _ended_by_signal(gateway, drain):
+        extractor = BulkExtractor(gateway.for_work(WorkClass.BULK, drain.is_set), drain)
         run_id = extractor.open(request, caller, priority=priority) if request else resume or ""
         if later:
             click.echo(run_id)
             return
         report = _work(extractor, run_id, caller, settings)
     click.echo(render(report))
+    if drain.is_set():
+        _tell_how_to_go_on(run_id, settings)
     if not report.is_complete:
         sys.exit(Incomplete.exit_code)
 
@@ -99,5 +110,28 @@ def _work(extractor: BulkExtractor, run_id: str, caller: Caller, settings: Path)
         with BulkProgress() as progress:
             return extractor.run(run_id, caller, progress.show)
     except KeyboardInterrupt:
-        click.echo(f"Stopped. Go on with: p2d extract --settings {settings} --resume {run_id}", err=True)
+        _tell_how_to_go_on(run_id, settings)
         sys.exit(Incomplete.exit_code)
+
+
+def _tell_how_to_go_on(run_id: str, settings: Path) -> None:
+    click.echo(f"Stopped. Go on with: p2d extract --settings {settings} --resume {run_id}", err=True)
+
+
+@contextmanager
+def _ended_by_signal(gateway: Gateway, drain: threading.Event) -> Iterator[None]:
+    """Have SIGTERM set *drain*: patients at hand are finished or given back, in the end cut off."""
+    cut = threading.Timer(_DRAIN_SECONDS, gateway.pacs.stop)
+    cut.daemon = True
+
+    def ended(*_: object) -> None:
+        if not drain.is_set():
+            drain.set()
+            cut.start()
+
+    before = signal.signal(signal.SIGTERM, ended)
+    try:
+        yield
+    finally:
+        cut.cancel()
+        signal.signal(signal.SIGTERM, before)

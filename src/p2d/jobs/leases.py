@@ -78,7 +78,7 @@ class Leases:
         )
 
     def abandoned(self, run_id: str, worker: str = "") -> bool:
-        """Whether something waits to be taken over: of those that are gone, or of *worker* itself."""
+        """Whether something waits to be taken over: of those that are gone, or left by *worker* itself."""
         now = self._book.store.now()
         return self._book.store.read(lambda db: leasing.abandoned(db, run_id, now, {worker}))
 

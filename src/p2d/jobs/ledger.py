@@ -15,16 +15,18 @@ from typing import Final, TypeVar
 
 from p2d.jobs import counters, lines, orders, reading, records, register
 from p2d.jobs.book import Book
+from p2d.jobs.claims import Claims
 from p2d.jobs.counts import SeriesCounts
 from p2d.jobs.lease import Lease
 from p2d.jobs.leases import Leases
 from p2d.jobs.leasing import workable
 from p2d.jobs.orders import Orders
-from p2d.jobs.records import Entry
+from p2d.jobs.records import Entry, Opening
 from p2d.jobs.register import Finding
 from p2d.jobs.report import Progress, RunReport
+from p2d.jobs.seen import SeenStudies
 from p2d.jobs.sqlite import SqliteStore
-from p2d.jobs.store import Db, Store
+from p2d.jobs.store import Beside, Db, Store, nothing_beside
 from p2d.model.errors import InvalidRequest
 
 __all__ = ["Entry", "Ledger", "Progress", "RunReport"]
@@ -50,10 +52,15 @@ class Ledger:
         self._book = Book(self._store)
         self.leases = Leases(self._book)
         self.orders = Orders(self._book)
+        self.seen = SeenStudies(self._book)
 
     def close(self) -> None:
         """Release the store."""
         self._store.close()
+
+    def claims(self, name: str) -> Claims:
+        """Return the claim *name* on work that one process does at a time."""
+        return Claims(self._store, name)
 
     def open_run(
         self,
@@ -64,10 +71,12 @@ class Ledger:
         *,
         targets: Mapping[str, str] = _NO_TARGETS,
         priority: int = 0,
+        beside: Beside = nothing_beside,
     ) -> str:
         """Record a new run over *patients* (pseudonyms, each once) and return its id, which sorts by time.
 
-        *targets* says of a patient what is asked beyond its pseudonym, as JSON.
+        *targets* says of a patient what is asked beyond its pseudonym, as JSON. *beside* writes what else is
+        kept of the run, in the same transaction.
 
         Raises:
             InvalidRequest: no patient, or one twice, or a priority out of range.
@@ -78,26 +87,30 @@ class Ledger:
         if len(set(patients)) != len(patients):
             raise InvalidRequest("patients", "holds a patient twice", "name each patient once")
         orders.checked(priority)
-        now = self._store.now()
-        stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%d-%H%M%S")
-        run_id = f"R{stamp}-{secrets.token_hex(4)}"
+        opening = self._opening("R", kind, request, user)
 
         def opened(db: Db) -> None:
-            db.rows(
-                'INSERT INTO run (run_id, kind, request, "user", state, priority, patients_total, started_at,'
-                " updated_at) VALUES (:run, :kind, :request, :user, 'open', :priority, :total, :now, :now)",
-                run=run_id,
-                kind=kind,
-                request=json.dumps(dict(request), sort_keys=True),
-                user=user,
-                priority=priority,
-                total=len(patients),
-                now=now,
-            )
-            records.enter(db, run_id, patients, targets)
+            records.open_run(db, opening, len(patients), priority)
+            records.enter(db, opening.run_id, patients, targets)
+            beside(db, opening.run_id)
 
         self._store.write(opened)
-        return run_id
+        return opening.run_id
+
+    def book(self, kind: str, request: Mapping[str, object], entries: Sequence[Entry], user: str) -> str:
+        """Record a query that has been answered, one entry a patient; return its id, which sorts by time.
+
+        It is in no list of runs, and no worker ever sees it; report, lines and findings are as a run's.
+        """
+        opening = self._opening("Q", kind, request, user)
+        self._store.write(lambda db: records.book(db, opening, entries))
+        return opening.run_id
+
+    def _opening(self, letter: str, kind: str, request: Mapping[str, object], user: str) -> Opening:
+        now = self._store.now()
+        stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%d-%H%M%S")
+        run_id = f"{letter}{stamp}-{secrets.token_hex(4)}"
+        return Opening(run_id, kind, json.dumps(dict(request), sort_keys=True), user, now)
 
     def request_of(self, run_id: str) -> dict[str, object]:
         """Return the request the run was opened with.
@@ -122,8 +135,12 @@ class Ledger:
         return self._store.read(lambda db: records.targets_of(db, run_id, patients))
 
     def runs(self) -> list[str]:
-        """Return the ids of all runs, oldest first."""
-        found = self._store.read(lambda db: db.rows("SELECT run_id FROM run ORDER BY started_at, run_id"))
+        """Return the ids of all runs, oldest first; answered queries are none."""
+        found = self._store.read(
+            lambda db: db.rows(
+                "SELECT run_id FROM run WHERE run_id < 'S' AND run_id >= 'R' ORDER BY started_at, run_id"
+            )
+        )
         return [str(row[0]) for row in found]
 
     def state(self, run_id: str) -> str:

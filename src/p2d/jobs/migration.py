@@ -9,7 +9,7 @@ from p2d.jobs import totals
 from p2d.jobs.store import Db
 from p2d.model.errors import Misconfigured
 
-LATEST: Final = 4
+LATEST: Final = 5
 _TOTALS_CAME: Final = 3
 _SQLITE: Final = {"SERIAL_KEY": "INTEGER PRIMARY KEY AUTOINCREMENT"}
 _POSTGRESQL: Final = {

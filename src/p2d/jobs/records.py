@@ -17,6 +17,7 @@ from p2d.jobs.store import Db
 from p2d.model.errors import InvalidRequest, NotFound
 
 TO_DO: Final = ("pending", "extracted")
+_ANSWERED: Final = "answered"
 _OF_PATIENT: Final = ("line", "note", "counter", "inconsistency")
 LONGEST_REASON: Final = 300
 LONGEST_PAUSE: Final = 60.0
@@ -96,6 +97,48 @@ class Entry:
     notes: Sequence[str] = ()
     counted: Mapping[str, int] = field(default_factory=dict)
     findings: Sequence[Finding] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A run to be opened: its id, what kind it is, its request as JSON, who asked, and when."""
+
+    run_id: str
+    kind: str
+    request: str
+    user: str
+    now: float
+
+
+def open_run(db: Db, opening: Opening, patients: int, priority: int = 0) -> None:
+    """Write the row of a new run over so many *patients*."""
+    db.rows(
+        'INSERT INTO run (run_id, kind, request, "user", state, priority, patients_total, started_at,'
+        " updated_at) VALUES (:run, :kind, :request, :user, 'open', :priority, :total, :now, :now)",
+        run=opening.run_id,
+        kind=opening.kind,
+        request=opening.request,
+        user=opening.user,
+        priority=priority,
+        total=patients,
+        now=opening.now,
+    )
+
+
+def book(db: Db, opening: Opening, entries: Sequence[Entry]) -> None:
+    """Write a query that has been answered, with what became of each patient."""
+    run_id = opening.run_id
+    open_run(db, opening, len(entries))
+    enter(db, run_id, [entry.patient for entry in entries], {})
+    for entry in entries:
+        if entry.counts:
+            record(db, run_id, _ANSWERED, entry, None)
+        else:
+            finish(db, run_id, entry.patient, ("absent", None), None)
+    if any(entry.counts for entry in entries):
+        loaded(db, run_id, _ANSWERED, None)
+    state = "completed" if reading.report(db, run_id).is_complete else "incomplete"
+    db.rows("UPDATE run SET state = :state WHERE run_id = :run", state=state, run=run_id)
 
 
 def record(db: Db, run_id: str, batch_id: str, entry: Entry, lease: Lease | None) -> None:

@@ -64,3 +64,11 @@ class Store(Protocol):
 def first(rows: list[Row]) -> Row | None:
     """Return the first of *rows*, or None."""
     return rows[0] if rows else None
+
+
+Beside = Callable[[Db, str], None]
+"""Writes what else is kept of a new run, by its id, in the transaction that opens it."""
+
+
+def nothing_beside(db: Db, run_id: str) -> None:
+    """Write nothing beside a run."""

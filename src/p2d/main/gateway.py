@@ -24,6 +24,7 @@ from p2d.identity.http import HttpIdentity
 from p2d.jobs.summary import signing_key
 from p2d.main.archives import connect_archives
 from p2d.main.jobs import open_ledger
+from p2d.main.nightly import nightly_sync
 from p2d.main.process import forbid_core_dumps, quiet_logs, serve_app
 from p2d.model.errors import Misconfigured, Unavailable
 from p2d.pacs.governor.port import WorkClass
@@ -179,6 +180,9 @@ def serve(path: Path) -> None:
     gateway = connect(settings)
     if gateway.archives:
         gateway.archives.watch(partial(_stop_noticed, gateway.audit))
+    nightly = nightly_sync(settings, gateway)
+    if nightly is not None:
+        threading.Thread(target=nightly.work, args=(threading.Event(),), name="nightly", daemon=True).start()
     threading.Thread(target=_wipe_expired, args=(gateway,), name="holds", daemon=True).start()
     serve_app(create_app(gateway, checks), settings.gateway.host, settings.gateway.port, "gateway.port")
 

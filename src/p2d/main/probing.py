@@ -1,18 +1,20 @@
-"""Composition root of ``p2d probe``: the gateway's stages, and a probe for each archive over DIMSE."""
+"""Composition root of ``p2d probe``: the gateway's stages, and a probe for each archive but folders."""
 
 from functools import partial
 from pathlib import Path
 
 from p2d.dimse.negotiation import Peer
-from p2d.flows.gateway.probing import Prober
+from p2d.flows.gateway.probing import AnyProbe, Prober
+from p2d.main.archives import connect_archive
 from p2d.main.gateway import open_gateway, read
 from p2d.pacs.lean.connector import store_scp
 from p2d.pacs.probe.asking import Bill
 from p2d.pacs.probe.known import Known
 from p2d.pacs.probe.moving import Mover
 from p2d.pacs.probe.probe import Probe
+from p2d.pacs.probe.web import WebProbe
 from p2d.pacs.tls import tls_of
-from p2d.settings.gateway import Archive
+from p2d.settings.gateway import Archive, FolderArchive, WebArchive
 
 
 def open_prober(path: Path) -> Prober:
@@ -22,11 +24,14 @@ def open_prober(path: Path) -> Prober:
         Misconfigured: the settings, or a file that they name.
 
     """
-    archives = [one for one in read(path).pacs if isinstance(one, Archive)]
+    archives = [one for one in read(path).pacs if not isinstance(one, FolderArchive)]
     return Prober(open_gateway(path), {one.name: _probe(one) for one in archives})
 
 
-def _probe(archive: Archive) -> Probe:
+def _probe(archive: Archive | WebArchive) -> AnyProbe:
+    if isinstance(archive, WebArchive):
+        unprobed = archive.model_copy(update={"profile": None, "headers": "metadata"})
+        return WebProbe(archive.name, partial(connect_archive, unprobed))
     tls = tls_of(archive)
     peer = Peer(
         archive.host,

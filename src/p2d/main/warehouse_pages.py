@@ -89,7 +89,10 @@ def _coverage(counts: Mapping[str, int]) -> str:
 def _study(line: StudyLine) -> StudyEntry:
     day = line.study_date.isoformat() if line.study_date else ""
     series = tuple(_series(entry) for entry in line.series)
-    return StudyEntry(study=line.study, day=day, description=line.description or "", series=series)
+    gone = f" (no longer in archive {', '.join(line.gone_from)})" if line.gone_from else ""
+    return StudyEntry(
+        study=line.study, day=day, description=f"{line.description or ''}{gone}".strip(), series=series
+    )
 
 
 def _series(line: SeriesLine) -> SeriesEntry:

@@ -37,7 +37,8 @@ class Query:
 
     ``full`` says which instances of each series are to be answered with all keys: those of that choice, or
     none at all. Of the others an archive may be asked for UIDs and InstanceNumber only, as some look up
-    further keys object by object.
+    further keys object by object. A connector adds to ``notes`` what it had to do otherwise than planned, as
+    sentences without an identifier.
     """
 
     level: Level
@@ -49,6 +50,7 @@ class Query:
     first_day: date | None = field(default=None, repr=False)
     last_day: date | None = field(default=None, repr=False)
     full: Choice | None = Choice.ALL
+    notes: list[str] = field(default_factory=list, repr=False, compare=False)
 
 
 @dataclass(slots=True)
@@ -127,6 +129,22 @@ class Pacs(Protocol):
 
         Raises:
             InvalidRequest, Unavailable, ProtocolViolation: as ``find``.
+
+        """
+        ...
+
+    def studies(self, first_day: date, last_day: date, modality: str = "") -> Iterator[IdentifiedHeader]:
+        """Yield the studies of all patients whose StudyDate is one of at most 31 true days, both inclusive.
+
+        Asked day by day, nothing of a day before its final status 0x0000; of *modality* only where stated.
+        The headers are of STUDY level with PatientID, StudyInstanceUID, StudyDate, StudyTime,
+        AccessionNumber, ModalitiesInStudy and the numbers of series and instances, as far as answered. Each
+        study of a patient comes once, of several archives once for each that lists it (``archives``). A row
+        of another day, or without PatientID or StudyInstanceUID, is not taken and logged as a number.
+
+        Raises:
+            InvalidRequest: no day, too many of them, or no modality code.
+            Unavailable, ProtocolViolation: as ``find``.
 
         """
         ...

@@ -8,11 +8,13 @@ import contextlib
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
+from datetime import date
 from typing import Any, Final
 
 from p2d.model.errors import Misconfigured, P2DError, ProtocolViolation, Unavailable
 from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, PatientId
 from p2d.model.level import Choice, Level
+from p2d.pacs.days import checked_days
 from p2d.pacs.governor.port import NotNow
 from p2d.pacs.merge import merged
 from p2d.pacs.port import Abilities, Pacs, Query, RetrieveCounts
@@ -32,6 +34,11 @@ class SeveralArchives:
     def name(self) -> str:
         """A name for all of them; each object says by itself which archives hold it."""
         return self._name
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the archives, preferred ones first."""
+        return tuple(one.name for one in self._archives)
 
     def abilities(self) -> Abilities:
         """Return what holds for all archives; only listed instances can be counted over several."""
@@ -90,6 +97,23 @@ class SeveralArchives:
                 owners = one.owners(study_instance_uid=study_instance_uid, accession_number=accession_number)
             found.update((owner.value, owner) for owner in owners if owner.value not in found)
         return list(found.values())
+
+    def studies(self, first_day: date, last_day: date, modality: str = "") -> Iterator[IdentifiedHeader]:
+        """Yield the studies of some days, of all patients, as each archive has them; see ``Pacs``.
+
+        A study that two archives list comes twice, each time with the archive's own numbers: only so can be
+        told what changed where. Nothing of a day comes before all archives have answered for it.
+        """
+        return self._of_days(checked_days(first_day, last_day, modality), modality)
+
+    def _of_days(self, days: Sequence[date], modality: str) -> Iterator[IdentifiedHeader]:
+        for day in days:
+            answers: list[IdentifiedHeader] = []
+            for one in self._archives:
+                with _naming(one):
+                    found = list(one.studies(day, day, modality))
+                answers += [replace(header, archives=(one.name,)) for header in found]
+            yield from answers
 
     def retrieve(
         self,

@@ -22,6 +22,7 @@ from p2d.model.modality import MODALITIES
 from p2d.settings.file import AeTitle, FilePath, Strict, beside_settings
 from p2d.settings.governor import Governing
 from p2d.settings.jobs import Jobs
+from p2d.settings.sync import NightlySync
 
 
 def _modality(code: str) -> str:
@@ -282,3 +283,4 @@ class GatewaySettings(Strict):
     metrics: Metrics = Metrics()
     jobs: Jobs = Jobs()
     ledger: Completeness = Completeness()
+    sync: NightlySync = NightlySync()

@@ -50,7 +50,7 @@ class PostgresEngine:
         self.dsn = server.dsn
         migrate_postgresql(self.dsn)
         with connect(self.dsn) as connection:
-            connection.execute("TRUNCATE run CASCADE")
+            connection.execute("TRUNCATE run, study_seen, claim CASCADE")
         self._opened: list[Ledger] = []
 
     def ledger(self) -> Ledger:

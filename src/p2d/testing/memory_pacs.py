@@ -1,6 +1,7 @@
 """An archive without a network, for tests of flows: the same answers and refusals as the connectors."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
 from typing import Final
 
 from pydicom.filebase import DicomBytesIO
@@ -11,6 +12,7 @@ from p2d.model.errors import P2DError, Unavailable
 from p2d.model.header import Element
 from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, PatientId
 from p2d.model.level import Level
+from p2d.pacs.days import checked_days, taken
 from p2d.pacs.port import Abilities, Query, RetrieveCounts
 from p2d.pacs.query import ACCESSION_NUMBER, KEYS, UNIQUE, checked, checked_study, date_range
 from p2d.testing.archive_index import ArchiveIndex
@@ -44,6 +46,10 @@ class MemoryPacs:
     def name(self) -> str:
         """The archive's name."""
         return self._name
+
+    def hold(self, held: Iterable[HeldInstance]) -> None:
+        """Hold *held* from now on, and nothing else."""
+        self._index = ArchiveIndex(held)
 
     def abilities(self) -> Abilities:
         """Return that everything is possible."""
@@ -92,6 +98,18 @@ class MemoryPacs:
         }
         for one in self._index.entities(_WORDS[query.level], keys):
             yield IdentifiedHeader(query.level, self._elements(query.level, one))
+
+    def studies(self, first_day: date, last_day: date, modality: str = "") -> Iterator[IdentifiedHeader]:
+        """Yield the studies of some days, of all patients, a query each; see ``Pacs``."""
+        return self._of_days(checked_days(first_day, last_day, modality), modality)
+
+    def _of_days(self, days: Sequence[date], modality: str) -> Iterator[IdentifiedHeader]:
+        for day in days:
+            self._fail()
+            self.queries += 1
+            keys = {"StudyDate": date_range(day, day), "ModalitiesInStudy": modality}
+            rows = [self._elements(Level.STUDY, one) for one in self._index.entities("STUDY", keys)]
+            yield from taken(rows, day, modality, self._name)
 
     def _elements(self, level: Level, one: HeldInstance) -> dict[str, Element]:
         levels = (Level.PATIENT,) if level is Level.PATIENT else _ORDER[: _ORDER.index(level) + 1]

@@ -155,6 +155,52 @@ class PacsContract:
         assert [one.value for one in pacs.owners(accession_number="ACC-12")] == ["P-1"]
         assert pacs.owners(accession_number="ACC-99") == []
 
+    def test_days_alone_find_the_studies_of_all_patients(self, pacs: Pacs) -> None:
+        """Each study once for each archive that lists it, with its patient, its day and nobody's name."""
+        studies = list(pacs.studies(date(2021, 12, 15), date(2022, 1, 14)))
+        other = list(pacs.studies(date(2020, 1, 2), date(2020, 1, 2)))
+
+        assert {(one.patient_id, one.study_instance_uid) for one in studies} == {
+            ("P-3", *expected("StudyInstanceUID", "P-3"))
+        }
+        assert [one.patient_id for one in other[:1]] == ["P-1"]
+        for some in (studies, other):
+            assert max(Counter((one.study_instance_uid, one.archives) for one in some).values()) == 1
+        assert {text_of(one.elements, "00080020") for one in studies} == {"20220101"}
+        assert not any("00100010" in one.elements for one in [*studies, *other])
+        assert list(pacs.studies(date(2020, 1, 3), date(2020, 1, 5))) == []
+
+    def test_of_days_a_modality_is_kept_apart(self, pacs: Pacs) -> None:
+        """By the archive or by what it answers; one that does neither is believed to hold it."""
+        day = date(2021, 3, 5)
+        stated = [text_of(one.elements, "00080061") for one in pacs.studies(day, day)]
+
+        assert {one.patient_id for one in pacs.studies(day, day, "MR")} == {"P-1"}
+        assert len(list(pacs.studies(day, day, "CT"))) in {0, stated.count("")}
+
+    def test_a_study_of_a_day_states_its_true_numbers_or_none(self, pacs: Pacs) -> None:
+        """What is new or changed is told by them; of several archives each states its own."""
+        day = date(2019, 7, 1)
+
+        for one in pacs.studies(day, day):
+            most = {"00201206": 2, "00201208": 18}
+            for path, number in most.items():
+                told = text_of(one.elements, path)
+                assert told in {"", str(number)} or (one.archives and int(told) < number)
+
+    @pytest.mark.parametrize(
+        ("first", "last", "modality"),
+        [
+            (date(2020, 1, 2), date(2020, 1, 1), ""),
+            (date(2020, 1, 1), date(2020, 2, 1), ""),
+            (date(2020, 1, 1), date(2020, 1, 1), "*"),
+        ],
+    )
+    def test_days_are_asked_for_in_bounds(self, pacs: Pacs, first: date, last: date, modality: str) -> None:
+        """Nothing is sent: no range that is reversed or too long, no wildcard."""
+        with pytest.raises(InvalidRequest):
+            pacs.studies(first, last, modality)
+
     @pytest.mark.parametrize(
         "keys", [{}, {"accession_number": "*"}, {"study_instance_uid": "1.2.*"},
                  {"study_instance_uid": "1.2.3", "accession_number": "ACC-11"}],
@@ -222,6 +268,8 @@ class PacsContract:
         try:
             with pytest.raises(Unavailable):
                 found(pacs, Level.STUDY, "P-3")
+            with pytest.raises(Unavailable):
+                list(pacs.studies(date(2022, 1, 1), date(2022, 1, 1)))
             with pytest.raises(Unavailable):
                 list(pacs.retrieve(PatientId("P-3"), headers))
             with pytest.raises(Unavailable):

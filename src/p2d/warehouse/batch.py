@@ -110,6 +110,11 @@ HEADER: Final = pa.schema(
     ]
 )
 
+# Which archive lists a study no longer, or again ------------------------------------------------------
+PRESENCE: Final = pa.schema(
+    [("patient", _TEXT), ("study", _TEXT), ("archive", _TEXT), ("state", _TEXT)]  # gone | present
+)
+
 SCHEMAS: Final[Mapping[str, pa.Schema]] = {
     "patient": PATIENT,
     "case": CASE,
@@ -119,6 +124,7 @@ SCHEMAS: Final[Mapping[str, pa.Schema]] = {
     "series": SERIES,
     "instance": INSTANCE,
     "header": HEADER,
+    "presence": PRESENCE,
 }
 
 
@@ -132,7 +138,7 @@ class Batch:
     """
 
     batch_id: str
-    source: str  # clinical | basic | extended
+    source: str  # clinical | basic | extended | sync
     run_id: str
     tables: Mapping[str, pa.Table]
     digest: str = field(default="", compare=False)

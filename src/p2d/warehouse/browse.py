@@ -23,7 +23,10 @@ class SeriesLine:
 
 @dataclass(frozen=True, slots=True)
 class StudyLine:
-    """One study as it is listed; ``link_method`` says how it came to its case."""
+    """One study as it is listed; ``link_method`` says how it came to its case.
+
+    ``gone_from`` names the archives that do not list it any more.
+    """
 
     study: str
     accession: str | None
@@ -35,6 +38,7 @@ class StudyLine:
     reports: tuple[str, ...]
     flags: tuple[str, ...]
     series: tuple[SeriesLine, ...]
+    gone_from: tuple[str, ...] = ()
 
 
 def read_studies(cursor: duckdb.DuckDBPyConnection, patient: str) -> tuple[StudyLine, ...]:
@@ -43,7 +47,8 @@ def read_studies(cursor: duckdb.DuckDBPyConnection, patient: str) -> tuple[Study
         'SELECT s.study_key, s.study, s.accession, c."case", s.link_method, s."StudyDate", '
         's."StudyDescription", '
         's."ModalitiesInStudy", s.flags, (SELECT list(d.document ORDER BY d.document) FROM study_document l '
-        "JOIN document d USING (document_key) WHERE l.study_key = s.study_key) "
+        "JOIN document d USING (document_key) WHERE l.study_key = s.study_key), "
+        "(SELECT list(g.archive ORDER BY g.archive) FROM archive_gone g WHERE g.study_key = s.study_key) "
         "FROM study s JOIN patient p USING (patient_key) "
         "LEFT JOIN clinical_case c ON c.case_key = s.case_key "
         'WHERE p.patient = $1 ORDER BY s."StudyDate" NULLS LAST, s.study',
@@ -73,6 +78,7 @@ def _study(row: tuple[Any, ...], series: list[tuple[Any, ...]]) -> StudyLine:
         reports=tuple(row[9] or ()),
         flags=tuple((row[8] or "").split()),
         series=tuple(_series(line) for line in series),
+        gone_from=tuple(row[10] or ()),
     )
 
 

@@ -28,6 +28,7 @@ _OLDEST: Final = 91  # years; ages over 89 are aggregated by the de-identificati
 _EARLIEST: Final = date(1900, 1, 1)
 _LATEST_YEARS: Final = 11  # a shift reaches ten years into the future at most
 _UID: Final = r"^2\.25\.(0|[1-9][0-9]{0,38})$"
+_NAME: Final = r"^[a-z][a-z0-9_-]{0,31}$"
 _NAMES: Final = r"^[a-z][a-z0-9_-]{0,31}( [a-z][a-z0-9_-]{0,31})*$"
 _WORD: Final = r"^\pL[\pL\pN _./%()+-]{0,79}$"
 _PERSON: Final = r"(00100010|00100020|00101000|00101001|00101005|00101060)$"  # PatientName … mother's name
@@ -45,6 +46,7 @@ _UIDS: Final[Mapping[str, tuple[str, ...]]] = {
     "series": ("study", "series"),
     "instance": ("study", "series", "instance"),
     "header": ("study", "series", "instance"),
+    "presence": ("study",),
 }
 _REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
     "patient": ("patient",),
@@ -55,6 +57,7 @@ _REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
     "series": ("patient", "study", "series"),
     "instance": ("patient", "study", "series", "instance", "scope"),
     "header": ("patient", "study", "path", "keyword", "vr", "item"),
+    "presence": ("patient", "study", "archive", "state"),
 }
 _FORMS: Final = (
     ("patient", "sex", r"^[A-Za-z]{1,16}$"),
@@ -67,6 +70,8 @@ _FORMS: Final = (
     ("header", "keyword", r"^[A-Za-z0-9]{0,64}$"),
     ("header", "vr", r"^[A-Z]{2}$"),
     ("study", "archive", _NAMES),
+    ("presence", "archive", _NAME),
+    ("presence", "state", r"^(gone|present)$"),
     ("instance", "archives", _NAMES),
     ("study", "flags", r"^[a-z0-9_ ]*$"),
     ("series", "flags", r"^[a-z0-9_ ]*$"),

@@ -32,10 +32,12 @@ from p2d.warehouse.query.results import (
 )
 from p2d.warehouse.wire import digest
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 _MIGRATIONS: Final = {
     1: """BEGIN; CREATE TABLE instance_archive (instance_key BIGINT NOT NULL, archive VARCHAR NOT NULL);
-    UPDATE schema_version SET version = 2; COMMIT"""
+    UPDATE schema_version SET version = 2; COMMIT""",
+    2: """BEGIN; CREATE TABLE archive_gone (study_key BIGINT NOT NULL, archive VARCHAR NOT NULL,
+    noticed_at TIMESTAMP NOT NULL); UPDATE schema_version SET version = 3; COMMIT""",
 }
 """What brings a database of a version to the next one."""
 

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from p2d.model.errors import InvalidRequest, Unavailable
 from p2d.warehouse.batch import Batch
+from p2d.warehouse.presence import PRESENCE_NAME, note_presence
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +184,10 @@ def merge_batch(cursor: duckdb.DuckDBPyConnection, batch: Batch) -> dict[str, in
             cursor.execute(_merge(target, fill_only=batch.source == "extended"))
             _check_count(cursor, target, table.num_rows)
             counts[target.name] = table.num_rows
+    presence = batch.tables.get(PRESENCE_NAME)
+    if presence is not None and presence.num_rows:
+        note_presence(cursor, presence)
+        counts[PRESENCE_NAME] = presence.num_rows
     return counts
 
 

@@ -76,6 +76,13 @@ CREATE TABLE instance_archive (
   archive VARCHAR NOT NULL
 );
 
+-- Studies that an archive does not list any more, and when that was noticed; nothing else of them changes.
+CREATE TABLE archive_gone (
+  study_key BIGINT NOT NULL,
+  archive VARCHAR NOT NULL,
+  noticed_at TIMESTAMP NOT NULL
+);
+
 -- Studies and reports that carry the same accession pseudonym of the same patient, several each way.
 CREATE TABLE study_document (
   study_key BIGINT NOT NULL,
@@ -174,4 +181,4 @@ CREATE MACRO join_flags(a, b) AS
     string_split(coalesce(a, '') || ' ' || coalesce(b, ''), ' '), lambda flag: flag <> ''))), ' '), '');
 
 CREATE TABLE schema_version (version INTEGER NOT NULL);
-INSERT INTO schema_version VALUES (2);
+INSERT INTO schema_version VALUES (3);

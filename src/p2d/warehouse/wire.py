@@ -22,7 +22,7 @@ from p2d.warehouse.batch import SCHEMAS, Batch
 from p2d.warehouse.distinct import joint_ranks
 
 MEDIA_TYPE: Final = "application/vnd.p2d.batch+zip"
-SOURCES: Final = ("clinical", "basic", "extended")
+SOURCES: Final = ("clinical", "basic", "extended", "sync")
 NATURAL_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "patient": ("patient",),
     "case": ("patient", "case"),
@@ -32,6 +32,7 @@ NATURAL_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "series": ("patient", "study", "series"),
     "instance": ("patient", "study", "series", "instance"),
     "header": ("patient", "study", "series", "instance", "path", "item"),
+    "presence": ("patient", "study", "archive"),
 }
 _MANIFEST: Final = "manifest.json"
 _MANIFEST_FIELDS: Final = ("batch_id", "source", "run_id", "digest")

@@ -18,6 +18,7 @@ from p2d.flows.gateway.forms import check_attributes, check_forms
 from p2d.flows.gateway.gateway import Gateway
 from p2d.flows.gateway.locate import PatientWork, locate
 from p2d.flows.gateway.patient import extract_headers, prepare, release_images
+from p2d.jobs import ledger
 from p2d.jobs.counts import SeriesCounts
 from p2d.model.errors import Refused
 from p2d.model.header import text_of
@@ -57,13 +58,15 @@ class AdHoc:
         with self._refusals("metadata", session):
             request, _ = self._checked(request, session)
         with marked(), self._audited("metadata", request, session) as entry:
-            answer = Answer([])
+            answer, entries = Answer([]), []
             for work in self._locate(request, session):
                 got = extract_headers(self.gateway, work, request)
+                entries.append(ledger.Entry(str(work.patient), got.lines, got.notes, findings=got.findings))
                 answer.headers.extend(got.extended if request.scope is Scope.EXTENDED else got.basic)
                 answer.lines.extend(got.lines)
                 answer.notes.extend(got.notes)
-            entry.outcome(**totals(answer.lines))
+            booked = self.gateway.ledger.book("metadata", request.as_json(), entries, session.user)
+            entry.outcome(ledger=booked, **totals(answer.lines))
         return answer
 
     def images(
@@ -103,7 +106,8 @@ class AdHoc:
         try:
             with marked():
                 yield from self._outcomes(request, works, policy, run)
-            entry.outcome(**totals(run.lines))
+            booked = self.gateway.ledger.book("images", request.as_json(), run.entries, run.user)
+            entry.outcome(ledger=booked, **totals(run.lines))
         except BaseException as error:
             entry.close(error)
             raise
@@ -128,7 +132,9 @@ class AdHoc:
                     prepared.tally.count(study, series, withheld)
                     yield withheld
             yield from release_images(self.gateway, replace(prepared, picks=allowed), policy.permits)
-            run.lines.extend(prepared.tally.lines())
+            lines, tally = prepared.tally.lines(), prepared.tally
+            run.lines.extend(lines)
+            run.entries.append(ledger.Entry(str(work.patient), lines, tally.notes, findings=tally.findings))
             run.tally.merge(prepared.deid)
 
     def studies(self, patient: Pseudonym, session: Session) -> list[ReleasedHeader]:

@@ -19,6 +19,7 @@ from p2d.flows.gateway.forms import check_attributes, check_forms
 from p2d.flows.gateway.gateway import Gateway
 from p2d.flows.gateway.shift import Shift
 from p2d.jobs.report import RunReport
+from p2d.jobs.store import Beside, nothing_beside
 from p2d.jobs.workers import this_worker
 from p2d.model.errors import InvalidRequest, P2DError
 from p2d.model.level import Kind
@@ -32,8 +33,16 @@ class BulkExtractor:
     gateway: Gateway
     drain: Event = field(default_factory=Event)
 
-    def open(self, request: Request, caller: Caller, *, priority: int = 0) -> str:
-        """Record a new run and return its id; nothing is asked of the archive yet.
+    def open(
+        self,
+        request: Request,
+        caller: Caller,
+        *,
+        priority: int = 0,
+        kind: str = "bulk",
+        beside: Beside = nothing_beside,
+    ) -> str:
+        """Record a new run of *kind*, and what is kept beside it; return its id. No archive is asked yet.
 
         Raises:
             Refused: the caller is no operator.
@@ -45,7 +54,7 @@ class BulkExtractor:
         asked, targets = of_patients(request)
         patients = list(dict.fromkeys(str(target.pseudonym) for target in request.targets))
         return self.gateway.ledger.open_run(
-            "bulk", asked, patients, caller.user, targets=targets, priority=priority
+            kind, asked, patients, caller.user, targets=targets, priority=priority, beside=beside
         )
 
     def _check(self, request: Request, caller: Caller) -> None:

@@ -13,6 +13,7 @@ from p2d.deid.report.tally import DeidTally
 from p2d.export.zip import Member
 from p2d.flows.gateway.gateway import Gateway
 from p2d.jobs.counts import SeriesCounts
+from p2d.jobs.ledger import Entry
 from p2d.model.level import Calendar, Scope
 
 DOCUMENT: Final = "deidentification.json"
@@ -24,7 +25,8 @@ _PROFILE: Final = "profile "
 class ImageRun:
     """One request for images, filled while it is worked: who asked, ledger lines, counts of attributes.
 
-    ``query`` is the id of its records in the audit; ``started_at`` is in seconds since the epoch.
+    ``query`` is the id of its records in the audit; ``started_at`` is in seconds since the epoch;
+    ``entries`` are the ledger's, one a patient.
     """
 
     query: str = ""
@@ -32,6 +34,7 @@ class ImageRun:
     started_at: float = field(default_factory=time.time)
     lines: list[SeriesCounts] = field(default_factory=list)
     tally: DeidTally = field(default_factory=DeidTally)
+    entries: list[Entry] = field(default_factory=list)
 
 
 def profile_of(gateway: Gateway) -> dict[str, object]:

@@ -52,9 +52,9 @@ class SeriesListing:
 
 
 def list_series(
-    gateway: Gateway, work: PatientWork, modalities: frozenset[str], full: Choice | None = Choice.ALL
+    gateway: Gateway, work: PatientWork, modalities: frozenset[str], full: Choice | None, notes: list[str]
 ) -> list[SeriesListing]:
-    """List the series of *work* with their instances, in the archive's order; *full* is as in ``Query``.
+    """List the series of *work* with their instances, in the archive's order; the rest is as in ``Query``.
 
     Raises:
         Unavailable, ProtocolViolation: as ``Pacs.find``; a partial answer is never returned.
@@ -65,7 +65,7 @@ def list_series(
     for search in work.searches:
         if search.is_empty:  # an inverted range matches nothing, or in some archives everything
             continue
-        for header in _matching(gateway, work, search, modalities, full):
+        for header in _matching(gateway, _query(work, search, full, notes), search, modalities):
             headers.setdefault(header.sop_instance_uid, header)
             if search.instance:
                 partial.add(header.series_instance_uid)
@@ -101,10 +101,8 @@ def unlisted_of(work: PatientWork, listings: Sequence[SeriesListing], request: R
     return unlisted
 
 
-def _matching(
-    gateway: Gateway, work: PatientWork, search: Search, modalities: frozenset[str], full: Choice | None
-) -> Iterable[IdentifiedHeader]:
-    query = Query(
+def _query(work: PatientWork, search: Search, full: Choice | None, notes: list[str]) -> Query:
+    return Query(
         level=Level.INSTANCE,
         patient_id=work.patient_id,
         study_instance_uid=search.study_instance_uid,
@@ -112,7 +110,13 @@ def _matching(
         first_day=search.first_day,
         last_day=search.last_day,
         full=Choice.ALL if search.instance else full,
+        notes=notes,
     )
+
+
+def _matching(
+    gateway: Gateway, query: Query, search: Search, modalities: frozenset[str]
+) -> Iterable[IdentifiedHeader]:
     headers = [
         header
         for header in gateway.pacs.find(query)

@@ -98,6 +98,7 @@ class Listed:
     wanted: Wanted
     listings: Sequence[SeriesListing] = field(repr=False)
     unlisted: Mapping[str, int]
+    notes: Sequence[str]
     picks: Sequence[IdentifiedHeader] = field(repr=False)
 
 
@@ -111,7 +112,8 @@ def listed(gateway: Gateway, work: PatientWork, request: Request) -> Listed:
     # a retrieved object tells the rest itself
     is_retrieved = request.output.is_image or request.scope is Scope.EXTENDED
     full = None if is_retrieved else request.choice
-    listings = list_series(gateway, work, request.modalities, full)
+    notes: list[str] = []
+    listings = list_series(gateway, work, request.modalities, full, notes)
     picks = [header for listing in listings for header in pick(listing.headers, request.choice)]
     references = references_in_headers(picks)
     # the ledger names every series, also one whose UID has no form of one
@@ -121,7 +123,7 @@ def listed(gateway: Gateway, work: PatientWork, request: Request) -> Listed:
         replace(references, uids=references.uids | series),
         frozenset(listing.study_instance_uid for listing in listings),
     )
-    return Listed(wanted, listings, unlisted_of(work, listings, request), picks)
+    return Listed(wanted, listings, unlisted_of(work, listings, request), notes, picks)
 
 
 def keyed(gateway: Gateway, several: Sequence[Listed], request: Request) -> list[Prepared]:
@@ -138,6 +140,7 @@ def keyed(gateway: Gateway, several: Sequence[Listed], request: Request) -> list
 
 def _prepared(one: Listed, keys: PatientKeys, choice: Choice) -> Prepared:
     tally = Tally(str(keys.patient))
+    tally.notes.extend(f"patient {tally.patient}: {note}" for note in one.notes)
     for listing in one.listings:
         _expect(tally, keys, listing, choice)
     for study, number in one.unlisted.items():

@@ -30,7 +30,9 @@ from p2d.pacs.governor.port import (
     WorkClass,
 )
 from p2d.pacs.probe.probe import Probe, Probed
+from p2d.pacs.probe.web import WebProbe
 
+AnyProbe = Probe | WebProbe
 MOST_PATIENTS: Final = 20
 _LONGEST_WAIT: Final = 1.0
 
@@ -40,9 +42,9 @@ class Prober:
     """Probes the archives of one gateway; ``probes`` are by the archives' names in the settings."""
 
     gateway: Gateway
-    probes: Mapping[str, Probe]
+    probes: Mapping[str, AnyProbe]
 
-    def probe(self, archive: str) -> Probe:
+    def probe(self, archive: str) -> AnyProbe:
         """Return the probe of *archive*; of the only one there is, when *archive* is empty.
 
         Raises:
@@ -61,7 +63,7 @@ class Prober:
 
     def run(
         self,
-        probe: Probe,
+        probe: AnyProbe,
         targets: Sequence[Target],
         caller: Caller,
         watch: Callable[[str], None] = lambda _: None,
@@ -92,7 +94,7 @@ class Prober:
             entry.outcome(queries=probed.bill.queries, images=probed.bill.images)
         return probed
 
-    def _governed(self, probe: Probe) -> Probe:
+    def _governed(self, probe: AnyProbe) -> AnyProbe:
         """Return *probe* with every request asked for at the archive's governor, as bulk work."""
         archives = self.gateway.archives
         governor = archives.governors.get(probe.name) if archives is not None else None

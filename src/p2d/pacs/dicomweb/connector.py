@@ -1,10 +1,12 @@
 """The archive over DICOMweb as a ``Pacs``."""
 
 from collections.abc import Iterator, Sequence
+from datetime import date
 from typing import Final, Self
 
 from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, PatientId
 from p2d.model.level import Level
+from p2d.pacs.days import checked_days, day_keys, taken
 from p2d.pacs.dicomweb.connection import WebConnection
 from p2d.pacs.dicomweb.retrieve import NotOffered, Resource, Retriever, Waiting, resources
 from p2d.pacs.dicomweb.search import PAGE, Search
@@ -83,6 +85,15 @@ class DicomWebArchive:
         """Return the patients of one study or accession number; see ``Pacs``."""
         keys = checked_study(study_instance_uid, accession_number)
         return self._search.owners(keys, self._connection.mark())
+
+    def studies(self, first_day: date, last_day: date, modality: str = "") -> Iterator[IdentifiedHeader]:
+        """Yield the studies of some days, of all patients; see ``Pacs``."""
+        return self._of_days(checked_days(first_day, last_day, modality), modality)
+
+    def _of_days(self, days: Sequence[date], modality: str) -> Iterator[IdentifiedHeader]:
+        for day in days:
+            rows = self._search.of_day(day_keys(day, modality), self._connection.mark())
+            yield from taken(rows, day, modality, self.name)
 
     def retrieve(
         self,

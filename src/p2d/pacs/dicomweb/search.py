@@ -6,6 +6,7 @@ empty.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
@@ -14,6 +15,7 @@ from p2d.model.errors import ProtocolViolation, Unavailable
 from p2d.model.header import Element, text_of
 from p2d.model.identified import IdentifiedHeader, PatientId
 from p2d.model.level import Level
+from p2d.pacs.days import DAY_KEYS
 from p2d.pacs.dicomweb.connection import WebConnection
 from p2d.pacs.dicomweb.json_array import NotJson, objects_of
 from p2d.pacs.dicomweb.json_model import NotDicomJson, elements_of
@@ -47,6 +49,17 @@ _CUT: Final = ("additional results", "exceeded")
 """What a Warning says where a page was cut short (PS3.18 8.3.4.4)."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One search: where, for what, and the return keys."""
+
+    path: str = field(repr=False)
+    level: Level
+    keys: Mapping[str, str] = field(repr=False)
+    returns: tuple[str, ...]
+    may_lack_uid: bool = False
+
+
 class Search:
     """Searches over one connection; safe to share between threads."""
 
@@ -63,12 +76,27 @@ class Search:
             ProtocolViolation: an answer that is none, pages that repeat themselves, or too many rows.
 
         """
+        return self._rows(_Asked(path, level, keys, KEYS[level]), mark)
+
+    def of_day(self, keys: Mapping[str, str], mark: int) -> list[Row]:
+        """Return the studies of all patients that match *keys*; those without a valid UID are among them.
+
+        Raises:
+            Unavailable, ProtocolViolation: as ``rows``.
+
+        """
+        return self._rows(_Asked("studies", Level.STUDY, keys, DAY_KEYS, may_lack_uid=True), mark)
+
+    def _rows(self, asked: "_Asked", mark: int) -> list[Row]:
+        level = asked.level
         rows: list[Row] = []
         seen: set[str] = set()
         while True:
-            some, is_cut = self._one_page(path, level, keys, len(rows), mark)
+            some, is_cut = self._one_page(asked, len(rows), mark)
             uids = {text_of(row, UNIQUE[level]) for row in some}
-            if not all(map(is_uid, uids)):
+            if asked.may_lack_uid:
+                uids = {uid for uid in uids if is_uid(uid)}
+            elif not all(map(is_uid, uids)):
                 raise ProtocolViolation("pacs", f"QIDO-RS at {level} level answers without a valid UID")
             if seen & uids:
                 raise _repeated(whole=len(uids) > 1 and uids <= seen)
@@ -87,17 +115,15 @@ class Search:
         self._longest_page[level] = max(longest, count)
         return count > self._page or (count < self._page and count < longest)
 
-    def _one_page(
-        self, path: str, level: Level, keys: Mapping[str, str], offset: int, mark: int
-    ) -> tuple[list[Row], bool]:
-        parameters: dict[str, str | list[str]] = {key: value for key, value in keys.items() if value}
-        parameters["includefield"] = ",".join(KEYS[level])
+    def _one_page(self, asked: "_Asked", offset: int, mark: int) -> tuple[list[Row], bool]:
+        parameters: dict[str, str | list[str]] = {key: value for key, value in asked.keys.items() if value}
+        parameters["includefield"] = ",".join(asked.returns)
         parameters["limit"] = str(self._page)
         if offset:
             parameters["offset"] = str(offset)
         rows: list[Row] = []
         about_to_ask()
-        with self._connection.get(path, parameters, JSON, mark) as answer:
+        with self._connection.get(asked.path, parameters, JSON, mark) as answer:
             if answer.status == HTTPStatus.NO_CONTENT:
                 return [], False
             if answer.status not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:

@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from datetime import date
 from typing import Final, Self
 
 from p2d.model.errors import Unavailable
@@ -11,6 +12,7 @@ from p2d.model.header import Elements
 from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, PatientId
 from p2d.model.level import Level
 from p2d.pacs.arrival import Arrived, opened
+from p2d.pacs.days import checked_days, taken
 from p2d.pacs.folder.files import Changed, Listed, head, listed, whole
 from p2d.pacs.folder.header import FileHeader, Useless, header_of
 from p2d.pacs.folder.index import FolderCounts, Held, Index
@@ -96,6 +98,15 @@ class FolderArchive:
         keys = checked_study(study_instance_uid, accession_number)
         index = self._fresh(self._mark())
         return [PatientId(one) for one in index.owners(keys[UNIQUE[Level.STUDY]], keys[ACCESSION_NUMBER])]
+
+    def studies(self, first_day: date, last_day: date, modality: str = "") -> Iterator[IdentifiedHeader]:
+        """Yield the studies of some days, of all patients; see ``Pacs``."""
+        return self._of_days(checked_days(first_day, last_day, modality), modality)
+
+    def _of_days(self, days: Sequence[date], modality: str) -> Iterator[IdentifiedHeader]:
+        index = self._fresh(self._mark())
+        for day in days:
+            yield from taken(index.studies(day), day, modality, self.name)
 
     def retrieve(
         self,

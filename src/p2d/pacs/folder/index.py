@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Final
 
 from p2d.model.header import Element, Elements, text_of
@@ -10,7 +11,7 @@ from p2d.model.level import Level
 from p2d.pacs.folder.files import Listed
 from p2d.pacs.folder.header import FileHeader, Useless
 from p2d.pacs.port import Query
-from p2d.pacs.query import ACCESSION_NUMBER, PATIENT_ID, is_within
+from p2d.pacs.query import ACCESSION_NUMBER, PATIENT_ID, STUDY_DATE, day_of, is_within
 
 _MODALITY: Final = "00080060"
 
@@ -119,6 +120,13 @@ class Index:
         elif query.level is not Level.PATIENT:
             for study, elements in matching:
                 yield from _below(query, study, elements)
+
+    def studies(self, day: date) -> Iterator[dict[str, Element]]:
+        """Yield the studies of *day*, of all patients."""
+        for studies in self._patients.values():
+            for study in studies.values():
+                if day_of(text_of(study.elements, STUDY_DATE)) == day:
+                    yield _counted_study(study)
 
     def owners(self, study_instance_uid: str, accession_number: str) -> list[str]:
         """Return the patients with a study of this UID, or one with this accession number."""

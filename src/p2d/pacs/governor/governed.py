@@ -8,12 +8,14 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import date
 from functools import partial
 from typing import Final, Self
 
 from p2d.model.errors import P2DError, ProtocolViolation, Unavailable
 from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, PatientId
 from p2d.model.level import Level
+from p2d.pacs.days import checked_days
 from p2d.pacs.governor.book import Portion, portion_of
 from p2d.pacs.governor.operation import UnderLease
 from p2d.pacs.governor.port import (
@@ -222,6 +224,18 @@ class GovernedPacs:
             if not under.queries:
                 under.ask(1)
         return found
+
+    def studies(self, first_day: date, last_day: date, modality: str = "") -> Iterator[IdentifiedHeader]:
+        """Yield the studies of some days, of all patients; one query a day. See ``Pacs``."""
+        return self._of_days(checked_days(first_day, last_day, modality), modality)
+
+    def _of_days(self, days: Sequence[date], modality: str) -> Iterator[IdentifiedHeader]:
+        for day in days:
+            with self._asking(1) as under:
+                headers = list(self._process.pacs.studies(day, day, modality))
+                if not under.queries:
+                    under.ask(1)
+            yield from headers
 
     def retrieve(
         self,

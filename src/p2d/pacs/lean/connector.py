@@ -5,6 +5,7 @@ import logging
 import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import date
 from functools import partial
 from typing import Final, Self
 
@@ -23,6 +24,7 @@ from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, PatientId
 from p2d.model.level import Level
 from p2d.pacs.capped import Capped, Whole
 from p2d.pacs.counted import Row
+from p2d.pacs.days import checked_days, studies_of_day
 from p2d.pacs.hierarchy import HIERARCHICAL, RELATIONAL, WORDS, Finder, Question, Way
 from p2d.pacs.lean.pool import Pool
 from p2d.pacs.lean.proposals import ECHO, QUERY
@@ -126,6 +128,15 @@ class LeanArchive:
         """Return the patients of one study or accession number; see ``Pacs``."""
         return owners(self._ask, checked_study(study_instance_uid, accession_number))
 
+    def studies(self, first_day: date, last_day: date, modality: str = "") -> Iterator[IdentifiedHeader]:
+        """Yield the studies of some days, of all patients; see ``Pacs``."""
+        return self._of_days(checked_days(first_day, last_day, modality), modality)
+
+    def _of_days(self, days: Sequence[date], modality: str) -> Iterator[IdentifiedHeader]:
+        unsupported = frozenset[str]() if self._profile is None else self._profile.find.unsupported
+        for day in days:
+            yield from studies_of_day(self._whole, day, modality, self.name, unsupported)
+
     def _headers(self, query: Query) -> list[IdentifiedHeader]:
         if self._way is None and query.level in {Level.SERIES, Level.INSTANCE}:
             self._way = proved(self._whole, query.patient_id)
@@ -140,11 +151,8 @@ class LeanArchive:
         headers = Finder(self._whole, query, stepwise).headers()
         if isinstance(refusal, ProtocolViolation):  # what it said of itself does not hold
             self._way = stepwise
-        _LOG.warning(
-            "archive %s: a query by patient alone failed (%s) and was asked level by level",
-            self.name,
-            refusal.problem,
-        )
+        query.notes.append(f"a query by patient alone failed ({refusal.problem}); asked level by level")
+        _LOG.warning("archive %s: %s", self.name, query.notes[-1])
         return headers
 
     def _ask(self, questions: Sequence[Question]) -> list[list[Row]]:

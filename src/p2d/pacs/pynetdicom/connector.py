@@ -3,6 +3,7 @@
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from datetime import date
 from typing import Any, Final, Self, TypeVar
 
 from pynetdicom import build_context
@@ -12,6 +13,7 @@ from p2d.dimse.status import refusal
 from p2d.model.errors import Misconfigured, Unavailable
 from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, PatientId
 from p2d.model.level import Level
+from p2d.pacs.days import checked_days, studies_of_day
 from p2d.pacs.hierarchy import HIERARCHICAL, RELATIONAL, Finder, Way
 from p2d.pacs.lists import LIST_LENGTH, Request, by_series
 from p2d.pacs.owners import owners
@@ -131,6 +133,18 @@ class DimseArchive:
         """Return the patients of one study or accession number; see ``Pacs``."""
         keys = checked_study(study_instance_uid, accession_number)
         return self._over_association(lambda association: owners(asking(association), keys))
+
+    def studies(self, first_day: date, last_day: date, modality: str = "") -> Iterator[IdentifiedHeader]:
+        """Yield the studies of some days, of all patients; see ``Pacs``."""
+        return self._of_days(checked_days(first_day, last_day, modality), modality)
+
+    def _of_days(self, days: Sequence[date], modality: str) -> Iterator[IdentifiedHeader]:
+        for day in days:
+            yield from self._over_association(
+                lambda association, day=day: list(  # type: ignore[misc]  # the default binds the loop's day
+                    studies_of_day(asking(association), day, modality, self.name)
+                )
+            )
 
     def _headers(self, association: Association, query: Query) -> list[IdentifiedHeader]:
         ask = asking(association)

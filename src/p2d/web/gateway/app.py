@@ -9,8 +9,9 @@ from starlette.middleware.base import RequestResponseEndpoint
 from p2d.audit.refusals import record_refusal
 from p2d.flows.gateway.gateway import Gateway
 from p2d.flows.gateway.runner import BulkRunner
+from p2d.flows.gateway.sync.runner import SyncRunner
 from p2d.model.errors import P2DError
-from p2d.web.gateway import archives, browse, ledger, orders, query, reviews, runs, sessions
+from p2d.web.gateway import archives, browse, ledger, orders, query, reviews, runs, sessions, syncs
 from p2d.web.gateway.guard import Guard, Web
 from p2d.web.problems import install_problem_handlers, problem
 
@@ -26,7 +27,7 @@ _MAX_BODY = 16 * 1024 * 1024
 def create_app(gateway: Gateway, guard: Guard) -> FastAPI:
     """Return the gateway's application; the caller runs it on one loopback or internal address."""
     app = FastAPI(title="P2D gateway", description=_DESCRIPTION, version="1", docs_url=None, redoc_url=None)
-    app.state.web = Web(gateway, guard, BulkRunner(gateway))
+    app.state.web = Web(gateway, guard, BulkRunner(gateway), SyncRunner(gateway))
     install_problem_handlers(app, lambda request, error: _recorded(gateway, request, error))
     app.include_router(sessions.router)
     app.include_router(query.router)
@@ -34,6 +35,7 @@ def create_app(gateway: Gateway, guard: Guard) -> FastAPI:
     app.include_router(runs.router)
     app.include_router(ledger.router)
     app.include_router(orders.router)
+    app.include_router(syncs.router)
     app.include_router(reviews.router)
     app.include_router(archives.router)
 

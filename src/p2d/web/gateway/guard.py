@@ -16,6 +16,7 @@ from p2d.access.service import Gatekeeper
 from p2d.access.sessions import Session
 from p2d.flows.gateway.gateway import Gateway
 from p2d.flows.gateway.runner import BulkRunner
+from p2d.flows.gateway.sync.runner import SyncRunner
 from p2d.model.errors import NotFound, Refused
 
 _SESSION: Final = "P2D-Session"
@@ -79,6 +80,7 @@ class Web:
     gateway: Gateway
     guard: Guard
     runner: BulkRunner = field(repr=False)
+    syncs: SyncRunner = field(repr=False)
 
 
 def web_of(request: Request) -> Web:

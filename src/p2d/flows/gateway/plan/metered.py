@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, PatientId
 from p2d.pacs.port import Abilities, Pacs, Query, RetrieveCounts
@@ -55,6 +56,13 @@ class MeteredPacs:
         """Pass on, counted as a query."""
         self.meter.finds += 1
         return self._pacs.owners(study_instance_uid=study_instance_uid, accession_number=accession_number)
+
+    def studies(self, first_day: date, last_day: date, modality: str = "") -> Iterator[IdentifiedHeader]:
+        """Pass on, counted as a query a day, with its rows."""
+        self.meter.finds += (last_day - first_day).days + 1
+        for header in self._pacs.studies(first_day, last_day, modality):
+            self.meter.rows += 1
+            yield header
 
     def find(self, query: Query) -> Iterator[IdentifiedHeader]:
         """Pass on, counted with its rows."""

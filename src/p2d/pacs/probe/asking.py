@@ -1,5 +1,6 @@
 """Ask an archive one thing at a time, with every answer capped and every request on the bill."""
 
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +30,8 @@ from p2d.dimse.user_information import ExtendedNegotiation, RoleSelection
 from p2d.model.header import text_of
 
 _CHARACTER_SET: Final = b"\x08\x00\x05\x00"
+_TERM: Final = re.compile(r"|ISO[_ ](2022 )?IR [0-9]{1,3}|GB18030|GBK")
+"""Defined terms of PS3.3 C.12.1.1.2: nothing else that an archive answers reaches a profile file."""
 _MOST_CONTEXTS: Final = 128
 _RELATIONAL: Final = b"\x01"  # PS3.4 C.5.1.1: relational queries supported
 
@@ -242,4 +245,4 @@ def _character_sets(content: bytes) -> set[str]:
         return set()
     length = int.from_bytes(content[place + 4 : place + 8], "little")
     text = content[place + 8 : place + 8 + min(length, 64)].decode("ascii", "replace").strip(" \0")
-    return {text} if text else set()
+    return {text} if all(_TERM.fullmatch(one.strip()) for one in text.split("\\")) and text else set()

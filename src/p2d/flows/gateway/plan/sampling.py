@@ -17,6 +17,7 @@ from p2d.model.header import text_of
 from p2d.model.identified import IdentifiedHeader
 from p2d.model.level import Level, Scope
 from p2d.model.request import Request
+from p2d.pacs.governor.port import NotNow
 from p2d.pacs.port import Query
 
 _AT_ONCE: Final = 50
@@ -60,6 +61,7 @@ class Sampler:
         Raises:
             InvalidRequest: nobody can be counted or timed: no patient has images.
             Unavailable: identity management does not answer.
+            NotNow: the archive may not be asked now, or no more.
 
         """
         began = time.perf_counter()
@@ -79,6 +81,8 @@ class Sampler:
             for work in works:
                 try:
                     counted = self._counted(work)
+                except NotNow:  # no patient's fault
+                    raise
                 except (Unavailable, ProtocolViolation, InvalidRequest):
                     sample.failed += 1
                     continue
@@ -141,6 +145,8 @@ class Sampler:
             left -= moves
             try:
                 timed.append(self._timed(approach, work, counted))
+            except NotNow:
+                raise
             except (Unavailable, ProtocolViolation, InvalidRequest):
                 sample.failed += 1
             finally:

@@ -75,9 +75,15 @@ class Wire:
         poll.register(self._plain, select.POLLIN)
         if not poll.poll(0):
             return True
-        with contextlib.suppress(P2DError):
+        if not isinstance(self._plain, ssl.SSLSocket):
+            return False
+        pdu_seconds, self.pdu_seconds = self.pdu_seconds, 0.0  # nobody waits for the rest of a PDU here
+        try:
             return self.read(0) is None  # of TLS there may be records without content
-        return False
+        except P2DError:
+            return False
+        finally:
+            self.pdu_seconds = pdu_seconds
 
     def read(self, seconds: float) -> Pdu | None:
         """Return the next PDU; None when *seconds* pass without its first byte.

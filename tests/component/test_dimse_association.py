@@ -82,7 +82,7 @@ def test_half_a_word_of_the_peer_holds_nobody_up_who_looks_whether_the_associati
     with Responder(respond) as responder, associated(responder, answer_seconds=60.0) as association:
         association.find(association.context(FIND[0]), question(1))
         wires[0].send(b"\x05")  # the begin of A-RELEASE-RQ
-        until(lambda: select.select([association._wire._plain], [], [], 0)[0])  # noqa: SLF001 - the byte is there
+        until(lambda: select.select([association._wire._plain], [], [], 0)[0])
         looking = threading.Thread(target=lambda: looked.append(association.is_ready), daemon=True)
         looking.start()
         looking.join(5)

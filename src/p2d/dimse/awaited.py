@@ -94,7 +94,7 @@ class ObjectWriter:
         self.arrived: Arrived | None = None
         self._allowance = allowance
 
-    def write(self, view: memoryview, last: bool) -> None:  # noqa: FBT001 - p2d.dimse.messages.Writer
+    def write(self, view: memoryview, last: bool) -> None:  # noqa: ARG002, FBT001 - p2d.dimse.messages.Writer
         """Drop the fragment: this object is not wanted; its octets count for the retrieve all the same.
 
         Raises:

@@ -62,7 +62,7 @@ def found(report: SyncReport) -> dict[str, int]:
     return {name: number for name, number in report.counts.as_json().items() if number}
 
 
-def instances(stages: GatewayStages) -> list[object]:
+def instances(stages: GatewayStages) -> list[str]:
     return sorted(str(row["instance"]) for row in stages.warehouse.rows("instance"))
 
 

@@ -87,7 +87,7 @@ class Tap:
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
         for thread in list(self._threads):
-            thread.join(5)
+            thread.join(1)
         for one in (self._listener, *self._ends):
             one.close()
 
@@ -177,7 +177,7 @@ def workers(folder: Path, tap: Tap, *classes: str) -> Iterator[list[Path]]:
 def test_the_archive_is_asked_no_more_than_the_rates_by_all_processes_together(
     tmp_path: Path, tap: Tap
 ) -> None:
-    with workers(tmp_path, tap, "bulk", "export") as logs:
+    with workers(tmp_path, tap, "bulk", "bulk") as logs:
         until(lambda: all("done" in log.read_text() for log in logs), seconds=60)
         first = time.monotonic()
         until(lambda: time.monotonic() - first > 4.5, seconds=30)
@@ -191,7 +191,7 @@ def test_the_archive_is_asked_no_more_than_the_rates_by_all_processes_together(
 
 
 def test_after_a_stop_nothing_reaches_the_archive(tmp_path: Path, tap: Tap) -> None:
-    with workers(tmp_path, tap, "bulk", "export") as logs:
+    with workers(tmp_path, tap, "bulk", "bulk") as logs:
         until(lambda: all("done" in log.read_text() for log in logs), seconds=60)
         tap.is_open.clear()  # the archive hangs: operations are under way
         asked = len(tap.sent)

@@ -4,10 +4,11 @@ import re
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from p2d.deid.scrub.cleaner import TextCleaner
+from p2d.deid.scrub.words import is_placeholder
 from p2d.model.identified import KnownValues
 
 ANNA = KnownValues(
@@ -178,6 +179,7 @@ def test_no_form_of_a_name_survives_and_other_words_do(
     after=WORDS,
 )
 def test_no_identifier_survives(identifier: str, before: list[str], after: list[str]) -> None:
+    assume(not is_placeholder(identifier))  # 11111 stands for no number in many systems
     cleaner = TextCleaner(KnownValues(ids=frozenset({identifier})), 0)
 
     cleaned = cleaner.clean(" ".join([*before, f"id:{identifier.lower()}", f"x{identifier}y", *after]))

@@ -3,7 +3,7 @@
 What a pass leaves out is asked for again in a narrower way: per series with all upper keys, then one by one.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -51,6 +51,8 @@ class Retrieve:
     awaited: Awaited = field(init=False)
     is_bulk_left_out: bool = field(init=False, default=False)
     late_seconds: float = field(init=False, default=1.0)
+    arrived_classes: dict[str, set[str]] = field(init=False, default_factory=dict, repr=False)
+    known_classes: dict[str, set[str]] = field(init=False, default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         """Expect the instances."""
@@ -64,8 +66,10 @@ class Retrieve:
 
     def instance(self, one: Arrived) -> IdentifiedInstance:
         """Return what arrived under the archive's own header."""
+        header = self.headers[one.sop_instance_uid]
+        self.arrived_classes.setdefault(header.series_instance_uid, set()).add(one.sop_class_uid)
         return IdentifiedInstance(
-            header=self.headers[one.sop_instance_uid],
+            header=header,
             content=one.content,
             transfer_syntax_uid=one.transfer_syntax_uid,
             sop_class_uid=one.sop_class_uid,
@@ -121,6 +125,7 @@ def passes(run: Retrieve, reach: Reach, transport: Transport) -> Iterator[Identi
 def _one_by_one(run: Retrieve, transport: Transport) -> Iterator[IdentifiedInstance]:
     missing = run.missing
     run.note("Lists left instances out; these were asked for one by one.")
+    run.known_classes = {series: set(some) for series, some in run.arrived_classes.items()}
     for start in range(0, len(missing), _MOST_FRUITLESS):
         some = missing[start : start + _MOST_FRUITLESS]
         before = len(run.awaited.missing)
@@ -162,16 +167,18 @@ def without_upper_keys(length: int) -> Plan:
 
 
 def class_groups(
-    instances: Sequence[IdentifiedHeader], usual: Sequence[str]
+    instances: Sequence[IdentifiedHeader], usual: Sequence[str], known: Mapping[str, set[str]]
 ) -> Iterator[tuple[tuple[str, ...], list[IdentifiedHeader]]]:
     """Yield the SOP classes to propose together and the instances that may come with them.
 
-    Instances of unknown class stand with each group of the *usual* ones: who takes them leaves out those that
-    have come meanwhile.
+    Instances of unknown class stand with the classes *known* of their series, else with each group of the
+    *usual* ones: who takes them leaves out those that have come meanwhile.
     """
     by_class: dict[str, list[IdentifiedHeader]] = {}
     for header in instances:
-        by_class.setdefault(text_of(header.elements, SOP_CLASS_UID), []).append(header)
+        stated = text_of(header.elements, SOP_CLASS_UID)
+        for one in [stated] if stated else known.get(header.series_instance_uid, {""}):
+            by_class.setdefault(one, []).append(header)
     unknown = by_class.pop("", [])
     for some in groups(sorted(by_class)):
         yield some, [header for one in some for header in by_class[one]]

@@ -52,7 +52,7 @@ class Getting:
         """
         services = (GET_WITHOUT_BULK_DATA,) if without_bulk_data else GET
         sink = _storing(run.awaited)
-        for classes, some in class_groups(run.missing, self._usual):
+        for classes, some in class_groups(run.missing, self._usual, run.known_classes):
             requests = plan([one for one in some if run.awaited.lacks(one.sop_instance_uid)])
             proposal = retrieving(self._widened(classes), without_bulk_data=without_bulk_data)
 

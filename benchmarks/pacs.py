@@ -10,12 +10,12 @@ headers of the patients are brought to rows in an empty warehouse, by P2D and by
   the pipeline behind it, once without anything, where "extended/all" is a C-MOVE of all studies to
   "storescp --ignore" with TCP_NODELAY=1.
 
-Behind each stands P2D's own pipeline: pseudonyms, keys, de-identification, rows, load, ledger. The slow ways
-work a sample of the patients, others in each round; their seconds for each image are compared with P2D's on
-the same patients. What they list is asked for once a round and counted for each row that needs it, for they
-do one thing after another. Ratios are the medians of the rounds. Then: images to files on disk, one small
-C-FIND to an Orthanc as installed, an archive that takes two seconds for every retrieve, memory, and the
-paper's tables.
+Behind each stands P2D's own pipeline: pseudonyms, keys, de-identification, rows, load, ledger. The first two
+work a sample of the patients, others in each round. Only their seconds with the archive count, scaled from
+the sample to all patients by the number of requests: the pipeline is a gift to them. What they list is
+asked for once a round and counted for each row that needs it, for they do one thing after another. Ratios are
+the medians of the rounds. Then: images to files on disk, one small C-FIND to an Orthanc as installed, an
+archive that takes two seconds for every retrieve, memory, and the paper's tables.
 """
 
 import argparse
@@ -39,9 +39,17 @@ from measuring.relay import relay
 from measuring.rounds import Rounds, say
 from measuring.stock import StockArchive
 from measuring.summary import Verdict, table
-from measuring.works import WORKS, Taken, Work, classes_of, moved_alone, requests_alone, to_rows
+from measuring.works import (
+    WORKS,
+    Taken,
+    Work,
+    classes_of,
+    moved_alone,
+    requests_alone,
+    requests_of,
+    to_rows,
+)
 from p2d.model.level import Choice, Scope
-from p2d.pacs.port import Pacs
 from p2d.testing.comparison import picks
 from p2d.testing.hospital import Hospital, Patient, generate
 from p2d.testing.installation import ArchiveAddress, free_ports
@@ -58,7 +66,7 @@ _TARGETS: Final = {
     ("extended/first", "stock"): 15.0,
     ("extended/all", "stock"): 6.0,
 }
-_AT_ONCE: Final = 2
+_PAPERS_PATIENTS: Final = 20
 _CEILINGS: Final = {"basic/first": 2.0, "basic/all": 2.0, "extended/first": 2.0, "extended/all": 1.5}
 
 
@@ -97,6 +105,7 @@ def main() -> int:
         for number in range(asked.rounds):
             say(f"round {number + 1} of {asked.rounds}")
             _round(bench, rounds, number, asked.sample)
+            say(f"so far\n\n{_shown(rounds)}\n")
         _judged(rounds, verdict)
         tables = _paper(bench, rounds)
         others = [] if asked.short else _more(bench, folder, asked, verdict)
@@ -124,7 +133,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--max-images", type=_positive, default=300, help="of one patient")
     parser.add_argument("--pixels", type=_positive, default=64, help="edge of most images")
     parser.add_argument("--rounds", type=_positive, default=5)
-    parser.add_argument("--sample", type=_positive, default=6, help="patients of the slow ways in a round")
+    parser.add_argument("--sample", type=_positive, default=6, help="patients of DCMTK and stock in a round")
     parser.add_argument("--memory-patients", type=_positive, default=1000, help="against ten")
     parser.add_argument("--short", action="store_true", help="the first table and the paper's only")
     return parser.parse_args()
@@ -161,27 +170,33 @@ def _whole_truth(bench: Bench, rounds: Rounds) -> None:
 def _round(bench: Bench, rounds: Rounds, number: int, sample: int) -> None:
     """Measure every way once; the slow ones on a sample that moves on from round to round."""
     places = _sample(bench.hospital, sample, number)
-    some = bench.patients(places)
     with bench.lines.receiving():
-        slow: dict[str, Pacs] = {
+        slow = {
             "dcmtk": Remembering(DcmtkArchive(bench.lines)),
             "stock": Remembering(StockArchive(bench.archive, "P2D")),
-            "ours, sample": lean(bench.archive, bench.classes),
         }
         for way, pacs in _rotated(slow, number):
             for work in WORKS:
-                if way != "dcmtk" or (work.name, way) in _TARGETS:
+                if (work.name, way) in _TARGETS:
                     say(f"  {way}: {work.name}")
-                    at_once = 1 if isinstance(pacs, Remembering) else _AT_ONCE
-                    taken = to_rows(bench.site, pacs, work, places, patients_at_once=at_once)
-                    rounds.add(work.name, way, work.images(some), taken)
-            pacs.close()
+                    _slow(bench, rounds, work, way, pacs, places)
     everyone = range(len(bench.hospital.patients))
     for work in WORKS:
         images = work.images(bench.hospital.patients)
         for way, measure in _rotated(_WHOLE, number):
             say(f"  {way}: {work.name}")
             rounds.add(work.name, way, images, measure(bench, work, everyone))
+
+
+def _slow(
+    bench: Bench, rounds: Rounds, work: Work, way: str, pacs: Remembering, places: Sequence[int]
+) -> None:
+    """Measure a slow way on the patients at *places* and scale it to all by its number of requests."""
+    some, everybody = bench.patients(places), bench.hospital.patients
+    taken = to_rows(bench.site, pacs, work, places, patients_at_once=1)
+    rounds.add(work.name, way, work.images(some), taken)
+    share = requests_of(work, way, some) / requests_of(work, way, everybody)
+    rounds.scaled(work.name, way, taken, share, work.images(everybody))
 
 
 def _ours(bench: Bench, work: Work, everyone: Sequence[int]) -> Taken:
@@ -222,7 +237,7 @@ def _judged(rounds: Rounds, verdict: Verdict) -> None:
     verdict.add("counts_and_rows_true", float(not ours), 1.0)
     verdict.add("counts_of_the_others_true", float(len(ours) == len(rounds.wrong)), 0.0)
     for (row, way), target in _TARGETS.items():
-        verdict.add(f"{_name(row)}_vs_{way}", rounds.ratio(row, way, "ours, sample") or 0.0, target)
+        verdict.add(f"{_name(row)}_vs_{way}", rounds.ratio(row, f"{way}, all", "ours") or 0.0, target)
     for row, times in _CEILINGS.items():
         for way in ("bare", "alone"):
             verdict.add(f"{_name(row)}_of_{way}", rounds.ratio(row, way, "ours") or 0.0, 1 / times)
@@ -234,11 +249,12 @@ def _name(row: str) -> str:
 
 def _paper(bench: Bench, rounds: Rounds) -> str:
     costs = {}
+    places = _sample(bench.hospital, _PAPERS_PATIENTS, 0)
     with relay(bench.archive.host, bench.archive.port) as before:
         for work in WORKS:
             say(f"patient by patient: {work.name}")
             with lean(bench.archive, bench.classes, port=before.port) as pacs:
-                costs[work.name] = paper.by_patient(bench.site, pacs, before, work)
+                costs[work.name] = paper.by_patient(bench.site, pacs, before, work, places)
     as_set_up = {work.name: rounds.seconds(work.name, "ours") for work in WORKS}
     return paper.show(bench.hospital, costs, as_set_up)
 
@@ -247,8 +263,9 @@ def _shown(rounds: Rounds) -> str:
     slow = [
         (
             work.name,
-            *(_cell(rounds.seconds(work.name, way)) for way in ("dcmtk", "stock", "ours, sample")),
-            *(_times(rounds.ratio(work.name, way, "ours, sample")) for way in ("dcmtk", "stock")),
+            *(_cell(rounds.seconds(work.name, way)) for way in ("dcmtk", "stock")),
+            *(_cell(rounds.seconds(work.name, way)) for way in ("dcmtk, all", "stock, all", "ours")),
+            *(_times(rounds.ratio(work.name, way, "ours")) for way in ("dcmtk, all", "stock, all")),
         )
         for work in WORKS
     ]
@@ -260,10 +277,11 @@ def _shown(rounds: Rounds) -> str:
         )
         for work in WORKS
     ]
+    heading = ("Work", "DCMTK", "stock", "DCMTK, all", "stock, all", "P2D, all", "x DCMTK", "x stock")
     return "\n\n".join(
         (
-            "Seconds on the sample of a round (medians), and how many times as long they took as P2D",
-            table(("Work", "DCMTK", "pynetdicom", "P2D", "x DCMTK", "x pynetdicom"), slow, left=1),
+            "Seconds with the archive on a sample, scaled to all patients; P2D's for all, to their rows",
+            table(heading, slow, left=1),
             "Seconds for all patients, and how many times as long P2D took as the ceiling",
             table(("Work", "P2D", "bare client", "requests alone", "x bare", "x alone"), whole, left=1),
         )

@@ -53,8 +53,8 @@ class Cost:
     kib: float
 
 
-def by_patient(site: Site, pacs: Pacs, relay: Relay, work: Work) -> list[Cost]:
-    """Extract the patients of *site* one after another, each by a run of its own, over *relay*.
+def by_patient(site: Site, pacs: Pacs, relay: Relay, work: Work, places: Sequence[int]) -> list[Cost]:
+    """Extract the patients of *site* at *places* one after another, each by a run of its own, over *relay*.
 
     The seconds are those of the whole run, to its receipt; KiB are those of the connection.
     """
@@ -62,7 +62,7 @@ def by_patient(site: Site, pacs: Pacs, relay: Relay, work: Work) -> list[Cost]:
     costs = []
     with gateway_of(site) as own:
         extractor = BulkExtractor(replace(own, pacs=pacs))
-        for target in site.targets:
+        for target in (site.targets[place] for place in places):
             request = Request((target,), choice=work.choice, scope=work.scope)
             octets, began = relay.octets, time.perf_counter()
             run_id = extractor.open(request, OPERATOR)

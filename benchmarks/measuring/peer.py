@@ -87,25 +87,24 @@ def row_of_texts(texts: dict[str, str]) -> Row:
 
 @dataclass(slots=True)
 class Remembering(Peer):
-    """Passes on to *pacs* and remembers what it found of a patient, and how long that took.
+    """Passes on to *pacs*, and remembers what it found of a patient and how long that took.
 
-    A patient found before is answered from memory, and ``owed`` grows by the seconds of the first time: a
-    baseline that works one request after another takes the sum of its parts.
+    ``seconds`` are those spent on asking and waiting for the archive, nothing else; a patient found before is
+    answered from memory and costs the seconds of the first time.
     """
 
     pacs: Pacs
-    owed: float = 0.0
+    seconds: float = 0.0
     _found: dict[str, tuple[float, list[IdentifiedHeader]]] = field(default_factory=dict)
 
     def find(self, query: Query) -> Iterator[IdentifiedHeader]:
         """Yield what *pacs* finds, or found."""
         key = query.patient_id.value
-        if key in self._found:
-            self.owed += self._found[key][0]
-        else:
-            seconds, headers = timed(lambda: list(self.pacs.find(query)))
-            self._found[key] = (seconds, headers)
-        return iter(self._found[key][1])
+        if key not in self._found:
+            self._found[key] = timed(lambda: list(self.pacs.find(query)))
+        seconds, headers = self._found[key]
+        self.seconds += seconds
+        return iter(headers)
 
     def retrieve(
         self,
@@ -116,7 +115,13 @@ class Remembering(Peer):
         pixels: bool = True,
     ) -> Iterator[IdentifiedInstance]:
         """Yield what *pacs* retrieves."""
-        return self.pacs.retrieve(patient_id, instances, counts, pixels=pixels)
+        arriving = self.pacs.retrieve(patient_id, instances, counts, pixels=pixels)
+        while True:
+            seconds, one = timed(lambda: next(arriving, None))
+            self.seconds += seconds
+            if one is None:
+                return
+            yield one
 
 
 def timed(work: Callable[[], _T]) -> tuple[float, _T]:

@@ -3,7 +3,6 @@
 import statistics
 import sys
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from measuring.works import Taken
@@ -39,6 +38,6 @@ class Rounds:
             return None
         return statistics.median((a.seconds / a.images) / (b.seconds / b.images) for a, b in pairs)
 
-    def as_cells(self, row: str, ways: Mapping[str, str]) -> list[str]:
-        """Return the median seconds of *ways* (name to key) as texts."""
-        return [f"{self.seconds(row, way):.2f}" if (row, way) in self.taken else "" for way in ways.values()]
+    def scaled(self, row: str, way: str, taken: Taken, share: float, images: int) -> None:
+        """Keep what *way* would take for all *images*, of whose requests *taken* sent this *share*."""
+        self.taken.setdefault((row, f"{way}, all"), []).append(Taken(images, taken.seconds / share))

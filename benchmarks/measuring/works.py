@@ -61,23 +61,34 @@ class Taken:
     is_complete: bool = True
 
 
+def requests_of(work: Work, way: str, patients: Sequence[Patient]) -> int:
+    """Return how many requests *way* (dcmtk, stock) sends for *patients*, level by level."""
+    studies = [study for patient in patients for study in patient.studies]
+    series = sum(len(study.series) for study in studies)
+    asked = len(patients) + len(studies) + series
+    if work.scope is Scope.BASIC:
+        return asked
+    return asked + (work.images(patients) if way == "dcmtk" else series)
+
+
 def to_rows(site: Site, pacs: Pacs, work: Work, patients: Sequence[int], **more: int) -> Taken:
     """Extract the *patients* at these places into an empty warehouse; *more* changes the gateway's choices.
 
     The seconds run from the opened run to its last receipt: pseudonyms, queries, retrieval, keys,
-    de-identification, rows, load, ledger.
+    de-identification, rows, load, ledger. Of a way that is remembered only those with the archive count.
     """
     empty_warehouse(site)
     targets = tuple(Target(Kind.PATIENT, Pseudonym(site.patients[place])) for place in patients)
-    before = pacs.owed if isinstance(pacs, Remembering) else 0.0
+    before = pacs.seconds if isinstance(pacs, Remembering) else 0.0
     with gateway_of(site) as gateway:
         extractor = BulkExtractor(replace(gateway, pacs=pacs, **more))  # type: ignore[arg-type]  # numbers
         run_id = extractor.open(Request(targets, choice=work.choice, scope=work.scope), OPERATOR)
         began = time.perf_counter()
         report = extractor.run(run_id, OPERATOR)
         seconds = time.perf_counter() - began
-    owed = pacs.owed - before if isinstance(pacs, Remembering) else 0.0
-    return Taken(report.received, seconds + owed, report.is_complete)
+    if isinstance(pacs, Remembering):
+        seconds = pacs.seconds - before
+    return Taken(report.received, seconds, report.is_complete)
 
 
 def requests_alone(

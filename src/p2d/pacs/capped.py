@@ -140,9 +140,10 @@ class Whole:
 
     def _check(self, question: Question, found: int) -> None:
         """Raise ProtocolViolation when the archive counts more studies than were found by their days."""
-        if question.keys.get(ACCESSION_NUMBER):
+        patient = question.keys.get(PATIENT_ID, "")
+        if question.keys.get(ACCESSION_NUMBER) or not patient:
             return
-        keys = {PATIENT_ID: question.keys[PATIENT_ID]}
+        keys = {PATIENT_ID: patient}
         (rows,) = self._ask([Question(Level.PATIENT, keys, KEYS[Level.PATIENT], patient_root=True)])
         counted = text_of(rows[0], _STUDIES) if len(rows) == 1 else ""
         if counted.isdigit() and int(counted) > found:

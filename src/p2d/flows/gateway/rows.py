@@ -167,21 +167,30 @@ class _Values:
     """
 
     def __init__(self) -> None:
-        self._rows: dict[int, range] = {}
+        self._rows: dict[int, tuple[int, ...]] = {}
         self._elements: list[Element] = []  # keeps their ids from being given to others
         self._columns: dict[str, list[object]] = {name: [] for name in HEADER.names[_OWNED:]}
 
-    def of(self, element: Element) -> range:
-        """Return the numbers of the rows of *element*; none for a private one."""
-        found = self._rows.get(id(element))
-        if found is None:
-            begin = len(self._columns["path"])
-            for row in _values(element):
-                for column, cell in zip(self._columns.values(), row, strict=True):
-                    column.append(cell)
-            found = self._rows[id(element)] = range(begin, len(self._columns["path"]))
-            self._elements.append(element)
-        return found
+    def append(self, elements: Iterable[Element], places: "array[int]") -> None:
+        """Append the numbers of the rows of *elements* to *places*; a private element has none."""
+        known, append = self._rows, places.append
+        for element in elements:
+            rows = known.get(id(element))
+            if rows is None:
+                rows = self._made(element)
+            if len(rows) == 1:
+                append(rows[0])
+            else:
+                places.extend(rows)
+
+    def _made(self, element: Element) -> tuple[int, ...]:
+        begin = len(self._columns["path"])
+        for row in _values(element):
+            for column, cell in zip(self._columns.values(), row, strict=True):
+                column.append(cell)
+        rows = self._rows[id(element)] = tuple(range(begin, len(self._columns["path"])))
+        self._elements.append(element)
+        return rows
 
     def columns(self, places: pa.Array) -> list[pa.Array]:
         """Return the columns of the rows numbered *places*."""
@@ -196,8 +205,7 @@ def _header_table(headers: Iterable[ReleasedHeader]) -> pa.Table:
     places, counts = array("q"), array("q")
     for item in headers:
         before = len(places)
-        for element in item.elements.values():
-            places.extend(values.of(element))
+        values.append(item.elements.values(), places)
         owners.append((str(item.patient), item.study, item.series, item.instance))
         counts.append(len(places) - before)
     owner = pa.array(np.repeat(np.arange(len(owners)), np.frombuffer(counts, np.int64)))

@@ -24,6 +24,7 @@ from p2d.settings.governor import Governing
 from p2d.testing.archive import DimseArchiveServer
 from p2d.testing.datasets import three_patients
 from p2d.testing.gateway_stages import OPERATOR, RESEARCHER, GatewayStages, gateway_stages
+from p2d.testing.installation import free_ports
 from p2d.testing.waiting import until
 
 FEW = Effort(images=5, associations=1)
@@ -104,6 +105,17 @@ def test_a_stopped_archive_is_not_probed(stages: GatewayStages, prober: Prober, 
     governor.stop("olga")
 
     with pytest.raises(NotNow, match="may not be asked now"):
+        asking.run(asking.probe(""), [stages.target("P-2")], OPERATOR)
+    governor.close()
+
+
+def test_a_stopped_archive_is_not_even_greeted(stages: GatewayStages, tmp_path: Path) -> None:
+    peer = Peer("127.0.0.1", free_ports(1)[0], "ARCHIVE", "P2D", answer_seconds=5)  # nobody is there
+    prober = Prober(stages.gateway, {"main": Probe("main", peer, effort=FEW)})
+    asking, governor = governed(stages, prober, tmp_path)
+    governor.stop("olga")
+
+    with pytest.raises(NotNow):
         asking.run(asking.probe(""), [stages.target("P-2")], OPERATOR)
     governor.close()
 

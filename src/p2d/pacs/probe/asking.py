@@ -87,6 +87,10 @@ class Bill:
                 self.permit(queries, images)
             except P2DError as error:
                 self.refused = error
+        self.check()
+
+    def check(self) -> None:
+        """Raise ``refused``, if there is such a thing."""
         if self.refused is not None:
             raise self.refused
 
@@ -169,6 +173,7 @@ class Asking:
     def __init__(self, peer: Peer, proposal: Proposal, bill: Bill) -> None:
         self._bill = bill
         self._awaited: Awaited | None = None
+        bill.check()
         self.association = Association(peer, proposal, self._sink)
         bill.opened(self.association)
 

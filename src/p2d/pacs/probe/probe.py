@@ -92,8 +92,10 @@ class Probe:
             probed.remarks.append(text)
             watch(text)
 
+        bill.admit(1, 0)
         asking = Asking(self.peer, query_proposal(relational=False), probed.bill)
         try:
+            bill.queries += 1
             asking.echo()
             known = choose(asking, patients, self.effort.patient_images)
             remark(f"looking at a patient of {known.images} images in {len(known.series)} series")

@@ -71,6 +71,8 @@ class WebProbe:
     def _profile(
         self, pacs: Pacs, patients: Sequence[PatientId], bill: Bill, remark: Remark
     ) -> ArchiveProfile:
+        bill.admit(1, 0)
+        bill.queries += 1
         pacs.echo()
         headers = self._known(pacs, patients, bill)
         some = headers[: min(self.effort.images, len(headers))]

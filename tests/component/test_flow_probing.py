@@ -136,7 +136,7 @@ def test_a_stop_ends_a_probe_that_waits_for_the_archive(stages: GatewayStages, t
 
         running = threading.Thread(target=run, daemon=True)
         running.start()
-        until(lambda: governor.load().totals[WorkClass.BULK, Resource.QUERIES])
+        until(lambda: governor.load().totals[WorkClass.BULK, Resource.QUERIES] > 1)  # C-ECHO, then C-FIND
         governor.stop("olga")
         running.join(20)
 

@@ -176,3 +176,13 @@ def test_nameless_answers_to_a_question_by_patient_alone_are_foreign() -> None:
 
     with pytest.raises(ProtocolViolation, match=r"1 row\(s\) of another patient"):
         Finder(ask, Query(Level.SERIES, PatientId("P-1")), Way(series=True, patient_root=False)).headers()
+
+
+@pytest.mark.parametrize("told", ["\u00b2", "9" * 5000, "-3", "many", ""])
+def test_a_number_that_is_none_is_a_count_that_was_not_stated(told: str) -> None:
+    class Odd(Archive):
+        def __call__(self, questions: Sequence[Question]) -> list[list[Row]]:
+            odd = {path: Element(path, "IS", (told,)) for path in ("00201206", "00201208", "00201209")}
+            return [[{**row, **odd} for row in rows] for rows in super().__call__(questions)]
+
+    assert len(Finder(Odd(), ALL, HIERARCHICAL).headers()) == OWN

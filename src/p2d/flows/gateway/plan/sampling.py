@@ -13,7 +13,7 @@ from p2d.flows.gateway.plan.metered import Meter, MeteredPacs
 from p2d.flows.gateway.plan.prediction import APPROACHES, Approach, Counted, Timed
 from p2d.flows.gateway.rows import tables_of
 from p2d.model.errors import InvalidRequest, ProtocolViolation, Unavailable
-from p2d.model.header import text_of
+from p2d.model.header import count_of, text_of
 from p2d.model.identified import IdentifiedHeader
 from p2d.model.level import Level, Scope
 from p2d.model.request import Request
@@ -173,8 +173,7 @@ def _stated(header: IdentifiedHeader) -> tuple[int, int] | None:
 
 
 def _number(header: IdentifiedHeader, path: str) -> int | None:
-    text = text_of(header.elements, path).strip()
-    return int(text) if text.isdigit() else None
+    return count_of(header.elements, path)
 
 
 def _spread(count: int, most: int) -> list[int]:

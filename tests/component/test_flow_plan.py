@@ -148,7 +148,7 @@ def test_nobody_with_images_is_said(stages: GatewayStages) -> None:
 def test_an_archive_that_does_not_answer_ends_the_plan(stages: GatewayStages) -> None:
     stages.pacs.fails = Unavailable("pacs", "does not answer", "try later")
 
-    with pytest.raises(InvalidRequest, match="no patient with images"):
+    with pytest.raises(Unavailable, match="does not answer"):
         planned(stages, request_of(stages, "P-1"))
 
 

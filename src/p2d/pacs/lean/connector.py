@@ -140,7 +140,9 @@ class LeanArchive:
 
     def _headers(self, query: Query) -> list[IdentifiedHeader]:
         if self._way is None and query.level in {Level.SERIES, Level.INSTANCE}:
-            self._way = proved(self._whole, query.patient_id)
+            way = proved(self._whole, query.patient_id)
+            self._pool.check_running()  # what a stop cut off proves nothing
+            self._way = way
         way = self._way or HIERARCHICAL
         try:
             return Finder(self._whole, query, way).headers()

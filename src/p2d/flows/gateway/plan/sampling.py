@@ -60,7 +60,7 @@ class Sampler:
 
         Raises:
             InvalidRequest: nobody can be counted or timed: no patient has images.
-            Unavailable: identity management does not answer.
+            Unavailable, ProtocolViolation: identity management does not answer, or the archive of nobody.
             NotNow: the archive may not be asked now, or no more.
 
         """
@@ -73,6 +73,7 @@ class Sampler:
 
     def _count(self, sample: Sample, most: int, watch: Watch) -> None:
         targets = list(self._request.targets)
+        failure: Unavailable | ProtocolViolation | InvalidRequest | None = None
         drawn = targets if len(targets) <= most else self._dice.sample(targets, most)
         for start in range(0, len(drawn), _AT_ONCE):
             works, unresolved = locate(self._gateway, drawn[start : start + _AT_ONCE], None)
@@ -83,8 +84,9 @@ class Sampler:
                     counted = self._counted(work)
                 except NotNow:  # no patient's fault
                     raise
-                except (Unavailable, ProtocolViolation, InvalidRequest):
+                except (Unavailable, ProtocolViolation, InvalidRequest) as error:
                     sample.failed += 1
+                    failure = error
                     continue
                 finally:
                     self._charge(sample)
@@ -92,6 +94,8 @@ class Sampler:
                 if counted.images:
                     self._works.append((work, counted))
             watch("counting patients", min(start + _AT_ONCE, len(drawn)), len(drawn))
+        if not self._works and failure is not None:
+            raise failure  # that nobody has images is not known
         if not self._works:
             raise InvalidRequest(
                 "LIST", "names no patient with images in the archive", "plan with patients who have some"

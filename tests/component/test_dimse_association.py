@@ -1,6 +1,7 @@
 """Associations that we request, against a scripted peer: nothing is lost, confused or waited for."""
 
 import multiprocessing
+import select
 import socket
 import threading
 import time
@@ -68,6 +69,25 @@ def answer_rows(conversation: Conversation, message: Message) -> None:
 
 def uids(rows: list[Row]) -> list[str]:
     return [row["0020000D"].text for row in rows]
+
+
+def test_half_a_word_of_the_peer_holds_nobody_up_who_looks_whether_the_association_is_ready() -> None:
+    looked: list[bool] = []
+    wires: list[Wire] = []
+
+    def respond(conversation: Conversation, message: Message) -> None:
+        wires.append(conversation.wire)
+        answer_rows(conversation, message)
+
+    with Responder(respond) as responder, associated(responder, answer_seconds=60.0) as association:
+        association.find(association.context(FIND[0]), question(1))
+        wires[0].send(b"\x05")  # the begin of A-RELEASE-RQ
+        until(lambda: select.select([association._wire._plain], [], [], 0)[0])
+        looking = threading.Thread(target=lambda: looked.append(association.is_ready), daemon=True)
+        looking.start()
+        looking.join(5)
+        assert looked == [False]
+        responder.drop()
 
 
 def when(claim: Callable[[], object], work: Callable[[], None]) -> threading.Thread:

@@ -379,7 +379,7 @@ def test_a_handshake_that_trickles_ends_at_its_deadline() -> None:
         until(lambda: one.refusals)
         assert set(one.refusals) <= {
             "no association in time",
-            "dimse: a PDU did not arrive whole in time (try again later)",
+            "pacs: a PDU did not arrive whole in time (try again later)",
         }
 
 

@@ -13,6 +13,7 @@ from p2d.model.header import Element
 from p2d.model.identified import IdentifiedHeader
 from p2d.model.level import Choice, Kind, Level, Scope
 from p2d.model.request import Request, Target
+from p2d.pacs.governor.port import NotNow, Why
 from p2d.pacs.port import Query
 from p2d.testing.datasets import three_patients
 from p2d.testing.gateway_stages import OPERATOR, RESEARCHER, GatewayStages, gateway_stages
@@ -147,7 +148,14 @@ def test_nobody_with_images_is_said(stages: GatewayStages) -> None:
 def test_an_archive_that_does_not_answer_ends_the_plan(stages: GatewayStages) -> None:
     stages.pacs.fails = Unavailable("pacs", "does not answer", "try later")
 
-    with pytest.raises(InvalidRequest, match="no patient with images"):
+    with pytest.raises(Unavailable, match="does not answer"):
+        planned(stages, request_of(stages, "P-1"))
+
+
+def test_a_stop_ends_the_plan_and_is_no_patient_s_fault(stages: GatewayStages) -> None:
+    stages.pacs.fails = NotNow("main", Why.STOPPED, "is stopped", "p2d archive resume, then try again")
+
+    with pytest.raises(NotNow):
         planned(stages, request_of(stages, "P-1"))
 
 

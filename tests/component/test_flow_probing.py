@@ -1,5 +1,6 @@
 """Who may probe with whom, and that it is audited."""
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from p2d.dimse.negotiation import Peer
 from p2d.flows.gateway.probing import MOST_PATIENTS, Prober
 from p2d.model.errors import InvalidRequest, Refused
+from p2d.model.identified import PatientId
 from p2d.model.ids import Pseudonym
 from p2d.model.level import Kind
 from p2d.model.request import Target
@@ -16,12 +18,14 @@ from p2d.pacs.governor.archives import GovernedArchives
 from p2d.pacs.governor.governed import GovernedPacs
 from p2d.pacs.governor.killswitch import KillSwitch
 from p2d.pacs.governor.local import LocalGovernor
-from p2d.pacs.governor.port import Governor, NotNow, Resource, WorkClass
+from p2d.pacs.governor.port import Governor, NotNow, Resource, Why, WorkClass
 from p2d.pacs.probe.probe import Effort, Probe
 from p2d.settings.governor import Governing
 from p2d.testing.archive import DimseArchiveServer
 from p2d.testing.datasets import three_patients
 from p2d.testing.gateway_stages import OPERATOR, RESEARCHER, GatewayStages, gateway_stages
+from p2d.testing.installation import free_ports
+from p2d.testing.waiting import until
 
 FEW = Effort(images=5, associations=1)
 
@@ -103,3 +107,51 @@ def test_a_stopped_archive_is_not_probed(stages: GatewayStages, prober: Prober, 
     with pytest.raises(NotNow, match="may not be asked now"):
         asking.run(asking.probe(""), [stages.target("P-2")], OPERATOR)
     governor.close()
+
+
+def test_a_stopped_archive_is_not_even_greeted(stages: GatewayStages, tmp_path: Path) -> None:
+    peer = Peer("127.0.0.1", free_ports(1)[0], "ARCHIVE", "P2D", answer_seconds=5)  # nobody is there
+    prober = Prober(stages.gateway, {"main": Probe("main", peer, effort=FEW)})
+    asking, governor = governed(stages, prober, tmp_path)
+    governor.stop("olga")
+
+    with pytest.raises(NotNow):
+        asking.run(asking.probe(""), [stages.target("P-2")], OPERATOR)
+    governor.close()
+
+
+def test_a_stop_ends_a_probe_that_waits_for_the_archive(stages: GatewayStages, tmp_path: Path) -> None:
+    with DimseArchiveServer(three_patients(), peers={}) as server:
+        server.faults.hangs = True
+        peer = Peer("127.0.0.1", server.port, "ARCHIVE", "P2D", answer_seconds=60)
+        prober = Prober(stages.gateway, {"main": Probe("main", peer, effort=FEW)})
+        asking, governor = governed(stages, prober, tmp_path, queries_per_minute=60_000)
+        failed: list[Exception] = []
+
+        def run() -> None:
+            try:
+                asking.run(asking.probe(""), [stages.target("P-2")], OPERATOR)
+            except NotNow as error:
+                failed.append(error)
+
+        running = threading.Thread(target=run, daemon=True)
+        running.start()
+        until(lambda: governor.load().totals[WorkClass.BULK, Resource.QUERIES] > 1)  # C-ECHO, then C-FIND
+        governor.stop("olga")
+        running.join(20)
+
+        assert [error.problem for error in failed if isinstance(error, NotNow)] == ["archive main is stopped"]
+        governor.close()
+
+
+def test_what_may_not_be_asked_is_not_taken_for_what_the_archive_cannot(prober: Prober) -> None:
+    refusal = NotNow("main", Why.BREAKER, "may not be asked now")
+
+    def permit(_queries: int, images: int) -> None:
+        if images:
+            raise refusal
+
+    probe = prober.probe("")
+    assert isinstance(probe, Probe)
+    with pytest.raises(NotNow):
+        replace(probe, permit=permit).run([PatientId("P-2")])

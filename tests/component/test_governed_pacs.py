@@ -326,6 +326,53 @@ def test_bytes_come_no_faster_than_the_cap(tmp_path: Path) -> None:
     governed.close()
 
 
+def test_octets_that_a_connector_counts_at_the_end_count_once(scene: Scene) -> None:
+    retrieve = scene.pacs.retrieve
+
+    def told_at_the_end(
+        patient: PatientId, headers: Sequence[IdentifiedHeader], counts: RetrieveCounts, **how: bool
+    ) -> Iterator[IdentifiedInstance]:
+        own = RetrieveCounts()
+        yield from retrieve(patient, headers, own, **how)
+        counts.octets += own.octets + 1000  # the latter of objects that were refused
+
+    scene.pacs.retrieve = told_at_the_end  # type: ignore[assignment,method-assign]  # as the lean connector does
+    counts = RetrieveCounts()
+
+    list(scene.governed.retrieve(PatientId("P-3"), scene.headers(), counts))
+
+    assert counted(scene, Resource.BYTES) == counts.octets
+
+
+def test_a_stop_file_ends_what_hangs_also_while_the_governor_is_away(scene: Scene) -> None:
+    stopped = threading.Event()
+    stop = scene.pacs.stop
+    scene.pacs.stop = lambda: (stop(), stopped.set())[0]  # type: ignore[func-returns-value,method-assign]  # heard
+
+    def away(*_: object) -> object:
+        raise Unavailable("governor", "cannot be reached")
+
+    scene.governor.load = away  # type: ignore[assignment,method-assign]  # its database is down
+    scene.switch.set("olga")
+
+    assert stopped.wait(10)
+
+
+def test_a_governor_that_answers_nonsense_does_not_end_the_watch(scene: Scene) -> None:
+    load, asked = scene.governor.load, threading.Event()
+
+    def nonsense() -> object:
+        asked.set()
+        raise KeyError("stopped")
+
+    scene.governor.load = nonsense  # type: ignore[assignment,method-assign]  # of another version
+    assert asked.wait(10)
+    scene.governor.load = load  # type: ignore[method-assign]  # itself again
+    scene.switch.set("olga")
+
+    scene.until("scene.heard")
+
+
 def test_a_retrieve_left_early_gives_everything_back(scene: Scene) -> None:
     arriving = scene.governed.retrieve(PatientId("P-3"), scene.headers())
     next(arriving)

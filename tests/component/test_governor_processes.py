@@ -222,6 +222,21 @@ def test_nonsense_on_the_socket_harms_nobody(governor: MachineGovernor, tmp_path
     assert in_use(governor) == 0
 
 
+@pytest.mark.parametrize("answer", [b"{}", b'{"wait": "long", "why": "so"}', b'{"lease": 1, "lent": []}'])
+def test_a_service_that_answers_nonsense_cannot_be_reached(tmp_path: Path, answer: bytes) -> None:
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "s"))
+        listening.listen()
+        client = SocketClient(tmp_path / "s")
+        serving, _ = listening.accept()
+        with serving:
+            for work in (client.load, lambda: client.ask(ask(WorkClass.BULK))):
+                serving.sendall(answer + b"\n")
+                with pytest.raises(Unavailable, match="makes no sense"):
+                    work()
+        client.close()
+
+
 def test_a_state_folder_may_lie_deep(tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 100) / ("e" * 100)
     deep.mkdir(parents=True)

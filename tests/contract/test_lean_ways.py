@@ -274,6 +274,27 @@ def test_instances_of_unknown_class_come_by_trying_all_of_them() -> None:
     assert all(len(request.contexts) <= 128 for request in responder.requests)
 
 
+def test_classes_that_the_probed_patient_had_not_are_tried_too() -> None:
+    shelf = Shelf()
+
+    def respond(conversation: Conversation, message: Message) -> None:
+        if CT_IMAGE_STORAGE in {one.abstract_syntax for one in conversation.request.contexts}:
+            shelf.respond(conversation, message)
+            return
+        operation = Operation(message.command.operation | 0x8000)
+        response = Command(operation, responds_to=message.command.message_id, status=0xB000)
+        conversation.send(message.context, response)
+
+    retrieve = {"get": True, "list_length": 100, "sop_classes": [MR]}
+    profile = ArchiveProfile.model_validate({"archive": "main", "retrieve": retrieve})
+    with Responder(respond) as responder:
+        settings = {"host": "127.0.0.1", "port": responder.port, "called_ae_title": "ARCHIVE"}
+        with LeanArchive(Archive.model_validate(settings), profile) as pacs:
+            arrived = list(pacs.retrieve(PATIENT, shelf.headers(**{"00080016": ""})))
+
+    assert {one.header.sop_instance_uid for one in arrived} == ALL
+
+
 def test_no_context_offers_a_deflated_or_big_endian_syntax_and_each_compressed_one_stands_alone() -> None:
     shelf = Shelf()
     with archive(shelf) as (pacs, responder):

@@ -138,6 +138,14 @@ def test_answers_without_end_are_a_violation(pacs: Pacs, monkeypatch: pytest.Mon
         found(pacs, Level.INSTANCE, "P-2")
 
 
+def test_answers_of_any_length_are_a_violation(pacs: Pacs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("p2d.pacs.pynetdicom.find.MOST_ROW_BYTES", 1000)
+    monkeypatch.setattr("p2d.dimse.association.MOST_ROW_BYTES", 1000)
+
+    with pytest.raises(ProtocolViolation, match="MiB"):
+        found(pacs, Level.INSTANCE, "P-2")
+
+
 @pytest.mark.parametrize("level", list(Level))
 def test_rows_of_other_patients_are_a_violation_that_names_none(
     server: DimseArchiveServer, pacs: Pacs, level: Level

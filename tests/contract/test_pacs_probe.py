@@ -1,17 +1,21 @@
 """A probe against archives whose ways are known: what it finds is what they do, and it costs what it says."""
 
 import socket
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from p2d.dimse.command import Command, Operation
+from p2d.dimse.messages import Message
 from p2d.dimse.negotiation import Peer
+from p2d.dimse.services import FIND
 from p2d.model.errors import InvalidRequest, Misconfigured
 from p2d.model.identified import PatientId
 from p2d.pacs.dicomweb.connector import DicomWebArchive
 from p2d.pacs.lean.connector import store_scp
-from p2d.pacs.probe.asking import Bill
+from p2d.pacs.probe.asking import Asking, Bill, query_proposal
 from p2d.pacs.probe.document import as_toml, write
 from p2d.pacs.probe.known import Known
 from p2d.pacs.probe.moving import Mover
@@ -24,6 +28,7 @@ from p2d.testing.archive import DimseArchiveServer
 from p2d.testing.datasets import three_patients
 from p2d.testing.dicomweb_server import DicomWebServer
 from p2d.testing.installation import free_ports
+from p2d.testing.responder import Conversation, Responder
 
 PATIENTS = [PatientId("P-9"), PatientId("P-1"), PatientId("P-2")]
 
@@ -118,6 +123,31 @@ def test_patients_without_images_or_with_too_many_end_the_probe(server: DimseArc
         Probe("main", peer).run([PatientId("P-9")])
     with pytest.raises(InvalidRequest, match="names no patient"):
         Probe("main", peer, effort=Effort(patient_images=2)).run([PatientId("P-1")])
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [("ISO_IR 100", {"ISO_IR 100"}), ("\\ISO 2022 IR 87", {"\\ISO 2022 IR 87"}), ("DOE^JANE", set())],
+)
+def test_no_word_of_an_archive_but_a_defined_term_is_kept_as_a_character_set(
+    said: str, kept: set[str]
+) -> None:
+    value = said.encode().ljust(len(said) + len(said) % 2)
+    row = struct.pack("<HHI", 0x0008, 0x0005, len(value)) + value
+
+    def respond(conversation: Conversation, message: Message) -> None:
+        for status, content in ((0xFF00, row), (0, b"")):
+            command = Command(Operation.C_FIND_RSP, responds_to=message.command.message_id, status=status)
+            conversation.send(message.context, command, content)
+
+    with Responder(respond) as responder:
+        asking = Asking(
+            Peer("127.0.0.1", responder.port, "ARCHIVE", "P2D"), query_proposal(relational=False), Bill()
+        )
+        answer = asking.find(FIND[1], "STUDY", {"0020000D": ""}, 10)
+        asking.close()
+
+    assert answer.character_sets == kept
 
 
 def test_a_folder_that_cannot_be_written_is_said(server: DimseArchiveServer) -> None:

@@ -118,6 +118,15 @@ def test_more_rows_than_the_cap_fail_the_query(
         found(pacs)
 
 
+def test_more_octets_than_the_cap_fail_the_query(
+    pacs: DicomWebArchive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "MOST_BYTES", 1000)
+
+    with pytest.raises(ProtocolViolation, match="MiB"):
+        found(pacs)
+
+
 @pytest.mark.parametrize(
     ("status", "error"),
     [(401, Misconfigured), (403, Misconfigured), (429, Unavailable), (503, Unavailable), (500, Unavailable),
@@ -136,7 +145,13 @@ def test_a_status_says_whether_another_attempt_helps(
 
 @pytest.mark.parametrize(
     "where",
-    ["http://127.0.0.1:1/dicom-web/studies", "https://127.0.0.1/", "//elsewhere/", "file:///etc/passwd"],
+    [
+        "http://127.0.0.1:1/dicom-web/studies",
+        "https://127.0.0.1/",
+        "//elsewhere/",
+        "http://[",
+        "file:///etc/passwd",
+    ],
 )
 def test_a_redirect_to_another_origin_is_not_followed(
     server: DicomWebServer, pacs: DicomWebArchive, where: str
@@ -164,10 +179,20 @@ def test_redirects_on_the_spot_end(server: DicomWebServer, pacs: DicomWebArchive
         (JSON, b"[1]", b""),
         (JSON, b'[{"0020000D": {"vr": "UI", "Value": [{}]}}]', b""),
         (JSON, LEADING_ELSEWHERE, b""),
+        ("(" * 1000, b"[]", b""),
         (JSON, b"[]", b"nonsense\r\n\r\n"),
         (JSON, b"[]", b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n[]"),
     ],
-    ids=["html", "no end", "no objects", "no value", "UID that leads elsewhere", "no HTTP", "encoded"],
+    ids=[
+        "html",
+        "no end",
+        "no objects",
+        "no value",
+        "UID leads elsewhere",
+        "nested type",
+        "no HTTP",
+        "encoded",
+    ],
 )
 def test_an_answer_that_is_none_fails_the_query(media_type: str, body: bytes, banner: bytes) -> None:
     odd = OddHttpServer(200, media_type, body, banner=banner)

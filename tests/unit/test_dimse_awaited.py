@@ -4,11 +4,12 @@ import threading
 
 import pytest
 
-from p2d.dimse.awaited import Arrived, Awaited
+from p2d.dimse.awaited import Arrived, Awaited, Limits
 from p2d.dimse.command import Command, Operation
 from p2d.dimse.delivery import Delivery
 from p2d.dimse.pdu import Context
 from p2d.dimse.services import EXPLICIT
+from p2d.dimse.spool import TooManyBytes
 from p2d.testing.datasets import CT_IMAGE_STORAGE, ct
 from p2d.testing.sender import content_of
 
@@ -68,6 +69,17 @@ def test_a_uid_is_digits_and_dots(uid: str) -> None:
     command = Command(Operation.C_STORE_RQ, sop_class_uid=CT_IMAGE_STORAGE, sop_instance_uid=uid)
 
     assert awaited.writer(CONTEXT, command).status == 0x0117
+
+
+def test_octets_of_objects_that_are_refused_count_for_their_retrieve() -> None:
+    awaited = Awaited(["1.2.1"], limits=Limits(retrieve_bytes=1000))
+    command = Command(Operation.C_STORE_RQ, sop_class_uid=CT_IMAGE_STORAGE, sop_instance_uid="1.2.9")
+    writer = awaited.writer(CONTEXT, command)
+    writer.write(memoryview(b"x" * 900), False)
+
+    assert awaited.octets == 900
+    with pytest.raises(TooManyBytes):
+        writer.write(memoryview(b"x" * 200), True)
 
 
 def test_no_value_shows_in_a_representation() -> None:

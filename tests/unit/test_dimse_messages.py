@@ -99,6 +99,14 @@ def test_any_bytes_are_a_violation_or_a_command_set(content: bytes) -> None:
         commands.parse(content)
 
 
+@given(command_sets)
+def test_what_follows_the_stated_end_of_a_command_set_is_dropped(one: Command) -> None:
+    """Orthanc puts FailedSOPInstanceUIDList (0008,0058) there when a C-GET did not bring everything."""
+    failed = bytes.fromhex("0800000004000000280000000800580020000000") + b"1.2.3".ljust(32, b"\0")
+
+    assert commands.parse(commands.encode(one) + failed) == one
+
+
 def test_a_command_set_is_not_shown_with_the_instance_it_names() -> None:
     assert "1.2.3.4" not in repr(Command(1, sop_instance_uid="1.2.3.4"))
 

@@ -11,6 +11,7 @@ from p2d.model.header import Element, text_of
 from p2d.model.identified import IdentifiedHeader, PatientId
 from p2d.model.level import Level
 from p2d.pacs.counted import Row
+from p2d.pacs.governor.port import NotNow, Why
 from p2d.pacs.hierarchy import HIERARCHICAL, RELATIONAL, WORDS, Finder, Question, Way
 from p2d.pacs.port import Query
 from p2d.pacs.proof import proved
@@ -176,3 +177,25 @@ def test_nameless_answers_to_a_question_by_patient_alone_are_foreign() -> None:
 
     with pytest.raises(ProtocolViolation, match=r"1 row\(s\) of another patient"):
         Finder(ask, Query(Level.SERIES, PatientId("P-1")), Way(series=True, patient_root=False)).headers()
+
+
+@pytest.mark.parametrize("told", ["\u00b2", "9" * 5000, "-3", "many", ""])
+def test_a_number_that_is_none_is_a_count_that_was_not_stated(told: str) -> None:
+    class Odd(Archive):
+        def __call__(self, questions: Sequence[Question]) -> list[list[Row]]:
+            odd = {path: Element(path, "IS", (told,)) for path in ("00201206", "00201208", "00201209")}
+            return [[{**row, **odd} for row in rows] for rows in super().__call__(questions)]
+
+    assert len(Finder(Odd(), ALL, HIERARCHICAL).headers()) == OWN
+
+
+def test_a_governor_that_forbids_to_ask_proves_nothing_about_the_archive() -> None:
+    forbidden = NotNow("main", Why.STOPPED, "is stopped")
+
+    def ask(questions: Sequence[Question]) -> list[list[Row]]:
+        if any(one.level is Level.INSTANCE and not one.keys.get(UNIQUE[Level.SERIES]) for one in questions):
+            raise forbidden
+        return Archive()(questions)
+
+    with pytest.raises(NotNow):
+        proved(ask, ALL.patient_id)

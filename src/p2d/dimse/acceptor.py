@@ -130,9 +130,9 @@ class Acceptor:
     def _requested(self, seconds: float) -> AssociateRequest:
         received = self._wire.read(seconds)
         if received is None:
-            raise Unavailable("dimse", "no association request in time", "try again later")
+            raise Unavailable("pacs", "no association request in time", "try again later")
         if received.kind != Kind.ASSOCIATE_RQ:
-            raise ProtocolViolation("dimse", "a PDU before any association")
+            raise ProtocolViolation("pacs", "a PDU before any association")
         return pdu.parse_request(received.body)
 
     def _serve(self, assembler: Assembler) -> None:
@@ -140,7 +140,7 @@ class Acceptor:
             while True:
                 received = self._wire.read(self._rules.idle_seconds)
                 if received is None:
-                    raise Unavailable("dimse", "the archive is silent on its association", "it may try again")
+                    raise Unavailable("pacs", "the archive is silent on its association", "it may try again")
                 if received.kind != Kind.P_DATA:
                     self._end(received)
                     return
@@ -159,7 +159,7 @@ class Acceptor:
             with contextlib.suppress(P2DError):
                 self._wire.read(_CLOSING_SECONDS)  # it is the peer who closes the connection: PS3.8 9.2.3
         elif received.kind != Kind.ABORT:
-            raise ProtocolViolation("dimse", "a PDU that has no place in an association")
+            raise ProtocolViolation("pacs", "a PDU that has no place in an association")
 
     def _answer(self, message: Message) -> None:
         command = message.command

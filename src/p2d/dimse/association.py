@@ -26,6 +26,9 @@ T = TypeVar("T")
 MOST_ROWS: Final = 1_000_000
 """Answers to one C-FIND at most; they are held in memory, and an archive could send them without end."""
 
+MOST_ROW_BYTES: Final = 512 << 20
+"""Bytes of the answers to the queries that are asked at a time, for the same reason."""
+
 _RELEASE_SECONDS: Final = 2.0
 
 
@@ -218,14 +221,15 @@ class Association:
 
         Raises:
             Unavailable: no final status 0x0000 was received for each.
-            ProtocolViolation: another final status, an answer that is none, or more than MOST_ROWS of them.
+            ProtocolViolation: another final status, an answer that is none, more than MOST_ROWS of them, or
+                more than MOST_ROW_BYTES in all.
 
         """
         command = Command(Operation.C_FIND_RQ, priority=Priority.MEDIUM)
         found: list[list[Row]] = [[] for _ in identifiers]
         places: dict[int, int] = {}
         answers = Answers()
-        sent = 0
+        sent = octets = 0
         while sent < len(identifiers) or places:
             while sent < len(identifiers) and len(places) < self.window:
                 places[self.send(context, command, identifiers[sent])] = sent
@@ -236,6 +240,9 @@ class Association:
                 rows = found[places[message_id]]
                 if len(rows) == MOST_ROWS:
                     raise ProtocolViolation("pacs", f"C-FIND brought more than {MOST_ROWS:,} rows")
+                octets += len(received.content)
+                if octets > MOST_ROW_BYTES:
+                    raise ProtocolViolation("pacs", f"C-FIND brought more than {MOST_ROW_BYTES >> 20} MiB")
                 rows.append(_row(answers, received.content))
             elif status == SUCCESS:
                 del places[message_id]

@@ -87,14 +87,22 @@ class Counts:
 class ObjectWriter:
     """Takes one object; ``status`` is what its C-STORE is answered with, ``arrived`` the object if kept."""
 
-    __slots__ = ("arrived", "status")
+    __slots__ = ("_allowance", "arrived", "status")
 
-    def __init__(self, status: int) -> None:
+    def __init__(self, status: int, allowance: Allowance | None = None) -> None:
         self.status = status
         self.arrived: Arrived | None = None
+        self._allowance = allowance
 
-    def write(self, view: memoryview, last: bool) -> None:  # noqa: FBT001 - p2d.dimse.messages.Writer
-        """Drop the fragment: this object is not wanted."""
+    def write(self, view: memoryview, last: bool) -> None:  # noqa: ARG002, FBT001 - p2d.dimse.messages.Writer
+        """Drop the fragment: this object is not wanted; its octets count for the retrieve all the same.
+
+        Raises:
+            TooManyBytes: for the retrieve.
+
+        """
+        if self._allowance is not None:
+            self._allowance.take(len(view))
 
     def abort(self) -> None:
         """Forget the object: the rest will not come."""
@@ -119,11 +127,17 @@ class Awaited:
         self.pixels = pixels
         self.limits = limits or Limits()
         self.allowance = Allowance(self.limits.retrieve_bytes)
+        self.unwanted = Allowance(self.limits.retrieve_bytes)  # apart: what is refused is no sign of progress
         self.check = check
         self._missing = dict.fromkeys(uids)
         self._coming: set[str] = set()
         self._seen: dict[str, int] = dict.fromkeys(self._missing, -1)
         self._lock = threading.Lock()
+
+    @property
+    def octets(self) -> int:
+        """Bytes of objects that came, wanted or not."""
+        return 2 * self.limits.retrieve_bytes - self.allowance.left - self.unwanted.left
 
     @property
     def missing(self) -> list[str]:
@@ -161,18 +175,18 @@ class Awaited:
         uid = command.sop_instance_uid
         if not _UID.fullmatch(uid):
             self.count("refused")
-            return ObjectWriter(INVALID_UID)
+            return ObjectWriter(INVALID_UID, self.unwanted)
         if not self.holds(uid):
             self.count("refused")
-            return ObjectWriter(NOT_AUTHORISED)
+            return ObjectWriter(NOT_AUTHORISED, self.unwanted)
         if command.sop_class_uid != context.abstract_syntax:
             self.count("mismatched")
-            return ObjectWriter(MISMATCH)
+            return ObjectWriter(MISMATCH, self.unwanted)
         try:
             return _KeepingWriter(self, context, command, deliver)
         except Unreadable:
             self.count("unreadable")
-            return ObjectWriter(CANNOT_UNDERSTAND)
+            return ObjectWriter(CANNOT_UNDERSTAND, self.unwanted)
 
     def settle(self, one: Arrived, *, is_handed_on: bool) -> bool:
         """Note that *one* has arrived; False, and counted, when it had before.
@@ -216,7 +230,7 @@ class _KeepingWriter(ObjectWriter):
         command: Command,
         deliver: Callable[[Arrived], int] | None,
     ) -> None:
-        super().__init__(SUCCESS)
+        super().__init__(SUCCESS, awaited.unwanted)
         limits = awaited.limits
         self._awaited = awaited
         self._context = context
@@ -240,6 +254,7 @@ class _KeepingWriter(ObjectWriter):
 
         """
         if self.status:
+            super().write(view, last)
             return
         try:
             if self._tap is None:

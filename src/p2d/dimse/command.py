@@ -14,6 +14,8 @@ NO_DATA_SET: Final = 0x0101
 LAST_MESSAGE_ID: Final = 65_535
 _HEAD: Final = struct.Struct("<HHI")
 _SHORT: Final = struct.Struct("<HHIH")
+_LENGTH_HEAD: Final = b"\0\0\0\0\x04\0\0\0"
+_LENGTH_HEAD_SIZE: Final = len(_LENGTH_HEAD)
 
 
 class Operation(IntEnum):
@@ -109,7 +111,9 @@ def encode(command: Command) -> bytes:
 
 
 def parse(content: bytes) -> Command:
-    """Return the command set *content*.
+    """Return the command set *content*; what follows the end that its group length states is dropped.
+
+    Orthanc puts FailedSOPInstanceUIDList (0008,0058) there when a C-GET did not bring everything.
 
     Raises:
         ProtocolViolation: broken lengths, another group, no operation, or longer than ``LONGEST_COMMAND``.
@@ -118,7 +122,7 @@ def parse(content: bytes) -> Command:
     if len(content) > LONGEST_COMMAND:
         raise _violation("is longer than any")
     found: dict[str, int | str] = {}
-    position, end = 0, len(content)
+    position, end = 0, _end(content)
     while position < end:
         if end - position < _HEAD.size:
             raise _violation("ends within an element")
@@ -137,6 +141,16 @@ def parse(content: bytes) -> Command:
     return Command(**found, has_data_set=data_set_type != NO_DATA_SET)  # type: ignore[arg-type] # each name with its own type
 
 
+def _end(content: bytes) -> int:
+    """Return where the command set ends by CommandGroupLength (0000,0000), where it states one."""
+    if content[:_LENGTH_HEAD_SIZE] != _LENGTH_HEAD or len(content) < _LENGTH_HEAD_SIZE + 4:
+        return len(content)
+    stated = int.from_bytes(content[_LENGTH_HEAD_SIZE : _LENGTH_HEAD_SIZE + 4], "little")
+    end = _LENGTH_HEAD_SIZE + 4 + stated
+    is_cut_short = end < len(content) and content[end : end + 2] != b"\0\0"
+    return end if is_cut_short else len(content)
+
+
 def _text(content: bytes) -> str:
     if len(content) > _LONGEST_TEXT + 1:
         raise _violation("holds a UID or AE title that is too long")
@@ -144,4 +158,4 @@ def _text(content: bytes) -> str:
 
 
 def _violation(problem: str) -> ProtocolViolation:
-    return ProtocolViolation("dimse", f"a command set {problem}", "see the peer's conformance statement")
+    return ProtocolViolation("pacs", f"a command set {problem}", "see the peer's conformance statement")

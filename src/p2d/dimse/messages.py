@@ -163,4 +163,4 @@ def encoded(context_id: int, command: Command, content: bytes, maximum_length: i
 
 
 def _violation(problem: str) -> ProtocolViolation:
-    return ProtocolViolation("dimse", problem, "see the peer's conformance statement")
+    return ProtocolViolation("pacs", problem, "see the peer's conformance statement")

@@ -54,7 +54,7 @@ class Allowance:
             if count > self._left:
                 self._left = 0
                 raise TooManyBytes(
-                    "dimse", "a retrieve brought more bytes than allowed", "ask for less at once"
+                    "pacs", "a retrieve brought more bytes than allowed", "ask for less at once"
                 )
             self._left -= count
 
@@ -120,10 +120,10 @@ class Spool:
             self.discard()
             if error.errno in _FULL:
                 raise OutOfSpace(
-                    "dimse", "no space is left for an object", "give the spool more room"
+                    "pacs", "no space is left for an object", "give the spool more room"
                 ) from None
             raise OutOfSpace(
-                "dimse", f"an object cannot be kept: {type(error).__name__}", "see the spool"
+                "pacs", f"an object cannot be kept: {type(error).__name__}", "see the spool"
             ) from None
         except TooManyBytes:
             self.discard()
@@ -137,9 +137,7 @@ class Spool:
 
         """
         if self.length + count > self._limit:
-            raise TooManyBytes(
-                "dimse", "an object is longer than allowed", "raise the limit, or leave it out"
-            )
+            raise TooManyBytes("pacs", "an object is longer than allowed", "raise the limit, or leave it out")
         if self._allowance is not None:
             self._allowance.take(count)
         self.length += count
@@ -159,7 +157,7 @@ class Spool:
             return mmap.mmap(self._file, self.length, access=mmap.ACCESS_READ)
         except (OSError, ValueError):
             raise OutOfSpace(
-                "dimse", "an object cannot be mapped into memory", "give the spool more room"
+                "pacs", "an object cannot be mapped into memory", "give the spool more room"
             ) from None
         finally:
             self.discard()

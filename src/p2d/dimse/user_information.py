@@ -70,7 +70,7 @@ class UserInformation:
 
 def violation(problem: str) -> ProtocolViolation:
     """Return the error for an association PDU that breaks the standard."""
-    return ProtocolViolation("dimse", problem, "see the peer's conformance statement")
+    return ProtocolViolation("pacs", problem, "see the peer's conformance statement")
 
 
 def item(kind: int, content: bytes) -> bytes:

@@ -75,9 +75,15 @@ class Wire:
         poll.register(self._plain, select.POLLIN)
         if not poll.poll(0):
             return True
-        with contextlib.suppress(P2DError):
+        if not isinstance(self._plain, ssl.SSLSocket):
+            return False
+        pdu_seconds, self.pdu_seconds = self.pdu_seconds, 0.0  # nobody waits for the rest of a PDU here
+        try:
             return self.read(0) is None  # of TLS there may be records without content
-        return False
+        except P2DError:
+            return False
+        finally:
+            self.pdu_seconds = pdu_seconds
 
     def read(self, seconds: float) -> Pdu | None:
         """Return the next PDU; None when *seconds* pass without its first byte.
@@ -148,7 +154,7 @@ class Wire:
 
     def _write(self, content: bytes, seconds: float) -> None:
         if not self.is_open:
-            raise Closed("dimse", "the association has ended", "try again")
+            raise Closed("pacs", "the association has ended", "try again")
         try:
             self._plain.settimeout(seconds)
             self._plain.sendall(content)
@@ -174,7 +180,7 @@ class Wire:
             self._make_room(count)
         while self._end - self._begin < count:
             if time.monotonic() >= deadline or not self._more(deadline):
-                raise Unavailable("dimse", "a PDU did not arrive whole in time", "try again later")
+                raise Unavailable("pacs", "a PDU did not arrive whole in time", "try again later")
 
     def _make_room(self, count: int) -> None:
         """Move what is there to the begin of a buffer that holds *count* bytes."""
@@ -201,7 +207,7 @@ class Wire:
     def _received(self, seconds: float) -> int | None:
         """Return how many bytes were read; None for none within *seconds* or a slice of them."""
         if not self.is_open:
-            raise Closed("dimse", "the association has ended", "try again")
+            raise Closed("pacs", "the association has ended", "try again")
         try:
             if _QUICK_ACKNOWLEDGE is not None:  # the kernel forgets it: set anew before each read
                 self._plain.setsockopt(socket.IPPROTO_TCP, _QUICK_ACKNOWLEDGE, 1)
@@ -218,7 +224,7 @@ class Wire:
                 self._plain.settimeout(_SLICE_SECONDS)
         if not got:
             self.is_open = False
-            raise Closed("dimse", "the peer closed the connection", "try again")
+            raise Closed("pacs", "the peer closed the connection", "try again")
         return got
 
 
@@ -226,7 +232,7 @@ def _broken(error: OSError) -> Closed:
     problem = (
         cause(error) if isinstance(error, ssl.SSLError) else f"the connection broke: {type(error).__name__}"
     )
-    return Closed("dimse", problem, "try again")
+    return Closed("pacs", problem, "try again")
 
 
 def connect(
@@ -245,15 +251,15 @@ def connect(
         plain = socket.create_connection((host, port), timeout=seconds)
     except (OSError, UnicodeError) as error:  # the latter: a host name that is none
         problem = f"{host}:{port} cannot be reached: {type(error).__name__}"
-        raise Unavailable("dimse", problem, "check host and port") from None
+        raise Unavailable("pacs", problem, "check host and port") from None
     if tls is None:
         return plain
     try:
         return tls.wrap_socket(plain, server_hostname=server_name or host)
     except TimeoutError:
         plain.close()
-        raise Unavailable("dimse", "no TLS handshake in time", "try again later") from None
+        raise Unavailable("pacs", "no TLS handshake in time", "try again later") from None
     except OSError as error:
         plain.close()
         problem = f"no TLS with the peer: {cause(error)}"
-        raise Misconfigured("dimse", problem, "check certificates and tls settings") from None
+        raise Misconfigured("pacs", problem, "check certificates and tls settings") from None

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 Value = str | int | float
+_LONGEST_COUNT: Final = 10
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -40,3 +42,12 @@ def text_of(elements: Elements, path: str) -> str:
     """Return the text of the element at *path*, or an empty string."""
     element = elements.get(path)
     return element.text if element else ""
+
+
+def count_of(elements: Elements, path: str) -> int | None:
+    """Return the number at *path* of what there is of something; None where none is stated.
+
+    What cannot be a count (VR IS, at most 2,147,483,647: PS3.5 6.2) counts as not stated.
+    """
+    text = text_of(elements, path).strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST_COUNT else None

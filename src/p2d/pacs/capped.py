@@ -13,7 +13,7 @@ from typing import Final
 
 from p2d.dimse.status import CutShort, OutOfResources
 from p2d.model.errors import ProtocolViolation, Unavailable
-from p2d.model.header import Element, text_of
+from p2d.model.header import Element, count_of, text_of
 from p2d.model.level import Level
 from p2d.pacs.counted import Row, stated
 from p2d.pacs.hierarchy import Ask, Question
@@ -145,11 +145,11 @@ class Whole:
             return
         keys = {PATIENT_ID: patient}
         (rows,) = self._ask([Question(Level.PATIENT, keys, KEYS[Level.PATIENT], patient_root=True)])
-        counted = text_of(rows[0], _STUDIES) if len(rows) == 1 else ""
-        if counted.isdigit() and int(counted) > found:
+        counted = count_of(rows[0], _STUDIES) if len(rows) == 1 else None
+        if counted is not None and counted > found:
             raise ProtocolViolation(
                 "pacs",
-                f"C-FIND is cut short, and {int(counted) - found} studies are not found by their dates",
+                f"C-FIND is cut short, and {counted - found} studies are not found by their dates",
                 "raise the archive's limit of results",
             )
 

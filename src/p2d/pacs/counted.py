@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from p2d.model.header import Element, text_of
+from p2d.model.header import Element, count_of, text_of
 from p2d.model.level import Level
 from p2d.pacs.query import KEYS, UNIQUE
 
@@ -17,8 +17,7 @@ _COUNTED: Final = {
 
 def stated(row: Row, level: Level) -> int | None:
     """Return how many series (level STUDY) or instances (SERIES) *row* says there are below its entity."""
-    text = text_of(row, _COUNTED[level])
-    return int(text) if text.isdigit() else None
+    return count_of(row, _COUNTED[level])
 
 
 def incomplete(level: Level, rows: Iterable[Row], known: Iterable[Row]) -> list[Row]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from p2d.model.header import Element, text_of
+from p2d.model.header import Element, count_of, text_of
 from p2d.model.identified import IdentifiedHeader
 from p2d.model.level import Level
 from p2d.pacs.port import Query
@@ -78,12 +78,12 @@ def _numbers(path: str, query: Query, answers: Answers) -> dict[str, int | None]
     """Return the number at *path* for each entity that several archives hold; None where it is not known."""
     of, level, counted = _COUNTS[path]
     listed: dict[str, dict[str, set[str]]] = defaultdict(dict)
-    stated: dict[str, dict[str, str]] = defaultdict(dict)
+    stated: dict[str, dict[str, int | None]] = defaultdict(dict)
     for name, headers in answers:
         for header in headers:
             if uid := of(header):
                 listed[uid].setdefault(name, set()).add(counted(header))
-                stated[uid][name] = text_of(header.elements, path)
+                stated[uid][name] = count_of(header.elements, path)
     is_countable = _is_whole(query, path) and query.level in _at_or_below(level)
     return {
         uid: _total(by_archive.values(), by_archive, stated[uid]) if is_countable else None
@@ -93,13 +93,11 @@ def _numbers(path: str, query: Query, answers: Answers) -> dict[str, int | None]
 
 
 def _total(
-    listed: Iterable[set[str]], by_archive: Mapping[str, set[str]], stated: Mapping[str, str]
+    listed: Iterable[set[str]], by_archive: Mapping[str, set[str]], stated: Mapping[str, int | None]
 ) -> int | None:
-    if not any(stated.values()):
+    if all(number is None for number in stated.values()):
         return None
-    lacking = (
-        int(number) - len(by_archive[name]) for name, number in stated.items() if number.strip().isdigit()
-    )
+    lacking = (number - len(by_archive[name]) for name, number in stated.items() if number is not None)
     return len(set[str]().union(*listed)) + sum(max(0, one) for one in lacking)
 
 

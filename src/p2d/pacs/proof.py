@@ -19,7 +19,7 @@ def proved(ask: Ask, patient_id: PatientId, way: Way = RELATIONAL) -> Way | None
     then the way is hierarchical. A patient without instances proves nothing: None.
 
     Raises:
-        Unavailable, ProtocolViolation: level by level, there is no answer.
+        Unavailable, ProtocolViolation: level by level, there is no answer; or the governor forbids to ask.
 
     """
     query = Query(Level.INSTANCE, patient_id)
@@ -50,7 +50,11 @@ def _place(header: IdentifiedHeader) -> _Place:
 def _tried(ask: Ask, query: Query, way: Way) -> "dict[_Place, IdentifiedHeader]":
     try:
         return {_place(one): one for one in Finder(ask, query, way).headers()}
-    except (ProtocolViolation, Unavailable):
+    except ProtocolViolation:
+        return {}
+    except Unavailable as error:
+        if error.field == "governor":  # we may not ask now: that says nothing of the archive
+            raise
         return {}
 
 

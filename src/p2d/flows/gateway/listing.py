@@ -7,7 +7,7 @@ from typing import Final
 
 from p2d.flows.gateway.gateway import Gateway
 from p2d.flows.gateway.locate import PatientWork, Search
-from p2d.model.header import text_of
+from p2d.model.header import count_of, text_of
 from p2d.model.identified import IdentifiedHeader
 from p2d.model.level import Choice, Level
 from p2d.model.request import Request
@@ -47,7 +47,7 @@ class SeriesListing:
     @property
     def may_be_cut(self) -> bool:
         """Whether the list ends at a number that limits are set to, and the archive does not count itself."""
-        is_counted = text_of(self.headers[0].elements, _RELATED_INSTANCES).isdigit()
+        is_counted = count_of(self.headers[0].elements, _RELATED_INSTANCES) is not None
         return not is_counted and len(self.headers) in SUSPICIOUS
 
 
@@ -94,10 +94,10 @@ def unlisted_of(work: PatientWork, listings: Sequence[SeriesListing], request: R
     counted = _RELATED_TO_STUDY if request.choice is Choice.ALL else _SERIES_OF_STUDY
     unlisted = {}
     for study, some in by_study.items():
-        stated = text_of(some[0].headers[0].elements, counted)
+        stated = count_of(some[0].headers[0].elements, counted) or 0
         found = sum(one.expected for one in some) if request.choice is Choice.ALL else len(some)
-        if stated.isdigit() and int(stated) > found:
-            unlisted[study] = int(stated) - found
+        if stated > found:
+            unlisted[study] = stated - found
     return unlisted
 
 
@@ -147,9 +147,9 @@ def _derived(
 def _count(
     gateway: Gateway, work: PatientWork, study: str, series: str, group: Sequence[IdentifiedHeader]
 ) -> int:
-    stated = text_of(group[0].elements, _RELATED_INSTANCES)
-    if stated.isdigit():
-        return int(stated)
+    stated = count_of(group[0].elements, _RELATED_INSTANCES)
+    if stated is not None:
+        return stated
     again = Query(
         level=Level.INSTANCE,
         patient_id=work.patient_id,

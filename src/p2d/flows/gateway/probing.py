@@ -102,7 +102,20 @@ class Prober:
             return probe
         most = min(probe.effort.associations, governor.load().most_associations)
         effort = replace(probe.effort, associations=most)
-        return replace(probe, effort=effort, permit=partial(_admitted, governor, probe.name))
+        permit, stopped = partial(_admitted, governor, probe.name), partial(_stopped, governor, probe.name)
+        return replace(probe, effort=effort, permit=permit, stopped=stopped)
+
+
+def _stopped(governor: Governor, archive: str) -> NotNow | None:
+    """Return what to end a probe with when the kill switch is set.
+
+    Raises:
+        Unavailable: the governor cannot be reached.
+
+    """
+    if not governor.load().is_stopped:
+        return None
+    return NotNow(archive, Why.STOPPED, "is stopped", "p2d archive resume, then try again")
 
 
 def _admitted(governor: Governor, archive: str, queries: int, images: int) -> None:

@@ -257,7 +257,10 @@ def _same_origin(before: str, location: str) -> str:
         ProtocolViolation: to another scheme, host or port: identifiers and secret would go there.
 
     """
-    after = urljoin(before, location)
+    try:
+        after = urljoin(before, location)
+    except ValueError:  # an address that is none
+        after = ""
     if not location or _origin(after) != _origin(before):
         raise ProtocolViolation("pacs", "the archive redirects elsewhere", "correct pacs.url")
     return after

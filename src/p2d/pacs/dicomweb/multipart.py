@@ -24,7 +24,7 @@ def media_type_of(content_type: str) -> tuple[str, dict[str, str]]:
     try:
         message["Content-Type"] = content_type[:1024]
         return message.get_content_type(), dict(message["Content-Type"].params)
-    except (ValueError, KeyError, IndexError):
+    except (ValueError, KeyError, IndexError, RecursionError):  # the latter: nested comments
         return "", {}
 
 

@@ -5,12 +5,13 @@ fewer rows than the server has been seen to put on one page; otherwise the next 
 empty.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
 
+from p2d.dimse.spool import Allowance, TooManyBytes
 from p2d.model.errors import ProtocolViolation, Unavailable
 from p2d.model.header import Element, text_of
 from p2d.model.identified import IdentifiedHeader, PatientId
@@ -43,6 +44,9 @@ PAGE: Final = 1000
 
 MOST_ROWS: Final = 1_000_000
 """Rows of one search at most; they are held in memory, and an archive could send them without end."""
+
+MOST_BYTES: Final = 512 << 20
+"""Bytes of one search at most, for the same reason."""
 
 _LONGEST_ROW: Final = 1 << 20
 _CUT: Final = ("additional results", "exceeded")
@@ -91,8 +95,9 @@ class Search:
         level = asked.level
         rows: list[Row] = []
         seen: set[str] = set()
+        allowance = Allowance(MOST_BYTES)
         while True:
-            some, is_cut = self._one_page(asked, len(rows), mark)
+            some, is_cut = self._one_page(asked, len(rows), mark, allowance)
             uids = {text_of(row, UNIQUE[level]) for row in some}
             if asked.may_lack_uid:
                 uids = {uid for uid in uids if is_uid(uid)}
@@ -115,7 +120,9 @@ class Search:
         self._longest_page[level] = max(longest, count)
         return count > self._page or (count < self._page and count < longest)
 
-    def _one_page(self, asked: "_Asked", offset: int, mark: int) -> tuple[list[Row], bool]:
+    def _one_page(
+        self, asked: "_Asked", offset: int, mark: int, allowance: Allowance
+    ) -> tuple[list[Row], bool]:
         parameters: dict[str, str | list[str]] = {key: value for key, value in asked.keys.items() if value}
         parameters["includefield"] = ",".join(asked.returns)
         parameters["limit"] = str(self._page)
@@ -131,10 +138,12 @@ class Search:
             if media_type_of(answer.content_type)[0] not in JSON_TYPES:
                 raise ProtocolViolation("pacs", "QIDO-RS did not answer in DICOM JSON", "correct pacs.url")
             try:
-                for one in objects_of(answer.chunks, _LONGEST_ROW):
+                for one in objects_of(_counted(answer.chunks, allowance), _LONGEST_ROW):
                     rows.append(elements_of(one))
                     if len(rows) > MOST_ROWS:
                         raise ProtocolViolation("pacs", f"QIDO-RS brought more than {MOST_ROWS:,} rows")
+            except TooManyBytes:
+                raise ProtocolViolation("pacs", f"QIDO-RS brought more than {MOST_BYTES >> 20} MiB") from None
             except (NotJson, NotDicomJson) as error:
                 raise ProtocolViolation("pacs", f"a QIDO-RS answer is not readable: {error}") from None
             is_cut = any(word in answer.warning.lower() for word in _CUT)
@@ -206,6 +215,12 @@ class Search:
 
         """
         return patients_in(self.rows("studies", Level.STUDY, keys, mark), keys)
+
+
+def _counted(chunks: Iterable[bytes], allowance: Allowance) -> Iterator[bytes]:
+    for chunk in chunks:
+        allowance.take(len(chunk))
+        yield chunk
 
 
 def _joined(row: Row, series: Mapping[str, Row], only: Row | None) -> Row:

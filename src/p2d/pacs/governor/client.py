@@ -5,14 +5,16 @@ import json
 import os
 import socket
 import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from p2d.model.errors import Unavailable
 from p2d.pacs.governor.port import Ask, Lease, Load, Report, Wait
 from p2d.pacs.governor.service import LONGEST_LINE, short_path, user_of
 from p2d.pacs.governor.wire import answer_in, ask_out, load_in, report_out
 
+T = TypeVar("T")
 _SECONDS: Final = 5.0
 
 
@@ -41,22 +43,30 @@ class SocketClient:
 
     def ask(self, ask: Ask) -> Lease | Wait:
         """Return a lease or how long to wait; see ``Governor``."""
-        return answer_in(self._exchange({"do": "ask", **ask_out(ask)}))
+        return self._read(answer_in, {"do": "ask", **ask_out(ask)})
 
     def report(self, lease_id: str, report: Report) -> float:
         """Settle what was used; see ``Governor``."""
-        answer = self._exchange({"do": "report", "lease": lease_id, **report_out(report)})
-        return float(answer["pause"])
+        request = {"do": "report", "lease": lease_id, **report_out(report)}
+        return self._read(lambda answer: float(answer["pause"]), request)
 
     def load(self) -> Load:
         """Return the load now; see ``Governor``."""
-        return load_in(self._exchange({"do": "load"}))
+        return self._read(load_in, {"do": "load"})
 
     def close(self) -> None:
         """Hang up: leases of this process end."""
         with contextlib.suppress(OSError):  # a last flush may find nobody
             self._stream.close()
         self._socket.close()
+
+    def _read(self, reader: Callable[[dict[str, Any]], T], request: dict[str, Any]) -> T:
+        """Return what *reader* makes of the answer to *request*; raises as ``_exchange``."""
+        answer = self._exchange(request)
+        try:
+            return reader(answer)
+        except (KeyError, TypeError, ValueError, AttributeError):  # of another version
+            raise _unreachable("its answer makes no sense") from None
 
     def _exchange(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return the answer to *request*.

@@ -104,7 +104,7 @@ class GovernedPacs:
         stopped: Callable[[], str] = lambda: "",
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        watch = Watch(pacs, governor)
+        watch = Watch(pacs, governor, stopped)
         self._process = _Process(pacs, governor, settings, watch, stopped)
         watch.every_turn(self._process.give_back_idle)
         self._pause = pause
@@ -280,16 +280,16 @@ class GovernedPacs:
     def _arrived(
         self, arriving: Iterator[IdentifiedInstance], under: UnderLease, counts: RetrieveCounts
     ) -> Iterator[IdentifiedInstance]:
-        octets, asked = counts.octets, under.clock()
+        before, told, asked = counts.octets, 0, under.clock()
         for instance in arriving:
             seconds = under.clock() - asked
-            size = max(counts.octets - octets, len(instance.content) - instance.offset)
-            octets = max(counts.octets, octets)
+            size = max(counts.octets - before - told, len(instance.content) - instance.offset)
+            told += size
             self._check()
             under.arrived(size, seconds)
             yield instance
             asked = under.clock()
-        under.use(Resource.BYTES, max(0, counts.octets - octets))  # refused ones and duplicates
+        under.use(Resource.BYTES, max(0, counts.octets - before - told))  # refused ones and duplicates
 
     @contextmanager
     def _under_lease(

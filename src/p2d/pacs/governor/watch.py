@@ -1,6 +1,6 @@
 """Looks at the kill switch while operations run, and stops the connector when it is set."""
 
-import contextlib
+import logging
 import threading
 from collections.abc import Callable
 from typing import Final
@@ -9,16 +9,20 @@ from p2d.model.errors import Unavailable
 from p2d.pacs.governor.port import Governor
 from p2d.pacs.port import Pacs
 
+_LOG: Final = logging.getLogger(__name__)
 _SECONDS: Final = 0.5
 
 OnChange = Callable[[str], None]
 
 
 class Watch:
-    """One thread of a process for one archive; begins with the first operation and ends with ``close``."""
+    """One thread of a process for one archive; begins with the first operation and ends with ``close``.
 
-    def __init__(self, pacs: Pacs, governor: Governor) -> None:
-        self._pacs, self._governor = pacs, governor
+    *stopped* looks at the kill switch of this machine: it counts also while the governor cannot be reached.
+    """
+
+    def __init__(self, pacs: Pacs, governor: Governor, stopped: Callable[[], str]) -> None:
+        self._pacs, self._governor, self._stopped = pacs, governor, stopped
         self._on_change: OnChange | None = None
         self._ends = threading.Event()
         self._lock = threading.Lock()
@@ -26,6 +30,7 @@ class Watch:
         self._is_stopped = False
         self._is_held = False
         self._told = ""
+        self._failed = ""
         self._idle: list[Callable[[], None]] = []
 
     def begin(self, on_change: OnChange | None = None) -> None:
@@ -43,10 +48,12 @@ class Watch:
 
     def look(self) -> None:
         """Stop or resume the connector as the kill switch says; an unreachable governor changes nothing."""
-        try:
-            cause = self._governor.load().stopped
-        except Unavailable:
-            return
+        cause = self._stopped()
+        if not cause:
+            try:
+                cause = self._governor.load().stopped
+            except Unavailable:
+                return
         with self._lock:
             was, self._is_stopped = self._is_stopped, bool(cause)
             if self._is_stopped and not was:
@@ -85,5 +92,14 @@ class Watch:
     def _run(self) -> None:
         while not self._ends.wait(_SECONDS):
             for work in (self.look, *self._idle):
-                with contextlib.suppress(Unavailable):  # the audit or the governor: the next turn tries again
+                try:
                     work()
+                except Unavailable:  # the audit or the governor: the next turn tries again
+                    pass
+                except Exception as error:  # noqa: BLE001 - without this thread a stop ends nothing that runs
+                    self._report(type(error).__name__)
+
+    def _report(self, failure: str) -> None:
+        if failure != self._failed:
+            _LOG.error("archive %s: the watch of the kill switch met %s", self._pacs.name, failure)
+        self._failed = failure

@@ -73,7 +73,8 @@ class LeanArchive:
             object_bytes=settings.object_mib << 20,
             folder=None if settings.spool_dir is None else memory_folder(settings.spool_dir),
         )
-        self._getting = Getting(self._pool, (profile and profile.retrieve.sop_classes) or storage_classes())
+        probed = () if profile is None else profile.retrieve.sop_classes  # of one patient: others have others
+        self._getting = Getting(self._pool, tuple(dict.fromkeys((*probed, *storage_classes()))))
         self._moving = _moving(settings, self._tls, self._pool)
         self._gets = settings.retrieve == "get" and (profile is None or profile.retrieve.get)
         self._is_without_bulk_data = profile is not None and profile.retrieve.without_bulk_data
@@ -139,7 +140,9 @@ class LeanArchive:
 
     def _headers(self, query: Query) -> list[IdentifiedHeader]:
         if self._way is None and query.level in {Level.SERIES, Level.INSTANCE}:
-            self._way = proved(self._whole, query.patient_id)
+            way = proved(self._whole, query.patient_id)
+            self._pool.check_running()  # what a stop cut off proves nothing
+            self._way = way
         way = self._way or HIERARCHICAL
         try:
             return Finder(self._whole, query, way).headers()

@@ -86,7 +86,7 @@ class Retrieve:
         ours = self.awaited.counts
         self.counts.refused += ours.refused + ours.mismatched
         self.counts.duplicates += ours.duplicates
-        self.counts.octets += self.limits.retrieve_bytes - self.awaited.allowance.left
+        self.counts.octets += self.awaited.octets
         if ours.conflicts:
             self.counts.conflicts += ours.conflicts
             self.note(f"{ours.conflicts} instance(s) came more than once with different content.")

@@ -1,5 +1,6 @@
 """Ask an archive one thing at a time, with every answer capped and every request on the bill."""
 
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -26,9 +27,12 @@ from p2d.dimse.services import (
 )
 from p2d.dimse.status import PENDING, SUCCESS
 from p2d.dimse.user_information import ExtendedNegotiation, RoleSelection
+from p2d.model.errors import P2DError
 from p2d.model.header import text_of
 
 _CHARACTER_SET: Final = b"\x08\x00\x05\x00"
+_TERM: Final = re.compile(r"|ISO[_ ](2022 )?IR [0-9]{1,3}|GB18030|GBK")
+"""Defined terms of PS3.3 C.12.1.1.2: nothing else that an archive answers reaches a profile file."""
 _MOST_CONTEXTS: Final = 128
 _RELATIONAL: Final = b"\x01"  # PS3.4 C.5.1.1: relational queries supported
 
@@ -43,7 +47,10 @@ def _free(_queries: int, _images: int) -> None:
 
 @dataclass(slots=True)
 class Bill:
-    """What a probe asked of the archive; ``permit`` is asked before it does."""
+    """What a probe asked of the archive; ``permit`` is asked before it does.
+
+    Once that has raised, or ``end`` was called, nothing more is asked: ``refused`` says why.
+    """
 
     associations: int = 0
     queries: int = 0
@@ -53,12 +60,14 @@ class Bill:
     octets: int = 0
     cancelled: int = 0
     permit: Permit = field(default=_free, repr=False)
+    refused: P2DError | None = None
+    _live: list[Association] = field(default_factory=list, repr=False)
     _prepaid: tuple[int, int] = field(default=(0, 0), repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def prepay(self, queries: int, images: int) -> None:
         """Get leave now for what a measurement is about to ask, so that it does not wait amid it."""
-        self.permit(queries, images)
+        self._permitted(queries, images)
         with self._lock:
             self._prepaid = queries, images
 
@@ -66,10 +75,42 @@ class Bill:
         """Return when *queries* and *images* may be asked for, counted against what was prepaid."""
         with self._lock:
             held = self._prepaid
-            if held[0] >= queries and held[1] >= images:
+            if self.refused is None and held[0] >= queries and held[1] >= images:
                 self._prepaid = held[0] - queries, held[1] - images
                 return
-        self.permit(queries, images)
+        self._permitted(queries, images)
+
+    def _permitted(self, queries: int, images: int) -> None:
+        """Ask for leave; what was refused once is no property of the archive, and is not asked for again."""
+        if self.refused is None:
+            try:
+                self.permit(queries, images)
+            except P2DError as error:
+                self.refused = error
+        self.check()
+
+    def check(self) -> None:
+        """Raise ``refused``, if there is such a thing."""
+        if self.refused is not None:
+            raise self.refused
+
+    def opened(self, association: Association) -> None:
+        """Count *association*, which ``end`` ends."""
+        with self._lock:
+            self.associations += 1
+            self._live.append(association)
+            is_over = self.refused is not None
+        if is_over:
+            association.abort()
+
+    def end(self, why: P2DError) -> None:
+        """End all that is under way, for *why*, and let nothing more be asked; from any thread."""
+        with self._lock:
+            self.refused = why
+            live = list(self._live)
+        for association in live:
+            association.cancel()
+            association.abort()
 
     def sentence(self) -> str:
         """Return the bill for a human."""
@@ -132,8 +173,9 @@ class Asking:
     def __init__(self, peer: Peer, proposal: Proposal, bill: Bill) -> None:
         self._bill = bill
         self._awaited: Awaited | None = None
-        bill.associations += 1
+        bill.check()
         self.association = Association(peer, proposal, self._sink)
+        bill.opened(self.association)
 
     def _sink(self, context: Context, command: Command) -> ObjectWriter | None:
         if self._awaited is None or command.operation != Operation.C_STORE_RQ:
@@ -242,4 +284,4 @@ def _character_sets(content: bytes) -> set[str]:
         return set()
     length = int.from_bytes(content[place + 4 : place + 8], "little")
     text = content[place + 8 : place + 8 + min(length, 64)].decode("ascii", "replace").strip(" \0")
-    return {text} if text else set()
+    return {text} if all(_TERM.fullmatch(one.strip()) for one in text.split("\\")) and text else set()

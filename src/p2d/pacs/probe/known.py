@@ -7,7 +7,7 @@ from typing import Final
 from p2d.dimse.identifiers import Row
 from p2d.dimse.services import FIND
 from p2d.model.errors import InvalidRequest
-from p2d.model.header import text_of
+from p2d.model.header import count_of, text_of
 from p2d.model.identified import PatientId
 from p2d.model.level import Level
 from p2d.pacs.probe.asking import Answer, Asking
@@ -79,8 +79,8 @@ def learn(asking: Asking, patient_id: PatientId, most_images: int) -> Known | No
     known = Known(patient_id)
     answer = _found(asking, Level.STUDY, {PATIENT_ID: patient_id.value}, known)
     known.studies = [row for row in answer.rows if text_of(row, PATIENT_ID) == patient_id.value.strip()]
-    stated = [text_of(row, _STUDY_INSTANCES) for row in known.studies]
-    if not known.studies or sum(int(text) for text in stated if text.isdigit()) > most_images:
+    stated = sum(count_of(row, _STUDY_INSTANCES) or 0 for row in known.studies)
+    if not known.studies or stated > most_images:
         return None
     for study in known.studies:
         keys = {PATIENT_ID: patient_id.value, STUDY: text_of(study, STUDY)}
@@ -101,12 +101,12 @@ def _instances(asking: Asking, known: Known, row: Row) -> None:
     rows = _found(asking, Level.INSTANCE, keys, known).rows
     known.instance_rows += rows
     known.series[study, series] = [text_of(one, INSTANCE) for one in rows]
-    stated = text_of(row, _SERIES_INSTANCES)
-    if not stated.isdigit():
+    stated = count_of(row, _SERIES_INSTANCES)
+    if stated is None:
         known.counted = None
     elif known.counted is not None:
-        known.counted += int(stated)
-        if int(stated) > len(rows):
+        known.counted += stated
+        if stated > len(rows):
             known.capped.append(len(rows))
 
 

@@ -11,6 +11,7 @@ from p2d.dicom.elements import elements_of
 from p2d.dimse.awaited import Arrived
 from p2d.dimse.negotiation import Peer
 from p2d.dimse.services import IMPLICIT
+from p2d.model.errors import P2DError
 from p2d.model.header import Elements
 from p2d.model.identified import PatientId
 from p2d.pacs.probe.asking import Asking, Bill, Permit, query_proposal
@@ -18,6 +19,7 @@ from p2d.pacs.probe.finding import Query
 from p2d.pacs.probe.known import Known, choose
 from p2d.pacs.probe.measuring import Measurement
 from p2d.pacs.probe.retrieving import Retrieval, Retriever
+from p2d.pacs.probe.watching import Stopped, never, watched
 from p2d.settings.archive_profile import ArchiveProfile
 
 Mover = Callable[[Known, Bill], Retriever]
@@ -52,7 +54,7 @@ class Probed:
 class Probe:
     """Probes the archive called *name* at *peer*; ``mover`` makes a way to C-MOVE where a port is ours.
 
-    ``permit`` is asked before every request; without one nothing waits.
+    ``permit`` is asked before every request; without one nothing waits. ``stopped`` is looked at meanwhile.
     """
 
     name: str
@@ -60,24 +62,40 @@ class Probe:
     mover: Mover | None = None
     effort: Effort = Effort()
     permit: Permit | None = field(default=None, repr=False)
+    stopped: Stopped = field(default=never, repr=False)
 
     def run(self, patients: Sequence[PatientId], watch: Callable[[str], None] = lambda _: None) -> Probed:
         """Ask, compare and measure with the first suitable one of *patients*.
 
         Raises:
             InvalidRequest: none of them has images, or all too many.
-            Unavailable, ProtocolViolation, Misconfigured: the archive does not answer even simple queries.
+            Unavailable, ProtocolViolation, Misconfigured: the archive does not answer even simple queries, or
+                it may not be asked any more.
 
         """
         bill = Bill() if self.permit is None else Bill(permit=self.permit)
+        try:
+            with watched(self.stopped, bill.end):
+                probed = self._probed(patients, watch, bill)
+        except P2DError:
+            if bill.refused is not None:
+                raise bill.refused from None
+            raise
+        if bill.refused is not None:  # what was not asked is no property of the archive
+            raise bill.refused
+        return probed
+
+    def _probed(self, patients: Sequence[PatientId], watch: Callable[[str], None], bill: Bill) -> Probed:
         probed = Probed(ArchiveProfile(archive=self.name), [], bill)
 
         def remark(text: str) -> None:
             probed.remarks.append(text)
             watch(text)
 
+        bill.admit(1, 0)
         asking = Asking(self.peer, query_proposal(relational=False), probed.bill)
         try:
+            bill.queries += 1
             asking.echo()
             known = choose(asking, patients, self.effort.patient_images)
             remark(f"looking at a patient of {known.images} images in {len(known.series)} series")

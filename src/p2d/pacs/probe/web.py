@@ -13,6 +13,7 @@ from p2d.model.level import Level
 from p2d.pacs.port import Pacs, Query, RetrieveCounts
 from p2d.pacs.probe.asking import Bill, Permit
 from p2d.pacs.probe.probe import Effort, Probed
+from p2d.pacs.probe.watching import Stopped, never, watched
 from p2d.pacs.query import KEYS
 from p2d.settings.archive_profile import ArchiveProfile, Finding, Measured, Retrieving, Web
 
@@ -24,13 +25,14 @@ _SMALL_QUERIES: Final = 5
 class WebProbe:
     """Probes the archive called *name* through a connector that *connect* makes for it.
 
-    ``permit`` is asked before every request; without one nothing waits.
+    ``permit`` is asked before every request; without one nothing waits. ``stopped`` is looked at meanwhile.
     """
 
     name: str
     connect: Callable[[], Pacs]
     effort: Effort = Effort()  # noqa: RUF009 - frozen
     permit: Permit | None = field(default=None, repr=False)
+    stopped: Stopped = field(default=never, repr=False)
 
     def run(self, patients: Sequence[PatientId], watch: Remark = lambda _: None) -> Probed:
         """Ask, compare and measure with the first of *patients* that has some, not too many, images.
@@ -48,22 +50,42 @@ class WebProbe:
             watch(text)
 
         pacs = self.connect()
+
+        def end(why: P2DError) -> None:
+            bill.end(why)
+            pacs.stop()
+
         try:
-            pacs.echo()
-            headers = self._known(pacs, patients, bill)
-            some = headers[: min(self.effort.images, len(headers))]
-            remark(f"looking at a patient of {len(headers)} images, {len(some)} of them retrieved")
-            alone, seconds_alone = self._retrieved(pacs, some, bill, pixels=False)
-            metadata = alone == len(some) and pacs.abilities().headers_alone
-            remark(f"headers alone (WADO-RS metadata) {'are' if metadata else 'are not'} given")
-            whole, seconds_whole = self._retrieved(pacs, some, bill, pixels=True)
-            remark(f"{whole} of {len(some)} whole objects arrived")
-            if metadata and seconds_whole < seconds_alone:
-                remark('whole objects arrive sooner than headers alone: consider headers = "whole"')
-            latency = self._latency(pacs, PatientId(headers[0].patient_id), bill)
+            with watched(self.stopped, end):
+                profile = self._profile(pacs, patients, bill, remark)
+        except P2DError:
+            if bill.refused is not None:
+                raise bill.refused from None
+            raise
         finally:
             pacs.close()
-        profile = ArchiveProfile(
+        if bill.refused is not None:  # what was not asked is no property of the archive
+            raise bill.refused
+        return Probed(profile, probed.remarks, bill)
+
+    def _profile(
+        self, pacs: Pacs, patients: Sequence[PatientId], bill: Bill, remark: Remark
+    ) -> ArchiveProfile:
+        bill.admit(1, 0)
+        bill.queries += 1
+        pacs.echo()
+        headers = self._known(pacs, patients, bill)
+        some = headers[: min(self.effort.images, len(headers))]
+        remark(f"looking at a patient of {len(headers)} images, {len(some)} of them retrieved")
+        alone, seconds_alone = self._retrieved(pacs, some, bill, pixels=False)
+        metadata = alone == len(some) and pacs.abilities().headers_alone
+        remark(f"headers alone (WADO-RS metadata) {'are' if metadata else 'are not'} given")
+        whole, seconds_whole = self._retrieved(pacs, some, bill, pixels=True)
+        remark(f"{whole} of {len(some)} whole objects arrived")
+        if metadata and seconds_whole < seconds_alone:
+            remark('whole objects arrive sooner than headers alone: consider headers = "whole"')
+        latency = self._latency(pacs, PatientId(headers[0].patient_id), bill)
+        return ArchiveProfile(
             archive=self.name,
             probed_at=datetime.now(UTC).isoformat(timespec="seconds"),
             find=Finding(unsupported=frozenset(_unanswered(headers))),
@@ -75,7 +97,6 @@ class WebProbe:
                 images_per_second={"1": round(len(some) / seconds_whole, 1)},
             ),
         )
-        return Probed(profile, probed.remarks, bill)
 
     def _known(self, pacs: Pacs, patients: Sequence[PatientId], bill: Bill) -> list[IdentifiedHeader]:
         for patient in patients:

@@ -149,7 +149,9 @@ class DimseArchive:
     def _headers(self, association: Association, query: Query) -> list[IdentifiedHeader]:
         ask = asking(association)
         if self._way is None and query.level in {Level.SERIES, Level.INSTANCE}:
-            self._way = proved(ask, query.patient_id)
+            way = proved(ask, query.patient_id)
+            self._check_running()  # what a stop cut off proves nothing
+            self._way = way
         return Finder(ask, query, self._way or HIERARCHICAL).headers()
 
     def _over_association(self, work: Callable[[Association], T]) -> T:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from p2d.dimse.association import MOST_ROW_BYTES
 from p2d.dimse.identifiers import answer, encoded
 from p2d.dimse.services import FIND
 from p2d.dimse.status import PENDING, SUCCESS, refusal
@@ -33,7 +34,7 @@ def _answered(association: Association, question: Question) -> list[Row]:
 
     Raises:
         Unavailable: no final status 0x0000 was received.
-        ProtocolViolation: another final status, an answer that is none, or more than MOST_ROWS of them.
+        ProtocolViolation: another final status, an answer that is none, or too many or too long ones.
 
     """
     context = association.context(*(reversed(FIND) if question.patient_root else FIND))
@@ -41,12 +42,16 @@ def _answered(association: Association, question: Question) -> list[Row]:
     about_to_ask()
     message_id = association.send({COMMAND: FIND_REQUEST, PRIORITY: MEDIUM}, context, identifier)
     rows: list[Row] = []
+    octets = 0
     while True:
         response = association.response(FIND_RESPONSE, message_id, association.receive())
         status = response.status
         if status in PENDING and response.content:
             if len(rows) == MOST_ROWS:
                 raise ProtocolViolation("pacs", f"C-FIND brought more than {MOST_ROWS:,} rows")
+            octets += len(response.content)
+            if octets > MOST_ROW_BYTES:
+                raise ProtocolViolation("pacs", f"C-FIND brought more than {MOST_ROW_BYTES >> 20} MiB")
             rows.append(_row(response.content))
         elif status == SUCCESS:
             return rows

@@ -13,10 +13,11 @@ from p2d.flows.gateway.plan.metered import Meter, MeteredPacs
 from p2d.flows.gateway.plan.prediction import APPROACHES, Approach, Counted, Timed
 from p2d.flows.gateway.rows import tables_of
 from p2d.model.errors import InvalidRequest, ProtocolViolation, Unavailable
-from p2d.model.header import text_of
+from p2d.model.header import count_of, text_of
 from p2d.model.identified import IdentifiedHeader
 from p2d.model.level import Level, Scope
 from p2d.model.request import Request
+from p2d.pacs.governor.port import NotNow
 from p2d.pacs.port import Query
 
 _AT_ONCE: Final = 50
@@ -59,7 +60,8 @@ class Sampler:
 
         Raises:
             InvalidRequest: nobody can be counted or timed: no patient has images.
-            Unavailable: identity management does not answer.
+            Unavailable, ProtocolViolation: identity management does not answer, or the archive of nobody.
+            NotNow: the archive may not be asked now, or no more.
 
         """
         began = time.perf_counter()
@@ -71,6 +73,7 @@ class Sampler:
 
     def _count(self, sample: Sample, most: int, watch: Watch) -> None:
         targets = list(self._request.targets)
+        failure: Unavailable | ProtocolViolation | InvalidRequest | None = None
         drawn = targets if len(targets) <= most else self._dice.sample(targets, most)
         for start in range(0, len(drawn), _AT_ONCE):
             works, unresolved = locate(self._gateway, drawn[start : start + _AT_ONCE], None)
@@ -79,8 +82,11 @@ class Sampler:
             for work in works:
                 try:
                     counted = self._counted(work)
-                except (Unavailable, ProtocolViolation, InvalidRequest):
+                except NotNow:  # no patient's fault
+                    raise
+                except (Unavailable, ProtocolViolation, InvalidRequest) as error:
                     sample.failed += 1
+                    failure = error
                     continue
                 finally:
                     self._charge(sample)
@@ -88,6 +94,8 @@ class Sampler:
                 if counted.images:
                     self._works.append((work, counted))
             watch("counting patients", min(start + _AT_ONCE, len(drawn)), len(drawn))
+        if not self._works and failure is not None:
+            raise failure  # that nobody has images is not known
         if not self._works:
             raise InvalidRequest(
                 "LIST", "names no patient with images in the archive", "plan with patients who have some"
@@ -141,6 +149,8 @@ class Sampler:
             left -= moves
             try:
                 timed.append(self._timed(approach, work, counted))
+            except NotNow:
+                raise
             except (Unavailable, ProtocolViolation, InvalidRequest):
                 sample.failed += 1
             finally:
@@ -167,8 +177,7 @@ def _stated(header: IdentifiedHeader) -> tuple[int, int] | None:
 
 
 def _number(header: IdentifiedHeader, path: str) -> int | None:
-    text = text_of(header.elements, path).strip()
-    return int(text) if text.isdigit() else None
+    return count_of(header.elements, path)
 
 
 def _spread(count: int, most: int) -> list[int]:

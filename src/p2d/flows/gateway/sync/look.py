@@ -11,7 +11,7 @@ from p2d.flows.gateway.sync.counts import SyncCounts
 from p2d.flows.gateway.sync.options import SyncOptions
 from p2d.identity.port import Domain
 from p2d.jobs.seen import SeenStudy
-from p2d.model.header import text_of
+from p2d.model.header import count_of, text_of
 from p2d.model.identified import IdentifiedHeader, PatientId
 from p2d.model.ids import Pseudonym
 from p2d.model.level import Calendar, Level
@@ -176,5 +176,4 @@ def shifted(day: date | None, shift: timedelta) -> date | None:
 
 
 def _number(header: IdentifiedHeader, path: str) -> int | None:
-    text = text_of(header.elements, path).strip()
-    return int(text) if text.isdigit() else None
+    return count_of(header.elements, path)

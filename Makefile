@@ -40,7 +40,7 @@ check: venv ## the gate: format, lint, types, import rules, unit tests
 test: ## install the test servers, then the gate, then every test of the first tier
 	tools/install-test-servers.sh
 	$(MAKE) --no-print-directory check
-	@$(BIN)/pytest -m "not long" --junitxml=build/test-report.xml
+	@$(BIN)/pytest -n 2 --dist loadfile -m "not long" --junitxml=build/test-report.xml
 
 test-long: venv ## second tier: tests marked `long`
 	@$(BIN)/pytest -m long || { code=$$?; [ $$code -eq 5 ] && echo "no test is marked long"; }

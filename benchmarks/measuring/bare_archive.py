@@ -5,10 +5,12 @@ only some images are wanted, a short one for all and a full one for these; lists
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Final
 
 from measuring.bare import EXPLICIT, BareAssociation, Row
 from measuring.peer import WORDS, Peer, row_of
+from p2d.model.header import text_of
 from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, PatientId
 from p2d.model.level import Choice, Level
 from p2d.pacs.port import Query, RetrieveCounts
@@ -16,6 +18,7 @@ from p2d.pacs.query import KEYS
 from p2d.testing.servers import RunningArchive
 
 _LIST: Final = 500
+_RELATED: Final = "00201208"
 _PATIENT, _STUDY, _SERIES, _INSTANCE, _NUMBER = 0x00100020, 0x0020000D, 0x0020000E, 0x00080018, 0x00200013
 _BRIEF: Final = (_PATIENT, _STUDY, _SERIES, _INSTANCE, _NUMBER)
 
@@ -42,13 +45,25 @@ class BareArchive(Peer):
         *,
         pixels: bool = True,
     ) -> Iterator[IdentifiedInstance]:
-        """Yield *instances* by lists."""
+        """Yield *instances*: whole studies where all of one is wanted, else by lists."""
         del counts
-        by_uid = {header.sop_instance_uid: header for header in instances}
+        patient, by_uid = patient_id.value, {header.sop_instance_uid: header for header in instances}
+        studies: dict[str, list[IdentifiedHeader]] = {}
+        for header in instances:
+            studies.setdefault(header.study_instance_uid, []).append(header)
+        whole = [
+            study for study, some in studies.items() if text_of(some[0].elements, _RELATED) == str(len(some))
+        ]
+        rest = [header.sop_instance_uid for header in instances if header.study_instance_uid not in whole]
         with BareAssociation(self._archive, self._calling, self._classes) as association:
-            for sop_class, uid, content in objects_of(
-                association, patient_id.value, list(by_uid), cut=not pixels
-            ):
+            arriving = chain(
+                *(
+                    association.get("STUDY", {_PATIENT: patient, _STUDY: one}, cut=not pixels)
+                    for one in whole
+                ),
+                objects_of(association, patient, rest, cut=not pixels),
+            )
+            for sop_class, uid, content in arriving:
                 yield IdentifiedInstance(by_uid[uid], content, EXPLICIT, sop_class, is_cut=not pixels)
 
 

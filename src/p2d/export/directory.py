@@ -8,8 +8,11 @@ files 0600; below the root no symbolic link is followed.
 import hashlib
 import os
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -32,6 +35,7 @@ from p2d.model.errors import InvalidRequest, ProtocolViolation
 from p2d.model.level import Output
 from p2d.model.released import ReleasedHeader, ReleasedInstance, Withheld
 
+_MOST_BEHIND: Final = 16 << 20
 _LISTS: Final[Mapping[str, Sequence[str]]] = {"manifest.csv": MANIFEST, "withheld.csv": WITHHELD}
 
 
@@ -155,7 +159,8 @@ def write_images(
         InvalidRequest, Unavailable: as ``ImageDirectory``; files written so far stay and are kept next time.
 
     """
-    with ImageDirectory(root) as directory:
+    with ImageDirectory(root) as directory, ThreadPoolExecutor(1, "write") as writer:
+        behind = _Behind(writer)
         for outcome in outcomes:
             drawn: ReleasedInstance | Jpeg | Withheld = outcome
             if isinstance(outcome, ReleasedInstance) and output is Output.JPEG:
@@ -163,10 +168,38 @@ def write_images(
                     raise InvalidRequest("output", "JPEG needs a renderer", "use dicom")
                 drawn = to_jpeg(outcome, renderer)
             if isinstance(drawn, Withheld):
-                directory.withhold(drawn)
+                behind.put(0, partial(directory.withhold, drawn))
             else:
-                directory.write(drawn.header, drawn.content, output)
+                content = drawn.content
+                behind.put(len(content), partial(directory.write, drawn.header, content, output))
+        behind.wait()
         return directory.finish()
+
+
+class _Behind:
+    """Writes of a thread of its own, in order: the disk takes one file while the next is released."""
+
+    def __init__(self, writer: ThreadPoolExecutor) -> None:
+        self._writer = writer
+        self._waiting: deque[tuple[int, Future[object]]] = deque()
+        self._held = 0
+
+    def put(self, size: int, write: Callable[[], object]) -> None:
+        """Begin *write*, of *size* bytes, once few enough bytes wait; raise what an earlier one raised."""
+        while self._waiting and self._held + size > _MOST_BEHIND:
+            self._take()
+        self._waiting.append((size, self._writer.submit(write)))
+        self._held += size
+
+    def wait(self) -> None:
+        """Wait until all is written."""
+        while self._waiting:
+            self._take()
+
+    def _take(self) -> None:
+        size, written = self._waiting.popleft()
+        written.result()
+        self._held -= size
 
 
 def write_clinical(path: Path, columns: Sequence[str], table: Iterable[Mapping[str, Cell]]) -> None:

@@ -4,7 +4,7 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help venv demo check test test-long docs clean
+.PHONY: help venv demo lint check test test-long docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z%-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -30,16 +30,18 @@ venv: $(VENV)/.test ## create .venv with P2D and everything its tests need from 
 demo: $(VENV)/.runtime ## synthetic hospital, archive and all three processes: make demo ARGS="--once --patients 30"
 	@$(BIN)/p2d demo $(ARGS)
 
-check: venv ## the gate: format, lint, types, import rules, unit tests
+lint: venv ## format, lint, types, import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+check: lint ## the gate: lint and unit tests
 	$(BIN)/pytest -q --hypothesis-profile quick tests/unit
 
-test: ## install the test servers, then the gate, then every test of the first tier
+test: ## install the test servers, then lint, then every test of the first tier
 	tools/install-test-servers.sh
-	$(MAKE) --no-print-directory check
+	$(MAKE) --no-print-directory lint
 	@$(BIN)/pytest -n 2 --dist loadfile -m "not long" --junitxml=build/test-report.xml
 
 test-long: venv ## second tier: tests marked `long`

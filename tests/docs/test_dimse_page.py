@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from p2d.dimse.admission import Caps
+from p2d.dimse.association import MOST_ROW_BYTES
 from p2d.dimse.awaited import Limits
 from p2d.dimse.command import LONGEST_COMMAND
 from p2d.dimse.delivery import AHEAD_BYTES
@@ -38,6 +39,8 @@ def test_the_limits_it_states_are_those_of_the_code() -> None:
         f"`pdu_bytes` ({settings['pdu_bytes'].default:,})",
         f"`object_mib` ({settings['object_mib'].default:,} MiB)",
         f"all objects of a retrieve | {limits.retrieve_bytes >> 30} GiB",
+        f"answers asked for at a time | {MOST_ROW_BYTES >> 20} MiB",
+        f"are refused, of a retrieve | {limits.retrieve_bytes >> 30} GiB",
         f"without its pixel data | {limits.header_bytes >> 20} MiB",
         f"not yet taken | {AHEAD_BYTES >> 20} MiB",
         f"Up to {limits.in_memory_bytes >> 20} MiB are held in memory",

@@ -149,7 +149,7 @@ def test_the_document_says_what_left_and_by_which_rules() -> None:
     assert body["remaining"]["texts"]["attributes"] == {"StudyDescription": 2}
 
 
-@pytest.mark.parametrize("profile", PRESETS.values(), ids=str)
+@pytest.mark.parametrize("profile", PRESETS.values(), ids=list(PRESETS))
 @pytest.mark.parametrize("true_dates", [False, True])
 def test_every_profile_has_a_page_with_its_codes_and_what_happens_to_dates(
     profile: Profile, true_dates: bool

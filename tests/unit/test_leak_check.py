@@ -178,6 +178,7 @@ def test_a_name_is_found_in_bytes_of_its_own_character_set(name: str, encoding: 
         gzip.compress(b"xxxxxxxx Lehmkuehler yy"),
         zlib.compress(gzip.compress(b"xxxxxxxx Lehmkuehler yy")),
     ],
+    ids=["zlib", "gzip", "gzip in zlib"],
 )
 def test_compressed_streams_inside_bytes_are_opened(wrapped: bytes) -> None:
     assert leak_check().in_bytes(b"\x09\x00\x10\x10OB\x00\x00" + wrapped + b"rest")

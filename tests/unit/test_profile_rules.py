@@ -88,7 +88,7 @@ def test_research_treats_each_kind_of_attribute(keyword: str, vr: str, action: A
     assert RESEARCH.action(tag_of(keyword), vr) is action
 
 
-@pytest.mark.parametrize("profile", PRESETS.values(), ids=str)
+@pytest.mark.parametrize("profile", PRESETS.values(), ids=list(PRESETS))
 @pytest.mark.parametrize(
     ("tag", "vr"),
     [

@@ -33,7 +33,7 @@ def archive() -> None:
       p2d archive stop --settings gateway.toml
       p2d archive resume main --settings gateway.toml
 
-    A file called STOP in the gateway's state folder stops all archives too, whatever else is broken.
+    A file called STOP in the gateway's state folder stops all but folders too, whatever else is broken.
     """  # noqa: D301 - click's paragraph marker
 
 

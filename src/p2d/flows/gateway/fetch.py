@@ -13,6 +13,7 @@ from p2d.model.errors import ProtocolViolation, Unavailable
 from p2d.model.header import text_of
 from p2d.model.identified import IdentifiedHeader, IdentifiedInstance, PatientId
 from p2d.model.level import Level
+from p2d.pacs.governor.port import NotNow
 from p2d.pacs.port import Query, RetrieveCounts
 
 _COUNTS: Final = ("00201206", "00201208")
@@ -33,6 +34,7 @@ def fetched(
 
     Raises:
         Unavailable: nothing arrived, or no more does.
+        NotNow: the archive may not be asked any more.
         ProtocolViolation, Misconfigured: as ``Pacs.retrieve``.
 
     """
@@ -45,6 +47,8 @@ def fetched(
                 fruitless, has_begun = 0, True
                 yield one
             break
+        except NotNow:  # not to be asked again so soon
+            raise
         except Unavailable:
             fruitless += 1
             if not has_begun or fruitless > gateway.attempts:

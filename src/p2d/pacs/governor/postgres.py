@@ -158,10 +158,13 @@ class PostgresGovernor:
 
     def _switched(self, by: str | None) -> None:
         def switched(db: psycopg.Connection) -> None:
-            db.execute(
+            done = db.execute(
                 "UPDATE p2d_governor SET stopped_by = %s, stopped_at = clock_timestamp() WHERE archive = %s",
                 (by, self._archive),
             )
+            if not done.rowcount:
+                self._hang_up()  # the next connection writes the row anew
+                raise Unavailable("governor", "has lost its row in the database", "try again")
 
         self._connected(switched)
 

@@ -30,9 +30,9 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from measuring import more, paper
-from measuring.archive import fill
 from measuring.bare_archive import BareArchive
 from measuring.dcmtk import CommandLines, DcmtkArchive
+from measuring.filling import fill
 from measuring.lean import lean
 from measuring.peer import Remembering
 from measuring.relay import relay

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from measuring.archive import fill
 from measuring.dcmtk import CommandLines, DcmtkArchive
+from measuring.filling import fill
 from measuring.lean import lean
 from measuring.memory import peak_mib
 from measuring.pictures import Copies, pictures_of, places_with_pictures

@@ -102,11 +102,21 @@ def opened_session(
     return {**service, "P2D-Session": answer.json()["key"]}
 
 
+def _without_patience(path: Path) -> None:
+    """Ask an archive that fails again and again, and give patients up at once: tests are not to wait."""
+    text = path.read_text(encoding="utf-8")
+    text = text.replace(
+        "[pacs.governor.limits]", "[pacs.governor]\nfailures = 100\n\n[pacs.governor.limits]", 1
+    )
+    path.write_text(f"{text}\n[jobs]\noutage_seconds = 0\n", encoding="utf-8")
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("bad-input")
     with DimseArchiveServer(three_patients(), callers=["P2D"]) as archive:
         made = install(folder / "p2d", ArchiveAddress(archive.port, archive.ae_title))
+        _without_patience(made.settings("gateway"))
         with Processes(made):
             identity = HttpIdentity(made.url("identity"), made.secret("identity-client"), 60)
             ids = ["P-1", "P-2", "P-3"]

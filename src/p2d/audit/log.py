@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from p2d.audit.chain import GENESIS, Verification, checked, head, last_line, seal, unseal, verify
-from p2d.model.errors import Misconfigured, P2DError, Unavailable
+from p2d.model.errors import Misconfigured, P2DError, Unavailable, family_of
 
 __all__ = ["AuditLog", "Entry", "Verification", "head", "verify"]
 
@@ -242,5 +242,5 @@ def _body(action: str, user: str, session: str) -> dict[str, object]:
 
 def _family(error: BaseException) -> str:
     if isinstance(error, P2DError):
-        return type(error).__name__
+        return family_of(error)
     return "Internal" if isinstance(error, Exception) else "Cancelled"

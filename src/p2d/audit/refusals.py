@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from p2d.audit.log import AuditLog
-from p2d.model.errors import P2DError
+from p2d.model.errors import P2DError, family_of
 
 _RECORDED: Final = "recorded in the audit"
 _INDEX: Final = re.compile(r"\[\d+\]")
@@ -63,7 +63,7 @@ def record_refusal(
         "refused",
         user=user,
         session=session,
-        subject={"action": action, "family": type(error).__name__, "field": ".".join(parts) or "other"},
+        subject={"action": action, "family": family_of(error), "field": ".".join(parts) or "other"},
     )
     error.add_note(_RECORDED)
 

@@ -90,3 +90,10 @@ class Incomplete(P2DError):
 
     exit_code = 7
     title = "Incomplete"
+
+
+def family_of(error: BaseException) -> str:
+    """Return the name of the family that *error* belongs to, of those in this module; else its own type's."""
+    return next(
+        (kind.__name__ for kind in type(error).__mro__ if kind.__module__ == __name__), type(error).__name__
+    )

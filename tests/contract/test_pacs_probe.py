@@ -15,6 +15,7 @@ from p2d.model.errors import InvalidRequest, Misconfigured
 from p2d.model.identified import PatientId
 from p2d.pacs.dicomweb.connector import DicomWebArchive
 from p2d.pacs.lean.connector import store_scp
+from p2d.pacs.lists import LIST_LENGTH
 from p2d.pacs.probe.asking import Asking, Bill, query_proposal
 from p2d.pacs.probe.document import as_toml, write
 from p2d.pacs.probe.known import Known
@@ -27,6 +28,7 @@ from p2d.settings.gateway import Archive, WebArchive
 from p2d.testing.archive import DimseArchiveServer
 from p2d.testing.datasets import three_patients
 from p2d.testing.dicomweb_server import DicomWebServer
+from p2d.testing.hospital import generate
 from p2d.testing.installation import free_ports
 from p2d.testing.responder import Conversation, Responder
 
@@ -54,12 +56,20 @@ def test_a_capable_archive_is_described_as_one(server: DimseArchiveServer) -> No
 
     assert (profile.find.relational_series, profile.find.relational_instance) == (True, True)
     assert profile.retrieve.get
-    assert profile.retrieve.list_length == 12
+    assert profile.retrieve.list_length == LIST_LENGTH  # 12 were tried, and no list failed
     assert (profile.retrieve.series, profile.retrieve.study) == (True, True)
     assert not profile.retrieve.move
     assert profile.measured.associations == 4
     assert profile.measured.find_seconds is not None
     assert set(profile.measured.finds_per_second) == {"1", "2", "4"}
+
+
+def test_lists_that_leave_something_out_bound_the_length_of_lists(server: DimseArchiveServer) -> None:
+    server.faults.skips_in_lists = frozenset(one["SOPInstanceUID"] for one in three_patients().listed)
+
+    retrieve = probe(server).profile.retrieve
+
+    assert (retrieve.get, retrieve.list_length) == (True, 1)
 
 
 def test_an_archive_that_ignores_the_patient_is_not_called_relational(server: DimseArchiveServer) -> None:
@@ -89,6 +99,18 @@ def test_c_move_is_tried_where_a_port_is_ours(server: DimseArchiveServer, store_
     socket.create_server(("127.0.0.1", store_port)).close()
 
 
+def test_objects_with_nested_and_private_elements_are_probed_too() -> None:
+    hospital = generate(3, 1, 30)
+    with DimseArchiveServer(hospital, peers={}) as server:
+        peer = Peer("127.0.0.1", server.port, "ARCHIVE", "P2D", answer_seconds=5)
+        effort = Effort(images=40, associations=1)
+        patients = [PatientId(one.patient_id) for one in hospital.patients]
+        probed = Probe("main", peer, effort=effort).run(patients)
+
+    assert probed.profile.retrieve.get
+    assert any("attributes of a whole header" in remark for remark in probed.remarks)
+
+
 def test_what_it_cost_is_counted(server: DimseArchiveServer) -> None:
     bill = probe(server).bill
 
@@ -100,7 +122,8 @@ def test_an_effort_bounds_images_and_associations(server: DimseArchiveServer) ->
     probed = probe(server, Effort(images=3, associations=1))
 
     assert probed.profile.measured.associations == 1
-    assert probed.profile.retrieve.list_length <= 3
+    assert any("lists of up to 1 tried" in remark for remark in probed.remarks)
+    assert probed.profile.retrieve.list_length == 1
 
 
 def test_the_file_reads_back_as_the_profile_and_is_replaced_whole(

@@ -5,6 +5,7 @@ family.
 """
 
 import importlib
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -14,6 +15,7 @@ import click
 
 from p2d.model.errors import P2DError
 
+_READER_GONE: Final = 141  # as a shell tells of SIGPIPE
 _COMMANDS: Final = {
     "demo": "Start everything on this machine with a synthetic hospital.",
     "serve": "Start one process: gateway, warehouse or identity.",
@@ -62,6 +64,9 @@ class _Lazy(click.Group):
             fail(error)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
+        except BrokenPipeError:  # whoever read our output has enough, as in `p2d ledger lines RUN | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(_READER_GONE)
         except Exception as error:  # noqa: BLE001 - the command's top: a traceback shows values
             fault(error)
 

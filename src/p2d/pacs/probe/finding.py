@@ -21,6 +21,7 @@ _MODELS: Final[tuple[tuple[Literal["patient-root", "study-root"], str], ...]] = 
     ("patient-root", PATIENT_ROOT),
     ("study-root", STUDY_ROOT),
 )
+_TAG_DIGITS: Final = 8
 _SLACK: Final = 20
 """Rows taken beyond those known before a query is cancelled."""
 
@@ -147,7 +148,10 @@ class Query:
         wanted = {
             path: element
             for path, element in header.items()
-            if path not in usual and element.vr not in {"SQ", "OB", "OW", "UN"} and int(path[:4], 16) % 2 == 0
+            if len(path) == _TAG_DIGITS  # not of an item
+            and path not in usual
+            and element.vr not in {"SQ", "OB", "OW", "UN"}
+            and int(path[:4], 16) % 2 == 0
         }
         keys = {**dict.fromkeys(wanted, ""), **self.known.keys(study, series, uids[:1])}
         try:

@@ -9,6 +9,7 @@ from p2d.dimse.negotiation import Peer
 from p2d.dimse.services import GET, GET_WITHOUT_BULK_DATA
 from p2d.model.errors import Misconfigured, P2DError
 from p2d.model.level import Level
+from p2d.pacs.lists import LIST_LENGTH
 from p2d.pacs.probe.asking import Asking, Bill, get_proposal
 from p2d.pacs.probe.known import INSTANCE, SERIES, STUDY, WORDS, Known
 from p2d.pacs.query import PATIENT_ID
@@ -123,7 +124,7 @@ class Retrieval:
             return None
 
     def _lists(self, retriever: Retriever) -> Lists:
-        found = Lists()
+        found, has_failed = Lists(), False
         (study, series), uids = self._longest()
         found.one = self._brings(
             retriever, Level.INSTANCE, self.known.keys(study, series, uids[:1]), uids[:1]
@@ -137,6 +138,7 @@ class Retrieval:
                 break
             if not self._brings(retriever, Level.INSTANCE, self.known.keys(study, series, some), some):
                 self.remark(f"{retriever.name}: a list of {len(some)} does not bring all of it")
+                has_failed = True
                 break
             found.length = len(some)
         self.remark(f"{retriever.name}: lists of up to {found.length} tried and brought whole")
@@ -146,6 +148,8 @@ class Retrieval:
             if found.need_upper_keys:
                 self.remark(f"{retriever.name}: lists need study and series stated")
         self._whole(retriever, found)
+        if found.length > 1 and not has_failed:  # longer ones are no worse known than in any other archive
+            found.length = max(found.length, LIST_LENGTH)
         return found
 
     def _whole(self, retriever: Retriever, found: Lists) -> None:

@@ -381,7 +381,7 @@ def test_a_status_neither_proves_nor_spoils_what_arrived(fetch: Connect, status:
 
 
 def test_objects_after_the_final_response_are_taken_within_a_grace_period(fetch_all: Connect) -> None:
-    with fetch_all(always(RETRIEVE, Late(2, seconds=0.1))) as (archive, pacs):
+    with fetch_all(always(RETRIEVE, Late(2, seconds=0.1)), answer_seconds=5) as (archive, pacs):
         assert uids(retrieved(pacs)) == sorted(UIDS_OF_P2)
         assert archive.count(RETRIEVE) == 2  # nothing had to be asked for again
 
@@ -435,7 +435,7 @@ def test_half_an_object_is_none(fetch: Connect) -> None:
 def test_an_instance_that_comes_twice_is_taken_once(fetch_all: Connect, changed: bool) -> None:
     counts = RetrieveCounts()
 
-    with fetch_all(always(RETRIEVE, Twice(changed=changed))) as (_, pacs):
+    with fetch_all(always(RETRIEVE, Twice(changed=changed)), answer_seconds=5) as (_, pacs):
         arrived = retrieved(pacs, counts)
 
     assert uids(arrived) == sorted(UIDS_OF_P2)
@@ -448,7 +448,7 @@ def test_what_nobody_asked_for_is_refused(fetch_all: Connect) -> None:
     other = next(one for one in three_patients().listed if one["PatientID"] == "P-1")
     counts = RetrieveCounts()
 
-    with fetch_all(always(RETRIEVE, Also((STRAY, other)))) as (archive, pacs):
+    with fetch_all(always(RETRIEVE, Also((STRAY, other))), answer_seconds=5) as (archive, pacs):
         assert uids(retrieved(pacs, counts)) == sorted(UIDS_OF_P2)
         refusals = [status for status in archive.statuses if status != 0]
 
@@ -479,7 +479,7 @@ def test_an_object_that_names_another_instance_is_refused(fetch_all: Connect) ->
     counts = RetrieveCounts()
     script = Fault(When(RETRIEVE, last=2), Damaged(Damage.OTHER_UID))  # the lists; then they come as they are
 
-    with fetch_all(script) as (archive, pacs):
+    with fetch_all(script, answer_seconds=5) as (archive, pacs):
         assert uids(retrieved(pacs, counts)) == sorted(UIDS_OF_P2)
         assert counts.refused == 2
         assert archive.statuses.count(0xA900) == 2

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from measuring.extraction import OPERATOR, Approach, extract_as_set_up, open_site_gateway
 from measuring.filling import fill
 from measuring.summary import Verdict, table
+from measuring.works import OPERATOR, gateway_of, to_rows
 from p2d.flows.gateway.plan.planner import Effort, Plan, Planner
 from p2d.flows.gateway.plan.prediction import APPROACHES, Prediction
 from p2d.model.request import Request
@@ -99,17 +99,15 @@ def _seed(seed: int, asked: argparse.Namespace) -> list[Outcome]:
 
 
 def _plan(site: Site, effort: Effort) -> Plan:
-    with open_site_gateway(site) as gateway:
+    with gateway_of(site) as gateway:
         return Planner(gateway).plan(Request(site.targets), OPERATOR, effort=effort)
 
 
 def _run(seed: int, site: Site, hospital: Hospital, predicted: Prediction) -> Outcome:
-    approach = predicted.approach
-    same = Approach(approach.name, approach.scope, approach.choice)
-    received, seconds, is_complete = extract_as_set_up(site, same)
-    assert is_complete
-    assert received <= sum(1 for _ in hospital.images())
-    return Outcome(seed, predicted, received, seconds)
+    taken = to_rows(site, None, predicted.approach, range(len(site.patients)))
+    assert taken.is_complete
+    assert taken.images <= sum(1 for _ in hospital.images())
+    return Outcome(seed, predicted, taken.images, taken.seconds)
 
 
 def _judge(outcomes: Sequence[Outcome]) -> Verdict:

@@ -13,6 +13,7 @@ from p2d.access.caller import Caller
 from p2d.access.roles import Role
 from p2d.flows.gateway.bulk import BulkExtractor
 from p2d.flows.gateway.gateway import Gateway
+from p2d.flows.gateway.plan.prediction import APPROACHES, Approach
 from p2d.main.gateway import open_gateway
 from p2d.model.ids import Pseudonym
 from p2d.model.level import Choice, Kind, Scope
@@ -26,12 +27,8 @@ OPERATOR: Final = Caller("benchmark", Role.OPERATOR, "benchmark")
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """Headers of some images of each series, from the archive's answers or from the images themselves."""
-
-    name: str
-    scope: Scope
-    choice: Choice
+class Work(Approach):
+    """An approach as a work of the table: what it asks of an archive, and how many images it has to bring."""
 
     @property
     def full(self) -> Choice | None:
@@ -44,12 +41,7 @@ class Work:
         return len(series) if self.choice is Choice.FIRST else sum(len(one.instances) for one in series)
 
 
-WORKS: Final = (
-    Work("basic/first", Scope.BASIC, Choice.FIRST),
-    Work("basic/all", Scope.BASIC, Choice.ALL),
-    Work("extended/first", Scope.EXTENDED, Choice.FIRST),
-    Work("extended/all", Scope.EXTENDED, Choice.ALL),
-)
+WORKS: Final = tuple(Work(one.scope, one.choice) for one in APPROACHES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +63,10 @@ def requests_of(work: Work, way: str, patients: Sequence[Patient]) -> int:
     return asked + (work.images(patients) if way == "dcmtk" else series)
 
 
-def to_rows(site: Site, pacs: Pacs, work: Work, patients: Sequence[int], **more: int) -> Taken:
+def to_rows(site: Site, pacs: Pacs | None, work: Approach, patients: Sequence[int], **more: int) -> Taken:
     """Extract the *patients* at these places into an empty warehouse; *more* changes the gateway's choices.
+
+    Without *pacs* the site's own connection to its archive is used, governor and all.
 
     The seconds run from the opened run to its last receipt: pseudonyms, queries, retrieval, keys,
     de-identification, rows, load, ledger. Of a way that is remembered only those with the archive count.
@@ -81,7 +75,7 @@ def to_rows(site: Site, pacs: Pacs, work: Work, patients: Sequence[int], **more:
     targets = tuple(Target(Kind.PATIENT, Pseudonym(site.patients[place])) for place in patients)
     before = pacs.seconds if isinstance(pacs, Remembering) else 0.0
     with gateway_of(site) as gateway:
-        extractor = BulkExtractor(replace(gateway, pacs=pacs, **more))  # type: ignore[arg-type]  # numbers
+        extractor = BulkExtractor(replace(gateway, pacs=pacs or gateway.pacs, **more))  # type: ignore[arg-type]  # numbers
         run_id = extractor.open(Request(targets, choice=work.choice, scope=work.scope), OPERATOR)
         began = time.perf_counter()
         report = extractor.run(run_id, OPERATOR)

@@ -25,7 +25,7 @@ from p2d.pacs.governor.port import (
     Why,
     WorkClass,
 )
-from p2d.pacs.governor.retry import RetryBudget, backoff
+from p2d.pacs.governor.retry import backoff
 from p2d.pacs.governor.state import plain, restart, state_of
 from p2d.pacs.governor.timetable import Timetable
 from p2d.settings.governor import Governing, Windows
@@ -370,15 +370,6 @@ def test_pauses_spread_out() -> None:
 
     assert min(pauses) < 1
     assert max(pauses) > 15
-
-
-def test_repetitions_are_a_tenth_of_what_went_well() -> None:
-    budget = RetryBudget(share=0.1, reserve=2)
-    assert [budget.spend() for _ in range(3)] == [True, True, False]
-
-    budget.earned(25)
-
-    assert [budget.spend() for _ in range(3)] == [True, True, False]
 
 
 def test_leases_of_before_a_restart_end_unless_their_holders_go_on() -> None:

@@ -4,14 +4,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 from threading import Event
 from traceback import extract_tb
 from typing import Final, TypeVar
 
 from p2d.flows.gateway.gateway import Gateway
 from p2d.jobs.lease import Lease
-from p2d.model.errors import InvalidRequest, Misconfigured, P2DError, Refused, Unavailable
+from p2d.model.errors import InvalidRequest, Misconfigured, P2DError, Refused, Unavailable, family_of
 from p2d.pacs.governor.port import NotNow
+from p2d.pacs.governor.retry import backoff
 
 _T = TypeVar("_T")
 _LONGEST_PAUSE: Final = 30.0
@@ -48,7 +50,8 @@ class Blame:
     gateway: Gateway
     drain: Event
     _down_since: float | None = field(default=None, init=False)
-    _pause: float = field(default=0.0, init=False)
+    _rests: int = field(default=0, init=False)
+    _dice: Random = field(default_factory=Random, init=False, repr=False)
 
     def failed(self, lease: Lease, patient: str, error: P2DError) -> None:
         """Count a failed attempt of *patient*; what is invalid stays so and is parked at once.
@@ -61,7 +64,7 @@ class Blame:
         if isinstance(error, Unavailable) and (is_none_s or self.is_outage()):
             raise Outage from error
         allowed = 1 if isinstance(error, InvalidRequest) else self.gateway.attempts
-        self.count(lease, patient, f"{type(error).__name__}: {error.field}: {error.problem}", allowed)
+        self.count(lease, patient, f"{family_of(error)}: {error.field}: {error.problem}", allowed)
 
     def count(self, lease: Lease, patient: str, reason: str, allowed: int = 0) -> None:
         """Count a failed attempt of *patient*, given up after *allowed* (else the gateway's) of them."""
@@ -70,7 +73,7 @@ class Blame:
             patient,
             reason,
             attempts_allowed=allowed or self.gateway.attempts,
-            pause_seconds=self.gateway.retry_seconds,
+            pause_seconds=self._dice.uniform(0, self.gateway.retry_seconds),  # the ledger doubles it
             lease=lease,
         )
 
@@ -98,10 +101,12 @@ class Blame:
 
     def rest(self) -> None:
         """Wait, the longer the more often in a row."""
-        self._pause = min(max(self._pause * 2, self.gateway.retry_seconds), _LONGEST_PAUSE)
-        self.drain.wait(self._pause)
+        self._rests += 1
+        self.drain.wait(
+            backoff(self._rests, self._dice, base=self.gateway.retry_seconds, longest=_LONGEST_PAUSE)
+        )
 
     def went_well(self) -> None:
         """Forget earlier outages."""
         self._down_since = None
-        self._pause = 0.0
+        self._rests = 0

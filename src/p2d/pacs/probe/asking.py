@@ -220,52 +220,24 @@ class Asking:
 
     def get(
         self, root: str, level: str, keys: Mapping[str, str], uids: Sequence[str], *, pixels: bool = False
-    ) -> tuple[list[Arrived], int]:
-        """Retrieve by C-GET what *keys* name; return those of *uids* that came, and the final status.
+    ) -> list[Arrived]:
+        """Retrieve by C-GET what *keys* name; return those of *uids* that came.
 
         Raises:
-            Unavailable, ProtocolViolation: no final answer.
+            Unavailable, ProtocolViolation: no final answer, or one that no retrieve ends with.
 
         """
         self._bill.admit(0, len(uids))
         association = self.association
-        awaited = self._awaited = Awaited(uids, pixels=pixels)
-        arrived: list[Arrived] = []
-        command = Command(Operation.C_GET_RQ, priority=Priority.LOW)
-        association.send(association.context(root), command, encoded(level, keys))
+        self._awaited = Awaited(uids, pixels=pixels)
         self._bill.retrieves += 1
         try:
-            while True:
-                received = self._received()
-                if received.command.operation != Operation.C_STORE_RQ:
-                    _, status = association.response(Operation.C_GET_RSP, received)
-                    if status not in PENDING:
-                        return arrived, status
-                    continue
-                self._take(received, awaited, arrived)
+            arrived = list(association.get(association.context(root), encoded(level, keys), _stored))
         finally:
             self._awaited = None
-
-    def _take(self, received: Message, awaited: Awaited, arrived: list[Arrived]) -> None:
-        writer = received.writer
-        if not isinstance(writer, ObjectWriter):  # pragma: no cover - every C-STORE goes to the sink
-            return
-        del awaited
-        if writer.arrived is not None:
-            arrived.append(writer.arrived)
-            self._bill.images += 1
-            self._bill.octets += len(writer.arrived.content) + writer.arrived.dropped_bytes
-        store = received.command
-        self.association.reply(
-            received.context,
-            Command(
-                Operation.C_STORE_RSP,
-                responds_to=store.message_id,
-                status=writer.status,
-                sop_class_uid=store.sop_class_uid,
-                sop_instance_uid=store.sop_instance_uid,
-            ),
-        )
+        self._bill.images += len(arrived)
+        self._bill.octets += sum(len(one.content) + one.dropped_bytes for one in arrived)
+        return arrived
 
     def _received(self) -> Message:
         received = self.association.receive()
@@ -275,6 +247,12 @@ class Asking:
     def close(self) -> None:
         """End the association in good order."""
         self.association.release()
+
+
+def _stored(message: Message) -> tuple[int, Arrived | None]:
+    writer = message.writer
+    assert isinstance(writer, ObjectWriter)  # noqa: S101 - every C-STORE goes to the sink
+    return writer.status, writer.arrived
 
 
 def _character_sets(content: bytes) -> set[str]:

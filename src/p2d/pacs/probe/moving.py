@@ -43,7 +43,7 @@ class Mover:
             self._store.start()
             stack.pop_all()
 
-    def retrieve(self, level: Level, keys: dict[str, str], uids: Sequence[str]) -> tuple[list[Arrived], int]:
+    def retrieve(self, level: Level, keys: dict[str, str], uids: Sequence[str]) -> list[Arrived]:
         """See ``Retriever``."""
         self._bill.admit(0, len(uids))
         association = self._asking.association
@@ -70,7 +70,7 @@ class Mover:
             arrived += delivery.rest(_GRACE_SECONDS) if len(arrived) < len(uids) else []
         self._bill.images += len(arrived)
         self._bill.octets += sum(len(one.content) + one.dropped_bytes for one in arrived)
-        return arrived, status
+        return arrived
 
     def close(self) -> None:
         """Close our port and end the association."""

@@ -21,11 +21,11 @@ _LENGTHS: Final = (2, 10, 50, 200, 500)
 
 
 class Retriever(Protocol):
-    """One way to retrieve: returns those of *uids* that came, and the final status."""
+    """One way to retrieve: returns those of *uids* that came."""
 
     name: str
 
-    def retrieve(self, level: Level, keys: dict[str, str], uids: Sequence[str]) -> tuple[list[Arrived], int]:
+    def retrieve(self, level: Level, keys: dict[str, str], uids: Sequence[str]) -> list[Arrived]:
         """Ask at *level* for what *keys* name.
 
         Raises:
@@ -55,12 +55,12 @@ class Getter:
         """Whether Composite Instance Retrieve Without Bulk Data (PS3.4 Annex Z) was accepted."""
         return self._asking.accepts(GET_WITHOUT_BULK_DATA)
 
-    def retrieve(self, level: Level, keys: dict[str, str], uids: Sequence[str]) -> tuple[list[Arrived], int]:
+    def retrieve(self, level: Level, keys: dict[str, str], uids: Sequence[str]) -> list[Arrived]:
         """See ``Retriever``."""
         root = next(uid for uid in GET if self._asking.accepts(uid))
         return self._asking.get(root, WORDS[level], keys, uids)
 
-    def without_bulk_data(self, keys: dict[str, str], uids: Sequence[str]) -> tuple[list[Arrived], int]:
+    def without_bulk_data(self, keys: dict[str, str], uids: Sequence[str]) -> list[Arrived]:
         """Ask for instances without their bulk data (PS3.4 Z.1.1: SOP Instance UIDs alone)."""
         return self._asking.get(GET_WITHOUT_BULK_DATA, "IMAGE", keys, uids, pixels=True)
 
@@ -177,7 +177,7 @@ class Retrieval:
 
     def _brings(self, retriever: Retriever, level: Level, keys: dict[str, str], uids: Sequence[str]) -> bool:
         try:
-            arrived, _ = retriever.retrieve(level, keys, uids)
+            arrived = retriever.retrieve(level, keys, uids)
         except P2DError as error:
             self.remark(f"{retriever.name} at {WORDS[level]} level: {error.problem}")
             return False
@@ -191,7 +191,7 @@ class Retrieval:
             return False
         _, uids = self._longest()
         try:
-            arrived, _ = getter.without_bulk_data({INSTANCE: uids[0]}, uids[:1])
+            arrived = getter.without_bulk_data({INSTANCE: uids[0]}, uids[:1])
         except P2DError:
             arrived = []
         works = len(arrived) == 1 and not arrived[0].dropped_bytes

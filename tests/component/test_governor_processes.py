@@ -19,6 +19,7 @@ from p2d.pacs.governor.client import SocketClient
 from p2d.pacs.governor.killswitch import KillSwitch
 from p2d.pacs.governor.machine import MachineGovernor
 from p2d.pacs.governor.port import Ask, Ending, Lease, Operation, Report, Resource, Wait, WorkClass
+from p2d.pacs.governor.service import short_path
 from p2d.settings.governor import Governing, Limits
 from p2d.testing.governor_contract import admitted, ask, ended
 
@@ -208,7 +209,8 @@ def test_nonsense_on_the_socket_harms_nobody(governor: MachineGovernor, tmp_path
         b'{"do": "report", "lease": "x", "used": {"images": NaN}, "latencies": {}, "ending": null}\n',
     ]  # fmt: skip
     with socket.socket(socket.AF_UNIX) as plain:
-        plain.connect(f"/proc/self/cwd/{os.path.relpath(tmp_path / 'governor-main.sock')}")
+        with short_path(tmp_path / "governor-main.sock") as name:
+            plain.connect(name)
         stream = plain.makefile("rwb")
         for line in lines:
             stream.write(line)

@@ -8,7 +8,8 @@ headers of the patients are brought to rows in an empty warehouse, by P2D and by
 - pynetdicom as its examples use it: hierarchical send_c_find, send_c_get for each series or image.
 - the bare client: P2D's requests over a blocking socket that checks nothing (measuring/bare.py). Once with
   the pipeline behind it, once without anything, where "extended/all" is a C-MOVE of all studies to
-  "storescp --ignore" with TCP_NODELAY=1.
+  "storescp --ignore" with TCP_NODELAY=1. Next to that stands P2D's connector with nothing behind it
+  ("received"): it lists all images, retrieves them and reads their headers.
 
 Behind each stands P2D's own pipeline: pseudonyms, keys, de-identification, rows, load, ledger. The first two
 work a sample of the patients, others in each round. Only their seconds with the archive count, scaled from
@@ -45,6 +46,7 @@ from measuring.works import (
     Work,
     classes_of,
     moved_alone,
+    received_alone,
     requests_alone,
     requests_of,
     to_rows,
@@ -186,6 +188,8 @@ def _round(bench: Bench, rounds: Rounds, number: int, sample: int) -> None:
         for way, measure in _rotated(_WHOLE, number):
             say(f"  {way}: {work.name}")
             rounds.add(work.name, way, images, measure(bench, work, everyone))
+    say(f"  received: {WORKS[-1].name}")
+    rounds.add(WORKS[-1].name, "received", images, _received(bench, everyone))
 
 
 def _slow(
@@ -216,6 +220,11 @@ def _alone(bench: Bench, work: Work, everyone: Sequence[int]) -> Taken:
     return requests_alone(bench.archive, work, patients, bench.classes)
 
 
+def _received(bench: Bench, everyone: Sequence[int]) -> Taken:
+    with lean(bench.archive, bench.classes) as pacs:
+        return received_alone(pacs, bench.patients(everyone))
+
+
 _WHOLE: Final = {"ours": _ours, "bare": _bare, "alone": _alone}
 
 
@@ -241,6 +250,8 @@ def _judged(rounds: Rounds, verdict: Verdict) -> None:
     for row, times in _CEILINGS.items():
         for way in ("bare", "alone"):
             verdict.add(f"{_name(row)}_of_{way}", rounds.ratio(row, way, "ours") or 0.0, 1 / times)
+    row = WORKS[-1].name
+    verdict.add(f"{_name(row)}_received_of_alone", rounds.ratio(row, "alone", "received") or 0.0, 1 / 1.5)
 
 
 def _name(row: str) -> str:
@@ -274,6 +285,8 @@ def _shown(rounds: Rounds) -> str:
             work.name,
             *(_cell(rounds.seconds(work.name, way)) for way in ("ours", "bare", "alone")),
             *(_times(rounds.ratio(work.name, "ours", way)) for way in ("bare", "alone")),
+            _cell(rounds.seconds(work.name, "received")),
+            _times(rounds.ratio(work.name, "received", "alone")),
         )
         for work in WORKS
     ]
@@ -283,7 +296,11 @@ def _shown(rounds: Rounds) -> str:
             "Seconds with the archive on a sample, scaled to all patients; P2D's for all, to their rows",
             table(heading, slow, left=1),
             "Seconds for all patients, and how many times as long P2D took as the ceiling",
-            table(("Work", "P2D", "bare client", "requests alone", "x bare", "x alone"), whole, left=1),
+            table(
+                ("Work", "P2D", "bare client", "requests alone", "x bare", "x alone", "received", "x alone"),
+                whole,
+                left=1,
+            ),
         )
     )
 

@@ -15,10 +15,11 @@ from p2d.flows.gateway.bulk import BulkExtractor
 from p2d.flows.gateway.gateway import Gateway
 from p2d.flows.gateway.plan.prediction import APPROACHES, Approach
 from p2d.main.gateway import open_gateway
+from p2d.model.identified import PatientId
 from p2d.model.ids import Pseudonym
-from p2d.model.level import Choice, Kind, Scope
+from p2d.model.level import Choice, Kind, Level, Scope
 from p2d.model.request import Request, Target
-from p2d.pacs.port import Pacs
+from p2d.pacs.port import Pacs, Query
 from p2d.testing.hospital import Hospital, Patient
 from p2d.testing.servers import RunningArchive
 from p2d.testing.site import Site
@@ -100,6 +101,17 @@ def requests_alone(
                 images += sum(1 for _ in arrived)
             else:
                 images += len(uids)
+    return Taken(images, time.perf_counter() - began)
+
+
+def received_alone(pacs: Pacs, patients: Sequence[Patient]) -> Taken:
+    """List all images of *patients* and retrieve their headers with P2D's connector; do nothing with them."""
+    began = time.perf_counter()
+    images = 0
+    for patient in patients:
+        owner = PatientId(patient.patient_id)
+        listed = list(pacs.find(Query(Level.INSTANCE, owner, full=None)))
+        images += sum(1 for _ in pacs.retrieve(owner, listed, pixels=False))
     return Taken(images, time.perf_counter() - began)
 
 

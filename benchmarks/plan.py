@@ -9,14 +9,14 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from measuring.filling import fill
 from measuring.summary import Verdict, table
 from measuring.works import OPERATOR, gateway_of, to_rows
-from p2d.flows.gateway.plan.planner import Effort, Plan, Planner
+from p2d.flows.gateway.plan.planner import EFFORTS, Effort, Plan, Planner
 from p2d.flows.gateway.plan.prediction import APPROACHES, Prediction
 from p2d.model.request import Request
 from p2d.testing.hospital import Hospital, generate
@@ -77,8 +77,8 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     parser.add_argument("--patients", type=int, default=60)
-    parser.add_argument("--counted", type=int, default=40)
-    parser.add_argument("--timed", type=int, default=8)
+    parser.add_argument("--effort", choices=[*EFFORTS], default="normal")
+    parser.add_argument("--counted", type=int, help="patients counted, in the place of the effort's")
     parser.add_argument("--max-images", type=int, default=150, help="of one patient")
     return parser.parse_args()
 
@@ -94,7 +94,8 @@ def _seed(seed: int, asked: argparse.Namespace) -> list[Outcome]:
         address = ArchiveAddress(archive.port, archive.ae_title)
         (Path(name) / "site").mkdir()
         with running_site(Path(name) / "site", hospital, address) as site:
-            plan = _plan(site, Effort(asked.counted, asked.timed, 1000))
+            effort = EFFORTS[asked.effort]
+            plan = _plan(site, replace(effort, counted=asked.counted or effort.counted))
             return [_run(seed, site, hospital, one) for one in plan.predictions]
 
 

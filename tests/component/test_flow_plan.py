@@ -128,6 +128,31 @@ def test_images_of_a_hospital_are_predicted_within_a_fifth(tmp_path: Path, seed:
     assert made.predictions[-1].rows.estimate == pytest.approx(truth, rel=0.2)
 
 
+def test_counting_ends_where_the_images_are_known_well_enough(tmp_path: Path) -> None:
+    hospital = generate(240, 5, 4)
+    stages = gateway_stages(tmp_path, hospital.instances())
+    patients = [patient.patient_id for patient in hospital.patients]
+    truth = sum(1 for _ in hospital.images())
+
+    made = planned(stages, request_of(stages, *patients), effort=Effort(400, 2, 20, 0.25))
+
+    assert 100 <= len(made.sample.counted) < len(patients)
+    rows = made.predictions[-1].rows
+    assert rows.low <= truth <= rows.high
+    assert rows.estimate == pytest.approx(truth, rel=0.25)
+
+
+def test_counting_goes_on_to_the_last_where_they_are_not(tmp_path: Path) -> None:
+    hospital = generate(120, 5, 4)
+    stages = gateway_stages(tmp_path, hospital.instances())
+    patients = [patient.patient_id for patient in hospital.patients]
+
+    made = planned(stages, request_of(stages, *patients), effort=Effort(400, 2, 20, 0.0001))
+
+    assert len(made.sample.counted) == len(patients)
+    assert made.predictions[-1].rows.estimate == sum(1 for _ in hospital.images())
+
+
 def test_a_plan_is_for_operators_and_patients_only(stages: GatewayStages) -> None:
     request = request_of(stages, "P-1")
     study = Target(Kind.STUDY, stages.study(three_patients().listed[0]["StudyInstanceUID"]))

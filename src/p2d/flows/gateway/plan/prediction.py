@@ -5,6 +5,7 @@ Seconds of an approach are taken as linear in what it moves, fitted to the timed
 counted.
 """
 
+import math
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,11 @@ _T = TypeVar("_T")
 _RESAMPLES: Final = 400
 _TAIL: Final = 0.05
 """Left out on either side of the interval: it covers 90 %."""
+
+_NORMAL: Final = 1.645
+"""The quantile of the normal distribution that leaves out as much."""
+
+_LEAST_VALUES: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +229,22 @@ def _fitted(points: Iterable[tuple[float, float]], sizes: Sequence[float]) -> fl
     if constant < 0:  # through the origin: a ratio
         constant, slope = 0.0, (mean_value / mean_size if mean_size else 0.0)
     return constant * len(sizes) + slope * sum(sizes)
+
+
+def spread_of(values: Sequence[float], population: int) -> float:
+    """Return how far the 90 % interval of the mean of *values* reaches on either side, relative to the mean.
+
+    *values* are drawn from *population* without putting back: all of them known, it is 0. Fewer than two
+    values, or only zeros, tell nothing: infinity.
+    """
+    n = len(values)
+    if n >= population:
+        return 0.0
+    mean = sum(values) / n if n else 0.0
+    if n < _LEAST_VALUES or not mean:
+        return math.inf
+    variance = sum((value - mean) ** 2 for value in values) / (n - 1)
+    return _NORMAL * math.sqrt(variance / n * (1 - n / population)) / mean
 
 
 def _redrawn(items: Sequence[_T], dice: random.Random) -> list[_T]:

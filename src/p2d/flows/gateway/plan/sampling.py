@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -10,7 +10,7 @@ from p2d.flows.gateway.gateway import Gateway
 from p2d.flows.gateway.locate import PatientWork, locate
 from p2d.flows.gateway.patient import extract_headers
 from p2d.flows.gateway.plan.metered import Meter, MeteredPacs
-from p2d.flows.gateway.plan.prediction import APPROACHES, Approach, Counted, Timed
+from p2d.flows.gateway.plan.prediction import APPROACHES, Approach, Counted, Timed, spread_of
 from p2d.flows.gateway.rows import tables_of
 from p2d.model.errors import InvalidRequest, ProtocolViolation, Unavailable
 from p2d.model.header import count_of, text_of
@@ -21,6 +21,7 @@ from p2d.pacs.governor.port import NotNow
 from p2d.pacs.port import Query
 
 _AT_ONCE: Final = 50
+_LEAST_COUNTED: Final = 100
 _MODALITY: Final = "00080060"
 _STUDY_SERIES: Final = "00201206"
 _STUDY_INSTANCES: Final = "00201208"
@@ -46,12 +47,19 @@ class Sample:
 
 
 class Sampler:
-    """Takes both samples for one request; for one thread."""
+    """Takes both samples for one request, to predict for *population* patients; for one thread.
 
-    def __init__(self, gateway: Gateway, request: Request, *, seed: int = 1) -> None:
+    Counting ends before its time where the 90 % interval of images and series is within *precision*.
+    """
+
+    def __init__(
+        self, gateway: Gateway, request: Request, population: int, precision: float, *, seed: int = 1
+    ) -> None:
         self._pacs = MeteredPacs(gateway.pacs)
         self._gateway = replace(gateway, pacs=self._pacs)
         self._request = request
+        self._population = population
+        self._precision = precision
         self._dice = random.Random(seed)  # noqa: S311 - a sample is repeatable
         self._works: list[tuple[PatientWork, Counted]] = []
 
@@ -74,8 +82,10 @@ class Sampler:
     def _count(self, sample: Sample, most: int, watch: Watch) -> None:
         targets = list(self._request.targets)
         failure: Unavailable | ProtocolViolation | InvalidRequest | None = None
-        drawn = targets if len(targets) <= most else self._dice.sample(targets, most)
+        drawn = self._dice.sample(targets, min(len(targets), most))
         for start in range(0, len(drawn), _AT_ONCE):
+            if self._is_precise(sample.counted):
+                break
             works, unresolved = locate(self._gateway, drawn[start : start + _AT_ONCE], None)
             sample.unknown += len(unresolved)
             sample.counted += [Counted(0, 0, 0)] * len(unresolved)
@@ -100,6 +110,13 @@ class Sampler:
             raise InvalidRequest(
                 "LIST", "names no patient with images in the archive", "plan with patients who have some"
             )
+
+    def _is_precise(self, counted: Sequence[Counted]) -> bool:
+        if len(counted) < _LEAST_COUNTED:
+            return False
+        images = spread_of([float(one.images) for one in counted], self._population)
+        series = spread_of([float(one.series) for one in counted], self._population)
+        return max(images, series) <= self._precision
 
     def _counted(self, work: PatientWork) -> Counted:
         wanted = self._request.modalities
@@ -138,6 +155,7 @@ class Sampler:
     def _time(self, sample: Sample, most: int, most_images: int, watch: Watch) -> None:
         ordered = sorted(self._works, key=lambda item: item[1].images)
         chosen = [ordered[place] for place in _spread(len(ordered), most)]
+        self._warm_up(sample, ordered[0])
         steps = [(approach, work, counted) for approach in APPROACHES for work, counted in chosen]
         left = most_images
         for number, (approach, work, counted) in enumerate(steps):
@@ -156,6 +174,17 @@ class Sampler:
             finally:
                 self._charge(sample)
         watch("timing patients", len(steps), len(steps))
+
+    def _warm_up(self, sample: Sample, smallest: tuple[PatientWork, Counted]) -> None:
+        """Run the smallest patient once untimed: connections are opened and answers looked up once a run."""
+        try:
+            self._timed(APPROACHES[0], *smallest)
+        except NotNow:
+            raise
+        except (Unavailable, ProtocolViolation, InvalidRequest):
+            pass  # it is timed again, and counted as failed there
+        finally:
+            self._charge(sample)
 
     def _timed(self, approach: Approach, work: PatientWork, counted: Counted) -> Timed:
         request = replace(self._request, scope=approach.scope, choice=approach.choice)

@@ -3,7 +3,6 @@
 import mmap
 import os
 import resource
-import subprocess
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 
 from p2d.dimse.spool import Allowance, OutOfSpace, Spool, TooManyBytes, memory_folder
 from p2d.model.errors import Misconfigured
+from p2d.testing.small_disk import small_disk
 
 SHARED_MEMORY = Path("/dev/shm")
 
@@ -31,11 +31,8 @@ def small_folder(tmp_path: Path) -> Iterator[Path]:
         yield SHARED_MEMORY
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         return
-    folder = tmp_path / "spool"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "p2d-test", str(folder)], check=True)
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with small_disk(tmp_path / "spool", 1) as disk:
+        yield disk.folder
 
 
 @given(pieces=st.lists(st.binary(max_size=300), max_size=20), in_memory=st.integers(0, 2000))

@@ -112,6 +112,7 @@ def connect(
         calendar=settings.gateway.calendar,
         allow_true_frames=settings.gateway.allow_true_frames,
         patients_per_batch=settings.bulk.patients_per_batch,
+        patients_at_once=settings.bulk.patients_at_once,
         attempts=settings.bulk.attempts,
         outage_seconds=settings.jobs.outage_seconds if outage_seconds is None else outage_seconds,
         lease_seconds=settings.jobs.lease_seconds,

@@ -252,9 +252,10 @@ class Completeness(Strict):
 
 
 class Bulk(Strict):
-    """`[bulk]`: patients per batch posted to the warehouse, and attempts for each patient."""
+    """`[bulk]`: patients per batch posted to the warehouse and worked at once, attempts for each patient."""
 
     patients_per_batch: int = Field(10, ge=1, le=1000)
+    patients_at_once: int = Field(2, ge=1, le=16)
     attempts: int = Field(3, ge=1, le=10)
 
 

@@ -44,8 +44,9 @@ test: ## install the test servers, then lint, then every test of the first tier
 	$(MAKE) --no-print-directory lint
 	@$(BIN)/pytest -n 2 --dist loadfile -m "not long" --junitxml=build/test-report.xml
 
-test-long: venv ## second tier: tests marked `long`
-	@$(BIN)/pytest -m long || { code=$$?; [ $$code -eq 5 ] && echo "no test is marked long"; }
+test-long: venv ## second tier: tests marked `long`; its result goes to docs/reference/long-tests.md
+	@$(BIN)/pytest -m long --junitxml=build/test-long.xml; code=$$?; \
+		$(BIN)/python tools/write_long_report.py build/test-long.xml; exit $$code
 
 bench-%: venv ## one benchmark, such as bench-pacs: a table, then one line of JSON
 	@PYTHONPATH=benchmarks $(BIN)/python -m $* $(ARGS)

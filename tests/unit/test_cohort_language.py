@@ -7,10 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2d.model.errors import InvalidRequest
+from p2d.warehouse.query.as_json import node_json, query_json
 from p2d.warehouse.query.attributes import Attribute, Catalogue, Source, resolve
 from p2d.warehouse.query.compile import Compiler
+from p2d.warehouse.query.dialects import DuckDbDialect
 from p2d.warehouse.query.frames import place
-from p2d.warehouse.query.nodes import Frame, node_json
+from p2d.warehouse.query.nodes import Frame
 from p2d.warehouse.query.parse import parse
 from p2d.warehouse.query.pattern import check_pattern
 
@@ -33,13 +35,13 @@ def where(node: object) -> dict[str, object]:
     [
         ([], "query"),
         ({"where": LVEF}, "version"),
-        ({"version": 2, "where": LVEF}, "version"),
+        ({"version": 3, "where": LVEF}, "version"),
         ({"version": True, "where": LVEF}, "version"),
         ({"version": 1}, "where"),
         ({"version": 1, "where": LVEF, "limit": 5}, "query"),
         (where("LVEF"), "where"),
         (where({}), "where"),
-        (where({"all": []}), "where.all"),
+        (where({"any": []}), "where.any"),
         (where({"all": [LVEF, {"any": [3]}]}), "where.all[1].any[0]"),
         (where({"all": [LVEF], "any": [LVEF]}), "where"),
         (where({"same": "hospital", "where": LVEF}), "where.same"),
@@ -64,7 +66,7 @@ def where(node: object) -> dict[str, object]:
         (where({"document": "x", "regex": "("}), "where.regex"),
         ({**where(LVEF), "level": "document"}, "level"),
         ({**where(LVEF), "level": "hospital"}, "level"),
-        ({**where(LVEF), "columns": [{"attribute": "LVEF", "reduce": "mean"}]}, "columns[0].reduce"),
+        ({**where(LVEF), "columns": [{"attribute": "LVEF", "reduce": "all"}]}, "columns[0].reduce"),
         ({**where(LVEF), "columns": ["LVEF", "LVEF"]}, "columns"),
     ],
 )
@@ -94,7 +96,7 @@ def test_anything_is_a_query_or_an_invalid_request(source: object) -> None:
         query = parse(where(source))
     except InvalidRequest:
         return
-    assert parse(query.as_json()) == query
+    assert parse(query_json(query)) == query
 
 
 def test_a_query_too_deep_or_too_large_is_refused() -> None:
@@ -198,7 +200,7 @@ def test_operators_fit_the_type_of_the_attribute(criterion: dict[str, object]) -
     node = place(parse(where(criterion)).where, Frame.PATIENT, CATALOGUE)
 
     with pytest.raises(InvalidRequest, match="does not apply"):
-        Compiler(CATALOGUE).keys(node, Frame.PATIENT)
+        Compiler(CATALOGUE, DuckDbDialect()).keys(node, Frame.PATIENT)
 
 
 @given(text=st.text(min_size=1, max_size=30), operator=st.sampled_from(["equals", "contains"]))
@@ -217,7 +219,7 @@ def test_no_text_of_the_user_stands_in_the_sql(text: str, operator: str) -> None
         )
     except InvalidRequest:
         return
-    compiler = Compiler(CATALOGUE)
+    compiler = Compiler(CATALOGUE, DuckDbDialect())
 
     sql = compiler.keys(place(query.where, Frame.PATIENT, CATALOGUE), Frame.PATIENT).sql("duckdb")
 

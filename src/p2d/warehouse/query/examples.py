@@ -3,7 +3,7 @@
 from typing import Final
 
 PAPER: Final[dict[str, object]] = {
-    "version": 1,
+    "version": 2,
     "where": {
         "all": [
             {"attribute": "LVEF", "less": 45},

@@ -1,61 +1,90 @@
-"""Read a query from JSON; every error names the JSON path, the problem and the way out, never a value."""
+"""Read a query from JSON; every error names the JSON path, the problem and the way out, never a value.
 
-from collections.abc import Mapping, Sequence
-from datetime import date
-from enum import StrEnum
-from typing import Final, TypeVar
+Documents of version 1 are read as well: version 2 added to the language and changed nothing of it.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final, Literal, cast
 
 from p2d.model.errors import InvalidRequest
+from p2d.model.ids import Pseudonym
+from p2d.warehouse.query.criterion_form import (
+    COUNTED,
+    read_comparison,
+    read_count,
+    read_criterion,
+    read_period,
+)
+from p2d.warehouse.query.json_fields import (
+    MOST_DAYS,
+    read_integer,
+    read_list,
+    read_member,
+    read_object,
+    read_text,
+)
 from p2d.warehouse.query.nodes import (
     VERSION,
     All,
     Any,
+    Cohort,
     Column,
     Criterion,
+    Event,
     Frame,
     Node,
     NoneOf,
-    Operator,
+    Order,
+    Patients,
     Query,
     Reduce,
+    Relation,
     Same,
-    Value,
+    Some,
 )
-from p2d.warehouse.query.pattern import check_pattern
 
 DEEPEST: Final = 20
 MOST_NODES: Final = 200
 MOST_COLUMNS: Final = 100
-MOST_VALUES: Final = 10_000
-_LONGEST_TEXT: Final = 1000
+MOST_PATIENTS: Final = 100_000
+LATEST_PICK: Final = 1000
+COHORT_NAME: Final = re.compile(r"[^\W_][\w. -]{0,62}[\w.-]|[^\W_]")
+"""1 to 64 letters, digits, blanks and ``. _ -``; a letter or digit first, no blank last."""
+VERSIONS: Final = frozenset({1, VERSION})
 _GROUPS: Final[Mapping[str, type[All | Any | NoneOf]]] = {"all": All, "any": Any, "none": NoneOf}
-_TEXT_ONLY: Final = frozenset({Operator.EXISTS, Operator.CONTAINS, Operator.REGEX})
-_ORDERED: Final = frozenset({Operator.LESS, Operator.AT_MOST, Operator.GREATER, Operator.AT_LEAST})
-_FORMS: Final = '{"all": [...]}, {"any": [...]}, {"none": [...]}, {"same": ..., "where": ...} or a criterion'
-_E = TypeVar("_E", bound=StrEnum)
+_KEYED: Final = frozenset({Frame.PATIENT, Frame.CASE})
+_EVENT_FIELDS: Final = ("event", "frame", "pick", "from", "to", "age", *Order, "days")
+_FORMS: Final = (
+    '{"all": [...]}, {"any": [...]}, {"none": [...]}, {"n_of": [...], "least": 3}, '
+    '{"same": ..., "where": ...}, {"event": ...}, {"patients": [...]}, {"cohort": ...} or a criterion'
+)
+_PICKS: Final[Sequence[object]] = ("any", "first", "last")
+_LEVELS: Final = tuple(f for f in Frame if f not in {Frame.DOCUMENT, Frame.GROUP})
 
 
 def parse(source: object) -> Query:
     """Return *source*, JSON-like data, as a query.
 
     Raises:
-        InvalidRequest: an unknown field or operator, an operand of the wrong type, or a query too large.
+        InvalidRequest: an unknown field or operator, an operand of the wrong type, parts that cannot hold
+            together, or a query too large.
 
     """
-    fields = _object(source, "query", ("version", "where", "columns", "level"))
-    if fields.get("version") != VERSION or isinstance(fields.get("version"), bool):
+    fields = read_object(source, "query", ("version", "where", "columns", "level"))
+    version = fields.get("version")
+    if isinstance(version, bool) or version not in VERSIONS:
         raise InvalidRequest("version", "is not a version of the language", f'write "version": {VERSION}')
     if "where" not in fields:
         raise InvalidRequest("where", "is missing", f"write {_FORMS}")
-    columns = _list(fields.get("columns", []), "columns", MOST_COLUMNS)
+    columns = read_list(fields.get("columns", []), "columns", MOST_COLUMNS, least=0)
     wanted = tuple(_column(item, f"columns[{i}]") for i, item in enumerate(columns))
     if len(set(wanted)) != len(wanted):
         raise InvalidRequest("columns", "name one column twice", "name each attribute and reduction once")
-    return Query(
-        where=_Parser().node(fields["where"], "where", 0),
-        columns=wanted,
-        level=_level(fields.get("level", "patient")),
-    )
+    level = read_member(Frame, fields.get("level", "patient"), "level")
+    if level not in _LEVELS:
+        raise InvalidRequest("level", "is not the grain of a table", f"use {', '.join(_LEVELS)}")
+    return Query(_Parser().node(fields["where"], "where", Frame.PATIENT), wanted, level)
 
 
 class _Parser:
@@ -63,161 +92,179 @@ class _Parser:
 
     def __init__(self) -> None:
         self._count = 0
+        self._depth = 0
 
-    def node(self, source: object, path: str, depth: int) -> Node:
-        self._count += 1
-        if depth > DEEPEST or self._count > MOST_NODES:
-            problem = f"is deeper than {DEEPEST} or has more than {MOST_NODES} nodes"
-            raise InvalidRequest(path, problem, "simplify it")
+    def node(self, source: object, path: str, frame: Frame | None) -> Node:
+        """Return a node to be asked of *frame*; None inside an event, which holds no other event."""
         if not isinstance(source, Mapping):
             raise InvalidRequest(path, "is not an object", f"write {_FORMS}")
-        for name, kind in _GROUPS.items():
-            if name in source:
-                items = _list(_object(source, path, (name,))[name], f"{path}.{name}", MOST_NODES)
-                if not items:
-                    raise InvalidRequest(f"{path}.{name}", "is empty", "list at least one node")
-                nodes = (self.node(item, f"{path}.{name}[{i}]", depth + 1) for i, item in enumerate(items))
-                return kind(tuple(nodes))
-        if "same" in source:
-            fields = _object(source, path, ("same", "where"))
-            frame = _member(Frame, fields["same"], f"{path}.same")
-            return Same(frame, self.node(fields.get("where"), f"{path}.where", depth + 1))
-        return _criterion(source, path)
+        self._count += 1
+        self._depth += 1
+        if self._depth > DEEPEST + 1 or self._count > MOST_NODES:
+            problem = f"is deeper than {DEEPEST} or has more than {MOST_NODES} nodes"
+            raise InvalidRequest(path, problem, "simplify it")
+        found = next((read for name, read in self._readers() if name in source), None)
+        node = found(source, path, frame) if found else read_criterion(source, path)
+        self._depth -= 1
+        return node
 
+    def _readers(self) -> Iterator[tuple[str, Callable[[Mapping[str, object], str, Frame | None], Node]]]:
+        yield from ((name, self._group) for name in _GROUPS)
+        yield "n_of", self._some
+        yield "same", self._same
+        yield "event", self._event
+        yield "patients", _patients
+        yield "cohort", _cohort
 
-def _criterion(source: Mapping[str, object], path: str) -> Criterion:
-    operators = tuple(str(operator) for operator in Operator)
-    fields = _object(source, path, ("attribute", "document", "unit", "ignore_case", *operators))
-    if ("attribute" in fields) == ("document" in fields):
-        raise InvalidRequest(path, "is neither a group, a frame nor a criterion", f"write {_FORMS}")
-    subject = "attribute" if "attribute" in fields else "document"
-    name = _text(fields[subject], f"{path}.{subject}")
-    given = [operator for operator in Operator if operator in fields]
-    if len(given) != 1:
-        raise InvalidRequest(path, "has not exactly one operator", f"write one of {', '.join(operators)}")
-    operator = given[0]
-    if subject == "document" and operator not in _TEXT_ONLY:
-        raise InvalidRequest(
-            f"{path}.{operator}", "does not apply to documents", "use contains, regex, exists"
+    def _group(self, source: Mapping[str, object], path: str, frame: Frame | None) -> All | Any | NoneOf:
+        name = next(name for name in _GROUPS if name in source)
+        read_object(source, path, (name,))
+        return _GROUPS[name](self._nodes(source, name, path, frame))
+
+    def _nodes(
+        self, source: Mapping[str, object], name: str, path: str, frame: Frame | None
+    ) -> tuple[Node, ...]:
+        where = f"{path}.{name}"
+        items = read_list(source[name], where, MOST_NODES, least=0 if name == "all" else 1)
+        return tuple(self.node(item, f"{where}[{i}]", frame) for i, item in enumerate(items))
+
+    def _some(self, source: Mapping[str, object], path: str, frame: Frame | None) -> Some:
+        fields = read_object(source, path, ("n_of", "least", "most"))
+        nodes = self._nodes(fields, "n_of", path, frame)
+        most = read_integer(fields["most"], f"{path}.most", 0, len(nodes)) if "most" in fields else None
+        least = read_integer(fields.get("least", 1 if most is None else 0), f"{path}.least", 0, len(nodes))
+        if most is not None and most < least:
+            raise InvalidRequest(f"{path}.most", "is less than least", "swap them")
+        if most is None and least == 0:
+            raise InvalidRequest(f"{path}.least", "is 0, which always holds", "write 1 or more")
+        return Some(nodes, least, most)
+
+    def _same(self, source: Mapping[str, object], path: str, frame: Frame | None) -> Same:
+        fields = read_object(source, path, ("same", "where", *COUNTED))
+        inner = read_member(Frame, fields["same"], f"{path}.same")
+        counted = {name: fields[name] for name in COUNTED if name in fields}
+        count = read_count(counted, path) if counted else None
+        if inner is Frame.PATIENT and count is not None and (count.within_days is not None or count.per):
+            raise InvalidRequest(path, "counts patients by day, who have none", "name a frame with a date")
+        asked = None if frame is None else inner
+        return Same(inner, self.node(fields.get("where"), f"{path}.where", asked), count)
+
+    def _event(self, source: Mapping[str, object], path: str, frame: Frame | None) -> Event:
+        if frame not in _KEYED:
+            problem = "is an event inside another frame than patient or case, or inside an event"
+            raise InvalidRequest(path, problem, "move it to the outside, or into same case")
+        fields = read_object(source, path, _EVENT_FIELDS)
+        own = read_member(Frame, fields["frame"], f"{path}.frame") if "frame" in fields else None
+        if own is Frame.PATIENT:
+            problem = "is patient, and patients have no date"
+            raise InvalidRequest(f"{path}.frame", problem, "name what happened: case, document, study ...")
+        where = self.node(fields["event"], f"{path}.event", None)
+        found = Event(
+            frame=own,
+            where=where,
+            pick=_pick(fields.get("pick", "any"), f"{path}.pick"),
+            period=read_period(fields, path),
+            age=read_comparison(fields["age"], f"{path}.age") if "age" in fields else None,
+            relation=self._relation(fields, path, frame),
         )
-    ignore_case = fields.get("ignore_case", False)
-    if not isinstance(ignore_case, bool) or ("ignore_case" in fields and operator is not Operator.REGEX):
-        raise InvalidRequest(f"{path}.ignore_case", "is not true or false beside a regex", "leave it out")
-    unit = _text(fields["unit"], f"{path}.unit") if "unit" in fields else None
-    if unit is not None and (subject == "document" or operator in _TEXT_ONLY):
-        raise InvalidRequest(f"{path}.unit", "applies to comparisons only", "leave it out")
-    values = _operands(operator, fields[operator], f"{path}.{operator}")
-    return Criterion(
-        "attribute" if subject == "attribute" else "document", name, operator, values, unit, ignore_case
-    )
+        if own is None and not has_criterion(where):
+            raise InvalidRequest(
+                f"{path}.frame", "is missing, and no criterion tells it", 'write "frame": ...'
+            )
+        return found
+
+    def _relation(self, fields: Mapping[str, object], path: str, frame: Frame | None) -> Relation | None:
+        given = [order for order in Order if order in fields]
+        if not given:
+            if "days" in fields:
+                raise InvalidRequest(f"{path}.days", "relates to nothing", f"write one of {', '.join(Order)}")
+            return None
+        if len(given) > 1:
+            raise InvalidRequest(path, "has two relations", f"write one of {', '.join(Order)}")
+        (order,) = given
+        where, source = f"{path}.{order}", fields[order]
+        if not isinstance(source, Mapping) or "event" not in source:
+            raise InvalidRequest(where, "is not an event", 'write {"event": ...}')
+        if order is Order.DURING:
+            source = {"frame": "case", **source}
+        other = self.node(source, where, frame)
+        assert isinstance(other, Event)  # noqa: S101 - what holds "event" is read as one
+        if order is not Order.DURING:
+            return Relation(order, other, *_days(fields.get("days"), f"{path}.days", order))
+        if "days" in fields:
+            raise InvalidRequest(f"{path}.days", "does not go with during", "leave it out")
+        if other.frame is not Frame.CASE:
+            raise InvalidRequest(f"{where}.frame", "is not a case", 'write "frame": "case"')
+        return Relation(order, other)
 
 
-def _operands(operator: Operator, operand: object, path: str) -> tuple[Value, ...]:
-    if operator is Operator.EXISTS:
-        if not isinstance(operand, bool):
-            raise InvalidRequest(path, "is not true or false", "write true or false")
-        return ("true" if operand else "false",)
-    if operator is Operator.CONTAINS:
-        text = _text(operand, path)
-        if not text.split():
-            raise InvalidRequest(path, "holds no word", "write the words to look for")
-        return (text,)
-    if operator is Operator.REGEX:
-        return (check_pattern(_text(operand, path), path),)
-    if operator is Operator.IN:
-        items = _list(operand, path, MOST_VALUES)
-        if not items:
-            raise InvalidRequest(path, "is empty", "list at least one value")
-        return tuple(_plain(item, f"{path}[{i}]") for i, item in enumerate(items))
-    if operator is Operator.BETWEEN:
-        return _bounds(operand, path)
-    return (_ordered(operand, path) if operator in _ORDERED else _plain(operand, path),)
+def has_criterion(node: Node) -> bool:
+    """Whether a criterion stands in *node*, which tells the frame of an event."""
+    match node:
+        case Criterion():
+            return True
+        case All(nodes) | Any(nodes) | NoneOf(nodes) | Some(nodes):
+            return any(has_criterion(n) for n in nodes)
+        case Same(_, where):
+            return has_criterion(where)
+        case _:
+            return False
 
 
-def _bounds(operand: object, path: str) -> tuple[Value, Value]:
-    items = _list(operand, path, 2)
-    if len(items) != 2:  # noqa: PLR2004 - lower and upper bound
-        raise InvalidRequest(path, "has not two bounds", "write [lower, upper]")
-    low, high = (_ordered(item, f"{path}[{i}]") for i, item in enumerate(items))
-    if isinstance(low, date) != isinstance(high, date) or low > high:  # type: ignore[operator]  # both are of one type here
-        raise InvalidRequest(path, "has bounds of two types or in the wrong order", "write [lower, upper]")
-    return (low, high)
-
-
-def _plain(value: object, path: str) -> Value:
+def _pick(value: object, path: str) -> Literal["any", "first", "last"] | int:
+    if value in _PICKS:
+        return cast('Literal["any", "first", "last"]', value)
     if isinstance(value, str):
-        return _text(value, path)
-    return _number(value, path, "write a text or a number")
+        raise InvalidRequest(path, "is not one of the known values", "use any, first, last or a number")
+    return read_integer(value, path, 1, LATEST_PICK)
 
 
-def _ordered(value: object, path: str) -> float | date:
-    if isinstance(value, str):
-        try:
-            if len(value) != len("YYYY-MM-DD"):
-                raise ValueError  # noqa: TRY301 - one way out for both
-            return date.fromisoformat(value)
-        except ValueError:
-            problem = "is neither a number nor a date"
-            raise InvalidRequest(path, problem, "write 45 or 2020-03-01") from None
-    return _number(value, path, "write a number or a date as YYYY-MM-DD")
+def _days(value: object, path: str, order: Order) -> tuple[int, int | None]:
+    lowest = 0 if order is Order.AROUND else -MOST_DAYS
+    if value is None:
+        return (0, None)
+    if not isinstance(value, list | tuple):
+        return (0, read_integer(value, path, 0))
+    if len(value) != 2:  # noqa: PLR2004 - least and most
+        raise InvalidRequest(path, "has not two bounds", "write a number, or [least, most]; most may be null")
+    least = read_integer(value[0], f"{path}[0]", lowest)
+    most = None if value[1] is None else read_integer(value[1], f"{path}[1]", lowest)
+    if most is not None and most < least:
+        raise InvalidRequest(path, "has bounds in the wrong order", "write [least, most]")
+    return (least, most)
 
 
-def _number(value: object, path: str, remedy: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e300:  # noqa: PLR2004 - inside float64
-        raise InvalidRequest(path, "has the wrong type", remedy)
-    return float(value)
+def _patients(source: Mapping[str, object], path: str, _: Frame | None) -> Patients:
+    where = f"{path}.patients"
+    items = read_list(read_object(source, path, ("patients",))["patients"], where, MOST_PATIENTS)
+    texts = (item if isinstance(item, str) else "" for item in items)
+    return Patients(frozenset(Pseudonym.parse(text, f"{where}[{i}]") for i, text in enumerate(texts)))
+
+
+def _cohort(source: Mapping[str, object], path: str, _: Frame | None) -> Cohort:
+    return Cohort(check_cohort_name(read_object(source, path, ("cohort",))["cohort"], f"{path}.cohort"))
+
+
+def check_cohort_name(value: object, path: str) -> str:
+    """Return *value* if a saved cohort may be called so.
+
+    Raises:
+        InvalidRequest: not of the form ``COHORT_NAME``.
+
+    """
+    name = read_text(value, path)
+    if not COHORT_NAME.fullmatch(name):
+        remedy = "use 1 to 64 letters, digits, blanks and . _ -, beginning with a letter or digit"
+        raise InvalidRequest(path, "is not the name of a cohort", remedy)
+    return name
 
 
 def _column(source: object, path: str) -> Column:
     if isinstance(source, str):
-        return Column(_text(source, path))
-    fields = _object(source, path, ("attribute", "reduce"))
-    reduce = _member(Reduce, fields.get("reduce", "last"), f"{path}.reduce")
-    return Column(_text(fields.get("attribute"), f"{path}.attribute"), reduce)
-
-
-def _level(value: object) -> Frame:
-    level = _member(Frame, value, "level")
-    if level is Frame.DOCUMENT:
-        raise InvalidRequest(
-            "level", "is not the grain of a table", "use patient, case, study, series, instance"
-        )
-    return level
-
-
-def _object(source: object, path: str, known: Sequence[str]) -> Mapping[str, object]:
-    if not isinstance(source, Mapping):
-        raise InvalidRequest(path, "is not an object", "send a JSON object")
-    unknown = sorted(str(key) for key in source if key not in known)
-    if unknown:
-        raise InvalidRequest(
-            path,
-            f"holds {len(unknown)} field(s) that do not belong there",
-            f"known there: {', '.join(known)}",
-        )
-    return source
-
-
-def _list(value: object, path: str, most: int) -> Sequence[object]:
-    if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
-        raise InvalidRequest(path, "is not a list", "send a JSON list")
-    if len(value) > most:
-        raise InvalidRequest(path, f"has more than {most} entries", "shorten it")
-    return value
-
-
-def _text(value: object, path: str) -> str:
-    if not isinstance(value, str) or not 1 <= len(value) <= _LONGEST_TEXT or "\0" in value:
-        raise InvalidRequest(path, f"is not a text of 1 to {_LONGEST_TEXT} characters", "send a JSON string")
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError:
-        raise InvalidRequest(path, "is not valid Unicode", "send UTF-8") from None
-    return value
-
-
-def _member(vocabulary: type[_E], value: object, path: str) -> _E:
-    try:
-        return vocabulary(_text(value, path))
-    except ValueError:
-        raise InvalidRequest(path, "is not one of the known values", f"use {', '.join(vocabulary)}") from None
+        return Column(read_text(source, path))
+    fields = read_object(source, path, ("attribute", "reduce"))
+    reduce = read_member(Reduce, fields.get("reduce", "last"), f"{path}.reduce")
+    if reduce is Reduce.ALL:
+        remedy = f"use {', '.join(r for r in Reduce if r is not Reduce.ALL)}"
+        raise InvalidRequest(f"{path}.reduce", "makes no value", remedy)
+    return Column(read_text(fields.get("attribute"), f"{path}.attribute"), reduce)

@@ -1,0 +1,75 @@
+"""The search line: a query as text becomes JSON and words, and words at the cursor are completed."""
+
+from dataclasses import dataclass
+from functools import partial
+
+from p2d.model.errors import InvalidRequest
+from p2d.warehouse.query.attributes import Catalogue, resolve
+from p2d.warehouse.query.frames import place
+from p2d.warehouse.query.nodes import Frame, Query
+from p2d.warehouse.query.parse import parse
+from p2d.warehouse.query.text_form.completion import Completion, complete
+from p2d.warehouse.query.text_form.grammar import parse_text
+from p2d.warehouse.query.text_form.vocabulary import Names
+from p2d.warehouse.query.text_form.writer import as_text
+from p2d.warehouse.query.words.sentences import LANGUAGES, query_words
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A query, how it is written as text, and what it says in each language."""
+
+    query: Query
+    text: str
+    words: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchLine:
+    """Reads queries against what a warehouse holds."""
+
+    catalogue: Catalogue
+
+    def read_text(self, source: str) -> Reading:
+        """Return what *source*, a query as text, says.
+
+        Raises:
+            InvalidRequest: no query, or a name or unit the warehouse does not hold; by line and column.
+
+        """
+        return self._reading(parse_text(source, self._names(), partial(resolve, catalogue=self.catalogue)))
+
+    def read_json(self, source: object) -> Reading:
+        """Return what *source*, a query as JSON-like data, says.
+
+        Raises:
+            InvalidRequest: no query, or a name or unit the warehouse does not hold; by JSON path.
+
+        """
+        query = parse(source)
+        resolve(query, self.catalogue)
+        return self._reading(query)
+
+    def complete(self, source: str, cursor: int) -> list[Completion]:
+        """Return what may come at *cursor* of *source*."""
+        return complete(source, cursor, self._names())
+
+    def _reading(self, query: Query) -> Reading:
+        placed = place(query.where, Frame.PATIENT, self.catalogue)
+        words = {str(name): query_words(query, name, placed=placed) for name in LANGUAGES}
+        return Reading(query, as_text(query), words)
+
+    def _names(self) -> Names:
+        return Names(
+            attributes=frozenset(self.catalogue.names),
+            branches=frozenset(self.catalogue.branches),
+            documents=self.catalogue.documents,
+            is_attribute=self._is_attribute,
+        )
+
+    def _is_attribute(self, name: str) -> bool:
+        try:
+            self.catalogue.attribute(name, "attribute")
+        except InvalidRequest:
+            return False
+        return True

@@ -1,0 +1,1 @@
+"""The cohort language in words, German and English."""

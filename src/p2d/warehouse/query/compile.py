@@ -1,100 +1,84 @@
 """A query as SQL sets of surrogate keys. SQL text comes from this package, values go in as parameters.
 
-Every node becomes a SELECT of one column ``k``: the keys of its frame it holds for. ``all`` intersects,
-``any`` unites, ``none`` is what the frame's universe has beside. A frame inside another is mapped along
-``RELATIONS``.
+Every node becomes a SELECT of one column ``k``: the keys of its frame it holds for. Inside a frame the
+criteria that a row of its table decides are conditions on that row, everything else is a set that its key has
+to be in, or must not. A frame inside another is led there along ``relations``.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import reduce
-from typing import Final
 
-import sqlglot
 from sqlglot import exp
 
-from p2d.warehouse.query.attributes import Attribute, Catalogue, Source
-from p2d.warehouse.query.conditions import column, condition
-from p2d.warehouse.query.nodes import All, Any, Criterion, Frame, Node, NoneOf, Same, Value
-
-TABLES: Final = {
-    Frame.PATIENT: "patient",
-    Frame.CASE: "clinical_case",
-    Frame.DOCUMENT: "document",
-    Frame.STUDY: "study",
-    Frame.SERIES: "series",
-    Frame.INSTANCE: "instance",
-}
-# What two frames have to do with each other: rows with the keys of both. Clinical facts and documents belong
-# to a study where they stand in a report linked to it by its accession number.
-RELATIONS: Final[dict[frozenset[Frame], str]] = {
-    frozenset({Frame.PATIENT, Frame.CASE}): "SELECT patient_key, case_key FROM clinical_case",
-    frozenset({Frame.PATIENT, Frame.DOCUMENT}): "SELECT patient_key, document_key FROM document",
-    frozenset({Frame.PATIENT, Frame.STUDY}): "SELECT patient_key, study_key FROM study",
-    frozenset({Frame.PATIENT, Frame.SERIES}): "SELECT patient_key, series_key FROM series",
-    frozenset({Frame.PATIENT, Frame.INSTANCE}): "SELECT patient_key, instance_key FROM instance",
-    frozenset({Frame.CASE, Frame.DOCUMENT}): "SELECT case_key, document_key FROM document",
-    frozenset({Frame.CASE, Frame.STUDY}): "SELECT case_key, study_key FROM study",
-    frozenset({Frame.CASE, Frame.SERIES}): (
-        "SELECT case_key, series_key FROM series JOIN study USING (study_key)"
-    ),
-    frozenset({Frame.CASE, Frame.INSTANCE}): (
-        "SELECT case_key, instance_key FROM instance JOIN study USING (study_key)"
-    ),
-    frozenset({Frame.DOCUMENT, Frame.STUDY}): "SELECT document_key, study_key FROM study_document",
-    frozenset({Frame.DOCUMENT, Frame.SERIES}): (
-        "SELECT document_key, series_key FROM study_document JOIN series USING (study_key)"
-    ),
-    frozenset({Frame.DOCUMENT, Frame.INSTANCE}): (
-        "SELECT document_key, instance_key FROM study_document JOIN instance USING (study_key)"
-    ),
-    frozenset({Frame.STUDY, Frame.SERIES}): "SELECT study_key, series_key FROM series",
-    frozenset({Frame.STUDY, Frame.INSTANCE}): "SELECT study_key, instance_key FROM instance",
-    frozenset({Frame.SERIES, Frame.INSTANCE}): "SELECT series_key, instance_key FROM instance",
-}
+from p2d.warehouse.query.attributes import Catalogue
+from p2d.warehouse.query.counting import counted
+from p2d.warehouse.query.criteria import Criteria
+from p2d.warehouse.query.dialects import Dialect
+from p2d.warehouse.query.events import Things, event_rows, things_of
+from p2d.warehouse.query.holders import ROW
+from p2d.warehouse.query.nodes import (
+    All,
+    Any,
+    Cohort,
+    Criterion,
+    Event,
+    Frame,
+    Node,
+    NoneOf,
+    Patients,
+    Same,
+    Some,
+    Value,
+)
+from p2d.warehouse.query.relations import (
+    TABLES,
+    carries,
+    chosen,
+    column,
+    is_in,
+    key_of,
+    keys_from,
+    mapped,
+    united,
+)
+from p2d.warehouse.query.texts import Terms
 
 
-def key_of(frame: Frame) -> str:
-    """Return the name of the surrogate key of *frame*."""
-    return f"{frame}_key"
+@dataclass(slots=True)
+class _Together:
+    """What has to hold at once: conditions on a row *v* of the table, and sets that its key is in or not."""
+
+    local: list[exp.Expr] = field(default_factory=list)
+    within: list[exp.Select] = field(default_factory=list)
+    without: list[exp.Select] = field(default_factory=list)
+
+    def conditions(self, key: exp.Expr) -> list[exp.Expr]:
+        """Return everything as conditions on rows with *key*."""
+        return [
+            *self.local,
+            *(is_in(key.copy(), keys) for keys in self.within),
+            *(exp.Not(this=is_in(key.copy(), keys)) for keys in self.without),
+        ]
 
 
 class Compiler:
-    """Turns placed nodes into SQL and collects the parameters on the way."""
+    """Turns placed nodes into SQL and collects the parameters on the way.
 
-    def __init__(self, catalogue: Catalogue) -> None:
-        self._catalogue = catalogue
+    *only* restricts everything that is looked at to some patients: it is the condition on a patient key.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        dialect: Dialect,
+        terms: Terms | None = None,
+        only: Callable[[exp.Expr], exp.Expr] | None = None,
+    ) -> None:
         self.parameters: dict[str, Value] = {}
-
-    def keys(self, node: Node, frame: Frame) -> exp.Select:
-        """Return the keys of *frame* that *node* holds for; *node* comes from ``frames.place``.
-
-        Raises:
-            InvalidRequest: an operator or operand that does not fit its attribute.
-
-        """
-        match node:
-            case All(nodes):
-                return reduce(_intersect, [self.keys(n, frame) for n in nodes])
-            case Any(nodes):
-                return reduce(_unite, [self.keys(n, frame) for n in nodes])
-            case NoneOf(nodes):
-                return _except(universe(frame), reduce(_unite, [self.keys(n, frame) for n in nodes]))
-            case Same(inner, where):
-                return mapped(self.keys(where, inner), inner, frame)
-            case Criterion():
-                return self._criterion(node, frame)
-
-    def witnesses(self, node: Node, frame: Frame, level: Frame) -> list[exp.Select]:
-        """Return, for each imaging frame that speaks for a match, the keys of *level* that fulfil it."""
-        match node:
-            case All(nodes) | Any(nodes):
-                return [found for n in nodes for found in self.witnesses(n, frame, level)]
-            case Same(inner, where) if inner.is_imaging:
-                return [mapped(self.keys(where, inner), inner, level)]
-            case Same(inner, where):
-                within = self.witnesses(where, inner, level)
-                return [_intersect(w, mapped(self.keys(where, inner), inner, level)) for w in within]
-            case _:
-                return []
+        self.dialect = dialect
+        self.only = only
+        self.criteria = Criteria(catalogue, dialect, self.bind, terms, only)
 
     def bind(self, value: Value) -> exp.Expr:
         """Return a parameter that stands for *value*."""
@@ -102,110 +86,143 @@ class Compiler:
         self.parameters[name] = value
         return exp.Parameter(this=exp.Var(this=name))
 
-    def _criterion(self, criterion: Criterion, frame: Frame) -> exp.Select:
-        attribute = None
-        if criterion.subject == "attribute":
-            attribute = self._catalogue.attribute(criterion.name, "attribute")
-        rows = condition(criterion, attribute, self.bind)
-        found = _rows_to_frame(attribute, rows, frame)
-        if not criterion.is_absence:
-            return found
-        is_header = attribute is not None and attribute.source is Source.HEADER
-        return _except(_extracted(frame) if is_header else universe(frame), found)
+    def keys(self, node: Node, frame: Frame) -> exp.Select:
+        """Return the keys ``k`` of *frame* that *node* holds for; *node* comes from ``frames.place``.
 
+        A key may come more than once.
 
-def universe(frame: Frame) -> exp.Select:
-    """Return all keys of *frame*."""
-    return _select(column(key_of(frame), "u")).from_(exp.to_table(TABLES[frame], alias="u"), copy=False)
+        Raises:
+            InvalidRequest: an operator or operand that does not fit its attribute.
 
+        """
+        match node:
+            case Criterion():
+                return self.criteria.keys(node, frame)
+            case Same():
+                return self._same(node, frame)
+            case Event():
+                rows = event_rows(self, node, frame).subquery("w", copy=False)
+                return exp.select(exp.column("k", table="w")).from_(rows, copy=False)
+            case Patients(pseudonyms):
+                listed = "\n".join(sorted(str(pseudonym) for pseudonym in pseudonyms))
+                place = column("patient", ROW)
+                is_listed = self.dialect.one_of(place, listed, self.bind)
+                return mapped(keys_from("patient", Frame.PATIENT, is_listed), Frame.PATIENT, frame)
+            case Cohort():
+                raise TypeError("a saved cohort is replaced before it is compiled")
+            case _:
+                return self.selected(node, frame, frame)
 
-def mapped(keys: exp.Select, source: Frame, target: Frame) -> exp.Select:
-    """Return the keys of *target* that have to do with *keys* of *source*."""
-    if source is target:
-        return keys
-    relation = sqlglot.parse_one(RELATIONS[frozenset({source, target})], dialect="duckdb")
-    assert isinstance(relation, exp.Select)  # noqa: S101 - RELATIONS holds SELECTs only
-    place = column(key_of(target), "r")
-    return (
-        _select(place)
-        .from_(relation.subquery("r", copy=False), copy=False)
-        .where(
-            exp.In(this=column(key_of(source), "r"), query=keys.subquery(copy=False)),
-            exp.Not(this=exp.Is(this=place.copy(), expression=exp.Null())),
-            copy=False,
+    def selected(self, node: Node, frame: Frame, target: Frame) -> exp.Select:
+        """Return the keys of *target* in whose things of *frame* the *node* holds."""
+        together = self._together(node, frame)
+        table, key = TABLES[frame], column(key_of(frame), ROW)
+        is_driven = bool(together.within) and (not together.local)
+        if is_driven:
+            first, *others = together.within
+            if not others and not together.without:
+                return mapped(first, frame, target)
+            rest = _Together(within=others, without=together.without)
+            return mapped(chosen(first, *rest.conditions(exp.column("k", table="d"))), frame, target)
+        conditions = [*self.restriction(), *together.conditions(key)]
+        whole = exp.and_(*conditions, copy=False) if conditions else None
+        if target is frame or carries(table, target):
+            return keys_from(table, target, whole)
+        return mapped(keys_from(table, frame, whole), frame, target)
+
+    def restriction(self) -> list[exp.Expr]:
+        """Return the condition that rows *v* are of the patients that are looked at, if not of all."""
+        return [] if self.only is None else [self.only(column(key_of(Frame.PATIENT), ROW))]
+
+    def condition(self, node: Node, frame: Frame) -> exp.Expr:
+        """Return *node* as a condition on rows *v* of the table of *frame*; false or NULL where it fails."""
+        key = column(key_of(frame), ROW)
+        match node:
+            case All(nodes):
+                return (
+                    exp.and_(*(self.condition(n, frame) for n in nodes), copy=False) if nodes else exp.true()
+                )
+            case Any(nodes):
+                return (
+                    exp.or_(*(self.condition(n, frame) for n in nodes), copy=False) if nodes else exp.false()
+                )
+            case NoneOf(nodes):
+                return exp.and_(*(self._denied(n, frame) for n in nodes), copy=False) if nodes else exp.true()
+            case Some():
+                return self._some(node, frame)
+            case Criterion():
+                local = self.criteria.local(node, frame)
+                return is_in(key, self.criteria.keys(node, frame)) if local is None else local
+            case _:
+                return is_in(key, self.keys(node, frame))
+
+    def _denied(self, node: Node, frame: Frame) -> exp.Expr:
+        return exp.Not(this=exp.Coalesce(this=self.condition(node, frame), expressions=[exp.false()]))
+
+    def _some(self, some: Some, frame: Frame) -> exp.Expr:
+        ones: list[exp.Expr] = [
+            exp.Case(
+                ifs=[exp.If(this=self.condition(n, frame), true=exp.Literal.number(1))],
+                default=exp.Literal.number(0),
+            )
+            for n in some.nodes
+        ]
+        number: exp.Expr = exp.Paren(this=reduce(lambda a, b: exp.Add(this=a, expression=b), ones))
+        least = exp.GTE(this=number, expression=exp.Literal.number(some.least))
+        if some.most is None:
+            return least
+        most = exp.LTE(this=number.copy(), expression=exp.Literal.number(some.most))
+        return exp.and_(least, most, copy=False)
+
+    def _together(self, node: Node, frame: Frame) -> _Together:
+        found = _Together()
+        self._gather(node, frame, found)
+        return found
+
+    def _gather(self, node: Node, frame: Frame, found: _Together) -> None:
+        match node:
+            case All(nodes):
+                for inner in nodes:
+                    self._gather(inner, frame, found)
+            case Criterion():
+                local = None if node.is_absence else self.criteria.local(node, frame)
+                if local is None:
+                    found.within.append(self.criteria.keys(node, frame))
+                else:
+                    found.local.append(local)
+            case NoneOf(nodes):
+                for inner in nodes:
+                    self._gather_denied(inner, frame, found)
+            case Any(nodes) if nodes:
+                self._gather_any(nodes, frame, found)
+            case Any() | Some():
+                found.local.append(self.condition(node, frame))
+            case _:
+                found.within.append(self.keys(node, frame))
+
+    def _gather_denied(self, node: Node, frame: Frame, found: _Together) -> None:
+        if isinstance(node, Criterion) and self.criteria.local(node, frame) is None:
+            found.without.append(self.criteria.keys(node, frame))
+        elif isinstance(node, Same | Event | Patients):
+            found.without.append(self.keys(node, frame))
+        else:
+            found.local.append(self._denied(node, frame))
+
+    def _gather_any(self, nodes: tuple[Node, ...], frame: Frame, found: _Together) -> None:
+        """Unite sets where every node is one: no row of the table has to be looked at then."""
+        is_local = any(
+            not isinstance(n, Same | Event | Patients | Criterion)
+            or (isinstance(n, Criterion) and self.criteria.local(n, frame) is not None)
+            for n in nodes
         )
-    )
+        if is_local:
+            found.local.append(self.condition(Any(nodes), frame))
+        else:
+            found.within.append(united([self.keys(n, frame) for n in nodes]))
 
-
-def unite(sets: list[exp.Select]) -> exp.Select:
-    """Return the union of at least one set."""
-    return reduce(_unite, sets)
-
-
-def _rows_to_frame(attribute: Attribute | None, rows: exp.Expr, frame: Frame) -> exp.Select:
-    if attribute is None:
-        return mapped(_from("document", Frame.DOCUMENT, rows), Frame.DOCUMENT, frame)
-    if attribute.source is Source.COLUMN:
-        native = attribute.frame
-        return mapped(_from(TABLES[native], native, rows), native, frame)
-    if attribute.source is Source.FACT:
-        if frame.is_imaging:
-            return mapped(_from("fact", Frame.DOCUMENT, rows), Frame.DOCUMENT, frame)
-        return _from("fact", frame, rows)
-    return _header_rows(rows, frame)
-
-
-def _header_rows(rows: exp.Expr, frame: Frame) -> exp.Select:
-    """Headers lie at the study, the series or the instance; finer frames inherit, coarser ones contain."""
-    if not frame.is_imaging:
-        return mapped(_from("header", Frame.STUDY, rows), Frame.STUDY, frame)
-    if frame is Frame.STUDY:
-        return _from("header", Frame.STUDY, rows)
-    of_study = mapped(
-        _from("header", Frame.STUDY, exp.and_(rows.copy(), _is_null("series_key"), copy=False)),
-        Frame.STUDY,
-        frame,
-    )
-    if frame is Frame.SERIES:
-        return _unite(_from("header", Frame.SERIES, rows.copy()), of_study)
-    above = exp.and_(rows.copy(), _is_null("instance_key"), copy=False)
-    of_series = mapped(_from("header", Frame.SERIES, above), Frame.SERIES, frame)
-    return _unite(_unite(_from("header", Frame.INSTANCE, rows.copy()), of_series), of_study)
-
-
-def _extracted(frame: Frame) -> exp.Select:
-    """Keys whose extended headers were read: only of those can it be said that an element is absent."""
-    read = exp.Not(this=_is_null("extended_run"))
-    return mapped(_from("series", Frame.SERIES, read), Frame.SERIES, frame)
-
-
-def _from(table: str, frame: Frame, rows: exp.Expr) -> exp.Select:
-    place = column(key_of(frame))
-    present = exp.Not(this=exp.Is(this=place.copy(), expression=exp.Null()))
-    return _select(place).from_(exp.to_table(table, alias="v"), copy=False).where(rows, present, copy=False)
-
-
-def _is_null(name: str) -> exp.Expr:
-    return exp.Is(this=column(name), expression=exp.Null())
-
-
-def _select(place: exp.Expr) -> exp.Select:
-    return exp.select(exp.alias_(place, "k", copy=False), copy=False)
-
-
-def _combined(combination: exp.Query) -> exp.Select:
-    return exp.select(exp.column("k", table="c"), copy=False).from_(
-        combination.subquery("c", copy=False), copy=False
-    )
-
-
-def _intersect(left: exp.Select, right: exp.Select) -> exp.Select:
-    return _combined(exp.intersect(left, right, copy=False))
-
-
-def _unite(left: exp.Select, right: exp.Select) -> exp.Select:
-    return _combined(exp.union(left, right, copy=False))
-
-
-def _except(left: exp.Select, right: exp.Select) -> exp.Select:
-    return _combined(exp.except_(left, right, copy=False))
+    def _same(self, same: Same, frame: Frame) -> exp.Select:
+        if same.count is None:
+            return self.selected(same.where, same.frame, frame)
+        is_dated = same.count.within_days is not None or same.count.per is not None
+        rows = things_of(self, Things(same.where, same.frame), frame, with_day=is_dated)
+        return counted(rows, same.count, frame, self.dialect)

@@ -1,16 +1,25 @@
-"""One criterion as a condition on the rows that hold its values; operands become bound parameters."""
+"""One criterion as conditions on the parts of one value; operands become bound parameters.
 
-from collections.abc import Callable
+A value that lacks the part the operand asks for is none: a number without a date for a date, a text for a
+number. The empty text is no value.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
-from typing import Final
+from enum import StrEnum
+from typing import Final, Protocol
 
 from sqlglot import exp
 
 from p2d.model.errors import InvalidRequest
 from p2d.warehouse.query.attributes import Attribute, Source, Type
-from p2d.warehouse.query.nodes import Criterion, Operator, Value
-
-Bind = Callable[[Value], exp.Expr]
+from p2d.warehouse.query.codes import code_range
+from p2d.warehouse.query.dialects import Bind, Dialect
+from p2d.warehouse.query.holders import Parts
+from p2d.warehouse.query.nodes import AttributeRef, Criterion, Operator, Value
+from p2d.warehouse.query.relations import is_there
+from p2d.warehouse.query.texts import TEXTUAL, text_condition
 
 _COMPARISONS: Final[dict[Operator, type[exp.Binary]]] = {
     Operator.LESS: exp.LT,
@@ -18,78 +27,37 @@ _COMPARISONS: Final[dict[Operator, type[exp.Binary]]] = {
     Operator.GREATER: exp.GT,
     Operator.AT_LEAST: exp.GTE,
 }
-_TEXTUAL: Final = frozenset({Operator.CONTAINS, Operator.REGEX})
 _EQUAL: Final = frozenset({Operator.EQUALS, Operator.IN})
+_BELOW: Final = frozenset({Operator.LESS, Operator.AT_MOST})
 
 
-def column(name: str, table: str = "v") -> exp.Column:
-    """Return the column *name* of the rows *v*."""
-    return exp.column(name, table=table, quoted=True)
+class Kind(StrEnum):
+    """Which part of a value an operand compares with."""
+
+    NUMBER = "number"
+    DAY = "day"
+    TEXT = "text"
 
 
-def condition(criterion: Criterion, attribute: Attribute | None, bind: Bind) -> exp.Expr:
-    """Return *criterion* as a condition on rows *v*; *attribute* is None for the text of documents.
+class Referred(Protocol):
+    """The values of an attribute that stands as operand, beside the row that is compared with them."""
 
-    Raises:
-        InvalidRequest: the operator or operand does not fit the attribute's type.
+    def bound(self, kind: Kind, *, is_lowest: bool) -> exp.Expr:
+        """Return the lowest or highest of them; NULL where there is none."""
+        ...
 
-    """
-    if attribute is None:
-        name = exp.EQ(this=column("kind"), expression=bind(criterion.name))
-        if criterion.operator is Operator.EXISTS:
-            return name
-        return exp.and_(name, _text(criterion, column("text"), bind))
-    if attribute.source is Source.COLUMN:
-        return _typed(criterion, attribute, bind)
-    return _row(criterion, attribute, bind)
+    def holds(self, kind: Kind, place: exp.Expr) -> exp.Expr:
+        """Whether *place* is one of them."""
+        ...
 
 
-def refuse_type(criterion: Criterion, attribute: Attribute) -> InvalidRequest:
-    """Return the error of an operator or operand that does not fit *attribute*."""
-    holds = {Type.NUMBER: "numbers", Type.DATE: "dates"}.get(attribute.type, "text")
-    return InvalidRequest(
-        criterion.name,
-        f"holds {holds}; {criterion.operator} does not apply to that with this operand",
-        "compare numbers with numbers, dates with YYYY-MM-DD, text with equals, in, contains or regex",
-    )
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a row is a value for the criterion (None: always), whether it fulfils it, and how it ranks."""
 
-
-def _typed(criterion: Criterion, attribute: Attribute, bind: Bind) -> exp.Expr:
-    place = column(attribute.name)
-    is_text = attribute.type in {Type.TEXT, Type.MULTI}
-    if criterion.operator is Operator.EXISTS:
-        present: exp.Expr = exp.Not(this=exp.Is(this=place, expression=exp.Null()))
-        return (
-            exp.and_(present, exp.NEQ(this=place.copy(), expression=exp.Literal.string("")))
-            if is_text
-            else present
-        )
-    if criterion.operator in _TEXTUAL:
-        if not is_text:
-            raise refuse_type(criterion, attribute)
-        return _text(criterion, place, bind)
-    values = tuple(_typed_operand(criterion, attribute, value) for value in criterion.values)
-    if criterion.operator in _EQUAL:
-        if attribute.type is Type.MULTI:
-            place = exp.func("string_split", place, exp.Literal.string("\\"))  # type: ignore[assignment]  # an expression like the column
-            tests = [exp.Anonymous(this="list_contains", expressions=[place.copy(), bind(v)]) for v in values]
-            return exp.or_(*tests)
-        return exp.In(this=place, expressions=[bind(value) for value in values])
-    if is_text:
-        raise refuse_type(criterion, attribute)
-    return _compare(criterion.operator, place, values, bind)
-
-
-def _typed_operand(criterion: Criterion, attribute: Attribute, value: Value) -> Value:
-    if attribute.type is Type.NUMBER and isinstance(value, float):
-        return value
-    if attribute.type is Type.DATE:
-        found = value if isinstance(value, date) else as_date(value)
-        if found is not None:
-            return found
-    if attribute.type in {Type.TEXT, Type.MULTI} and isinstance(value, str):
-        return value
-    raise refuse_type(criterion, attribute)
+    is_value: exp.Expr | None
+    is_so: exp.Expr
+    rank: exp.Expr
 
 
 def as_date(value: Value) -> date | None:
@@ -102,53 +70,182 @@ def as_date(value: Value) -> date | None:
         return None
 
 
-def _row(criterion: Criterion, attribute: Attribute, bind: Bind) -> exp.Expr:
-    is_fact = attribute.source is Source.FACT
-    name = exp.EQ(this=column("attribute" if is_fact else "keyword"), expression=bind(criterion.name))
-    texts = [column("text"), column("code")] if is_fact else [column("text")]
-    if criterion.operator is Operator.EXISTS:
-        return name if is_fact else exp.and_(name, _has_value())
-    if criterion.operator in _TEXTUAL:
-        found: exp.Expr = exp.or_(*(_text(criterion, place, bind) for place in texts))
-    elif criterion.operator in _EQUAL:
-        found = exp.or_(*(_equal(value, texts, bind, dates=not is_fact) for value in criterion.values))
-    else:
-        place = column("date" if isinstance(criterion.values[0], date) else "number")
-        found = _compare(criterion.operator, place, criterion.values, bind)
-    if criterion.unit is not None:
-        unit = exp.Coalesce(this=column("unit"), expressions=[exp.Literal.string("")])
-        found = exp.and_(found, exp.EQ(this=unit, expression=bind(criterion.unit)))
-    return exp.and_(name, found)
+class Judge:
+    """Turns a criterion on *named* attributes (none: documents) into verdicts on values of certain parts.
+
+    *referred* are the operands that are attributes, by name, each with the attribute itself.
+    """
+
+    def __init__(
+        self,
+        criterion: Criterion,
+        named: tuple[Attribute, ...],
+        dialect: Dialect,
+        bind: Bind,
+        referred: Mapping[str, tuple[Attribute, Referred]],
+    ) -> None:
+        self._criterion = criterion
+        self._named = named
+        self._dialect = dialect
+        self._bind = bind
+        self._referred = referred
+        self._own = {attribute.type for attribute in named}
+
+    def verdict(self, parts: Parts) -> Verdict | None:
+        """Return the verdict on a value of *parts*; None where such a value never is one.
+
+        Raises:
+            InvalidRequest: the operator or operand does not fit the one attribute's type.
+
+        """
+        operator = self._criterion.operator
+        if operator is Operator.EXISTS:
+            is_value = None if parts.is_value is None else parts.is_value.copy()
+            return Verdict(is_value, exp.true(), exp.Literal.number(0))
+        if operator in TEXTUAL:
+            found = self._textual(parts)
+        elif operator is Operator.UNDER:
+            found = self._under(parts)
+        else:
+            found = self._compared(parts)
+        if found is None and len(self._named) == 1 and self._named[0].source is Source.COLUMN:
+            raise self._refusal()
+        return found
+
+    def _refusal(self) -> InvalidRequest:
+        holds = {Type.NUMBER: "numbers", Type.DATE: "dates"}.get(self._named[0].type, "text")
+        return InvalidRequest(
+            self._criterion.name,
+            f"holds {holds}; {self._criterion.operator} does not apply to that with this operand",
+            "compare numbers with numbers, dates with YYYY-MM-DD, text with equals, in, contains or regex",
+        )
+
+    def _textual(self, parts: Parts) -> Verdict | None:
+        if not parts.texts:
+            return None
+        rank = _first(parts.members[: len(parts.texts)])
+        tests = (
+            text_condition(self._criterion, place, parts.negated, self._dialect, self._bind)
+            for place in parts.texts
+        )
+        return self._verdict(is_there(rank), exp.or_(*tests, copy=False), rank)
+
+    def _under(self, parts: Parts) -> Verdict | None:
+        if not parts.texts:
+            return None
+        rank = _first(parts.members)
+        codes = [rank] if parts.is_fact else list(parts.members)
+        tests = [self._is_under(c, str(v), parts) for c in codes for v in self._criterion.values]
+        return self._verdict(is_there(rank.copy()), exp.or_(*tests, copy=False), rank)
+
+    def _is_under(self, code: exp.Expr, node: str, parts: Parts) -> exp.Expr:
+        ends = code_range(node)
+        if parts.is_multi:
+            if ends is not None:
+                raise InvalidRequest(
+                    self._criterion.name, "holds several values at once, of which no range is asked", "use in"
+                )
+            joined = exp.Anonymous(this="concat", expressions=[exp.Literal.string("\\"), code.copy()])
+            return self._dialect.contains(joined, f"\\{node}", self._bind)
+        if ends is None:
+            return self._dialect.starts_with(code.copy(), node, self._bind)
+        low, high = ends
+        return exp.and_(
+            exp.GTE(this=self._head(code, low), expression=self._bind(low)),
+            exp.LTE(this=self._head(code, high), expression=self._bind(high)),
+            copy=False,
+        )
+
+    def _head(self, code: exp.Expr, end: str) -> exp.Expr:
+        start, length = exp.Literal.number(1), exp.Literal.number(len(end))
+        return self._dialect.by_code_point(exp.Substring(this=code.copy(), start=start, length=length))
+
+    def _compared(self, parts: Parts) -> Verdict | None:
+        asked = {kind for operand in self._criterion.values for kind in self._kinds(operand)}
+        values, ranks, tests = [], [], []
+        for kind in Kind:
+            place = _part(parts, kind)
+            if kind in asked and place is not None:
+                values.append(is_there(place.copy()))
+                ranks.append(place)
+                tests.append(self._test(kind, place, parts))
+        if not tests:
+            return None
+        rank = self._dialect.by_code_point(ranks[0].copy()) if asked == {Kind.TEXT} else ranks[0].copy()
+        return Verdict(exp.or_(*values, copy=False), exp.or_(*tests, copy=False), rank)
+
+    def _kinds(self, operand: Value) -> tuple[Kind, ...]:
+        if isinstance(operand, AttributeRef):
+            if Type.DATE in {*self._own, self._referred[operand.name][0].type}:
+                return (Kind.DAY,)
+            return (Kind.NUMBER, Kind.TEXT) if self._criterion.operator in _EQUAL else (Kind.NUMBER,)
+        if isinstance(operand, float):
+            return (Kind.NUMBER,)
+        return (Kind.DAY,) if isinstance(operand, date) or self._own == {Type.DATE} else (Kind.TEXT,)
+
+    def _test(self, kind: Kind, place: exp.Expr, parts: Parts) -> exp.Expr:
+        operator, operands = self._criterion.operator, self._criterion.values
+        if operator in _EQUAL:
+            tests = [self._equals(kind, place, parts)]
+            tests += [
+                self._referred[o.name][1].holds(kind, member.copy())
+                for o in operands
+                if isinstance(o, AttributeRef)
+                for member in (parts.members if kind is Kind.TEXT else (place,))
+            ]
+            return exp.or_(*(test for test in tests if test is not None), copy=False)
+        if operator is Operator.BETWEEN:
+            low = exp.GTE(this=place.copy(), expression=self._bound(operands[0], kind, is_lowest=True))
+            high = exp.LTE(this=place.copy(), expression=self._bound(operands[1], kind, is_lowest=False))
+            return exp.and_(low, high, copy=False)
+        bound = self._bound(operands[0], kind, is_lowest=operator not in _BELOW)
+        return _COMPARISONS[operator](this=place.copy(), expression=bound)
+
+    def _bound(self, operand: Value, kind: Kind, *, is_lowest: bool) -> exp.Expr:
+        if isinstance(operand, AttributeRef):
+            return self._referred[operand.name][1].bound(kind, is_lowest=is_lowest)
+        return self._bind(operand) if kind in self._kinds(operand) else exp.Null()
+
+    def _equals(self, kind: Kind, place: exp.Expr, parts: Parts) -> exp.Expr | None:
+        plain = [v for v in self._criterion.values if not isinstance(v, AttributeRef)]
+        wanted: list[Value] = [value for value in plain if kind in self._kinds(value)]
+        if kind is Kind.DAY:
+            days = [value if isinstance(value, date) else as_date(value) for value in wanted]
+            wanted = [day for day in days if day is not None]
+            if len(wanted) < len(days):
+                raise self._refusal()
+        if not wanted:
+            return None
+        if kind is not Kind.TEXT:
+            return _is_one_of(place, wanted, self._bind)
+        if parts.is_multi:
+            tests = [self._dialect.has_value(parts.texts[0].copy(), str(v), self._bind) for v in wanted]
+            return exp.or_(*tests, copy=False)
+        tests = [_is_one_of(text, wanted, self._bind) for text in parts.texts]
+        written = [day for day in map(as_date, wanted) if day is not None]
+        if parts.is_iso and parts.day is not None and written:
+            tests.append(_is_one_of(parts.day, written, self._bind))
+        return exp.or_(*tests, copy=False)
+
+    def _verdict(self, is_value: exp.Expr, is_so: exp.Expr, rank: exp.Expr) -> Verdict:
+        return Verdict(is_value, is_so, self._dialect.by_code_point(rank.copy()))
 
 
-def _has_value() -> exp.Expr:
-    values = [exp.Not(this=exp.Is(this=column(c), expression=exp.Null())) for c in ("number", "date")]
-    return exp.or_(*values, exp.NEQ(this=column("text"), expression=exp.Literal.string("")))
+def _part(parts: Parts, kind: Kind) -> exp.Expr | None:
+    if kind is Kind.NUMBER:
+        return parts.number
+    if kind is Kind.DAY:
+        return parts.day
+    return _first(parts.members) if parts.texts else None
 
 
-def _equal(value: Value, texts: list[exp.Column], bind: Bind, *, dates: bool) -> exp.Expr:
-    if isinstance(value, float):
-        return exp.EQ(this=column("number"), expression=bind(value))
-    tests: list[exp.Expr] = [exp.EQ(this=place.copy(), expression=bind(value)) for place in texts]
-    day = as_date(value)
-    if dates and day is not None:
-        tests.append(exp.EQ(this=column("date"), expression=bind(day)))
-    return exp.or_(*tests)
+def _first(members: tuple[exp.Expr, ...]) -> exp.Expr:
+    if len(members) == 1:
+        return members[0].copy()
+    return exp.Coalesce(this=members[0].copy(), expressions=[place.copy() for place in members[1:]])
 
 
-def _compare(operator: Operator, place: exp.Expr, values: tuple[Value, ...], bind: Bind) -> exp.Expr:
-    if operator is Operator.BETWEEN:
-        return exp.Between(this=place, low=bind(values[0]), high=bind(values[1]))
-    return _COMPARISONS[operator](this=place, expression=bind(values[0]))
-
-
-def _text(criterion: Criterion, place: exp.Expr, bind: Bind) -> exp.Expr:
-    sought = str(criterion.values[0])
-    if criterion.operator is Operator.REGEX:
-        pattern = f"(?i){sought}" if criterion.ignore_case else sought
-        return exp.Anonymous(this="regexp_matches", expressions=[place.copy(), bind(pattern)])
-    tests = [
-        exp.Anonymous(this="contains", expressions=[exp.Lower(this=place.copy()), exp.Lower(this=bind(word))])
-        for word in sought.split()
-    ]
-    return exp.and_(*tests)
+def _is_one_of(place: exp.Expr, values: list[Value] | list[date], bind: Bind) -> exp.Expr:
+    if len(values) == 1:
+        return exp.EQ(this=place.copy(), expression=bind(values[0]))
+    return exp.In(this=place.copy(), expressions=[bind(value) for value in values])

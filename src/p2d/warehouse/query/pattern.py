@@ -1,8 +1,10 @@
 r"""Regular expressions that mean the same in every engine: the subset of RE2 and Python's ``re``.
 
 Refused with a reason: look-around, back-references, atomic groups, possessive quantifiers, inline flags,
-comments, and what only one dialect knows. ``.`` does not match a line break; ``\w``, ``\d`` and ``\b`` know
-ASCII letters only, so a word boundary beside an umlaut is not one.
+comments, what only one dialect knows, and what a backtracking engine could take for ever over (``(a+)+``,
+``.*.*.*.*``; see ``regex_cost``), on every engine alike. ``.`` does not match a line break and ``$`` matches
+at the very end only; ``\w``, ``\d``, ``\s`` and ``\b`` know ASCII only, so a word boundary beside an umlaut
+is not one.
 """
 
 import re
@@ -10,9 +12,10 @@ import warnings
 from typing import Final
 
 from p2d.model.errors import InvalidRequest
+from p2d.warehouse.query.regex_cost import costly_form
 
 LONGEST: Final = 500
-_LARGEST_REPEAT: Final = 1000
+_LARGEST_REPEAT: Final = 255  # PostgreSQL's bound; RE2's is 1,000
 _REFUSED: Final = (
     (re.compile(r"\(\?<?[=!]"), "uses look-around, which no engine of the warehouse has"),
     (re.compile(r"\(\?P=|\\[1-9]"), "uses a back-reference, which no engine of the warehouse has"),
@@ -48,4 +51,12 @@ def check_pattern(pattern: str, field: str) -> str:
             re.compile(pattern)
     except (re.error, OverflowError, RecursionError, FutureWarning, DeprecationWarning):
         raise InvalidRequest(field, "is not a regular expression", "check its brackets") from None
+    try:
+        costly = costly_form(pattern)
+    except (ValueError, RecursionError):
+        raise InvalidRequest(
+            field, "uses a form outside the subset", "see the cohort language's page"
+        ) from None
+    if costly is not None:
+        raise InvalidRequest(field, costly, "name what stands between, or bound it as in .{0,40}")
     return pattern

@@ -1,0 +1,136 @@
+"""The columns of a result table: the values that belong to a row, reduced to one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from sqlglot import exp
+
+from p2d.warehouse.query.attributes import Attribute, Source, Type
+from p2d.warehouse.query.compile import Compiler
+from p2d.warehouse.query.holders import ROW, Holder, attribute_holders
+from p2d.warehouse.query.nodes import Frame, Reduce
+from p2d.warehouse.query.relations import column, is_missing, is_there, key_of
+
+IMAGING: Final = (Frame.STUDY, Frame.SERIES, Frame.INSTANCE)
+_OWN_FACTS: Final = frozenset({Frame.PATIENT, Frame.CASE, Frame.DOCUMENT, Frame.GROUP})
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The values of one attribute for rows of a level.
+
+    ``frame`` is whose keys the values go by: the level's, or the patient's for what only the patient has.
+    ``chosen`` are the imaging frames whose matching keys the values are restricted to.
+    """
+
+    attribute: Attribute
+    level: Frame
+
+    @property
+    def frame(self) -> Frame:
+        """Whose keys the values go by."""
+        if self.attribute.source is Source.FACT:
+            return self.level if self.level in _OWN_FACTS else Frame.PATIENT
+        return Frame.PATIENT if self.is_of_person else self.level
+
+    @property
+    def is_of_person(self) -> bool:
+        """Whether the attribute is a demographic one, of which a patient has one value."""
+        return self.attribute.source is Source.COLUMN and self.attribute.frame is Frame.PATIENT
+
+    @property
+    def chosen(self) -> tuple[Frame, ...]:
+        """The imaging frames whose matching things the values come from."""
+        if self.attribute.source is Source.HEADER:
+            return IMAGING
+        return (self.attribute.frame,) if self.attribute.frame.is_imaging else ()
+
+    def values(
+        self, compiler: Compiler, is_chosen: Callable[[Frame, exp.Expr], exp.Expr], *, with_day: bool
+    ) -> exp.Query:
+        """Return rows of ``k``, ``val`` and ``day``; *is_chosen* tells that a key of a frame matches."""
+        found: list[exp.Select] = []
+        for holder in attribute_holders((self.attribute,), compiler.bind):
+            for rows in holder.found(self.frame, with_day=with_day):
+                value = self._value(holder)
+                select = rows.select.where(*compiler.restriction(), is_there(value), copy=False)
+                condition = self._of_matching(holder, is_chosen)
+                if condition is not None:
+                    select.where(condition, copy=False)
+                found.append(
+                    select.select(
+                        exp.alias_(rows.key, "k", copy=False),
+                        exp.alias_(value.copy(), "val", copy=False),
+                        exp.alias_(rows.day, "day", copy=False),
+                        copy=False,
+                    )
+                )
+        whole: exp.Query = found[0]
+        for select in found[1:]:
+            whole = exp.union(whole, select, distinct=False, copy=False)
+        return whole
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the values are texts."""
+        if self.attribute.source is Source.COLUMN:
+            return self.attribute.type in {Type.TEXT, Type.MULTI}
+        return not self.attribute.has_number
+
+    def _value(self, holder: Holder) -> exp.Expr:
+        parts = holder.parts
+        if self.attribute.source is not Source.COLUMN and not self.attribute.has_number:
+            first, *others = parts.members
+            return exp.Coalesce(this=first, expressions=others)
+        place = parts.number if parts.number is not None else parts.day
+        return parts.members[0] if place is None else place.copy()
+
+    def _of_matching(
+        self, holder: Holder, is_chosen: Callable[[Frame, exp.Expr], exp.Expr]
+    ) -> exp.Expr | None:
+        if holder.table != "header":
+            home = holder.home
+            return is_chosen(home, column(key_of(home), ROW)) if home.is_imaging else None
+        study, series, instance = (column(key_of(frame), ROW) for frame in IMAGING)
+        return exp.or_(
+            is_chosen(Frame.INSTANCE, instance),
+            exp.and_(is_missing(instance.copy()), is_chosen(Frame.SERIES, series)),
+            exp.and_(is_missing(series.copy()), is_chosen(Frame.STUDY, study)),
+            copy=False,
+        )
+
+
+def reduced(values: exp.Query, shown: Shown, reduce: Reduce, compiler: Compiler) -> exp.Select:
+    """Return rows of ``k`` and one value ``v`` each: what *reduce* makes of *values*."""
+    key = exp.column("k", table="n")
+    value: exp.Expr = exp.column("val", table="n")
+    if shown.is_text:
+        value = compiler.dialect.by_code_point(value)
+    if reduce in {Reduce.FIRST, Reduce.LAST}:
+        is_down = reduce is Reduce.LAST
+        order = [
+            exp.Ordered(this=place, desc=is_down, nulls_first=False)
+            for place in (exp.column("day", table="n"), value)
+        ]
+        place = exp.Window(
+            this=exp.RowNumber(), partition_by=[key.copy()], order=exp.Order(expressions=order)
+        )
+        numbered = exp.select(key, exp.column("val", table="n"), exp.alias_(place, "place"), copy=False)
+        numbered.from_(values.subquery("n", copy=False), copy=False)
+        is_first = exp.EQ(this=exp.column("place", table="m"), expression=exp.Literal.number(1))
+        found = exp.select(exp.column("k", table="m"), exp.alias_(exp.column("val", table="m"), "v"))
+        return found.from_(numbered.subquery("m", copy=False), copy=False).where(is_first, copy=False)
+    functions: dict[Reduce, type[exp.Func]] = {
+        Reduce.MIN: exp.Min,
+        Reduce.ANY: exp.Min,
+        Reduce.MAX: exp.Max,
+        Reduce.COUNT: exp.Count,
+        Reduce.MEAN: exp.Avg,
+    }
+    one = exp.alias_(functions[reduce](this=value), "v")
+    return (
+        exp.select(key, one, copy=False)
+        .from_(values.subquery("n", copy=False), copy=False)
+        .group_by(key.copy(), copy=False)
+    )

@@ -1,0 +1,208 @@
+"""Dated things as SQL: rows of key (``k``), thing (``e``) and its day, and events out of them."""
+
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from sqlglot import exp
+
+from p2d.warehouse.query.criteria import Criteria
+from p2d.warehouse.query.dialects import Dialect
+from p2d.warehouse.query.holders import ROW, join_day
+from p2d.warehouse.query.nodes import Comparison, Event, Frame, Node, Order, Relation, Value
+from p2d.warehouse.query.relations import TABLES, carries, column, is_in, is_there, key_of, may_miss, relation
+from p2d.warehouse.query.texts import compared
+
+_OPEN_END: Final = "9999-12-31"
+
+
+class Nodes(Protocol):
+    """The compiler of nodes, as events need it; see ``compile.Compiler``."""
+
+    dialect: Dialect
+    criteria: Criteria
+
+    def bind(self, value: Value) -> exp.Expr:
+        """Return a parameter that stands for *value*."""
+        ...
+
+    def keys(self, node: Node, frame: Frame) -> exp.Select:
+        """Return the keys of *frame* that *node* holds for."""
+        ...
+
+    def condition(self, node: Node, frame: Frame) -> exp.Expr:
+        """Return *node* as a condition on rows *v* of the table of *frame*."""
+        ...
+
+    def restriction(self) -> list[exp.Expr]:
+        """Return the condition that rows *v* are of the patients that are looked at, if not of all."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Things:
+    """Those of *frame* that fulfil *where*."""
+
+    where: Node
+    frame: Frame
+
+
+def things_of(compiler: Nodes, things: Things, owner: Frame, *, with_day: bool) -> exp.Select:
+    """Return the things that belong to a key of *owner*: ``k``, ``e``, ``day``; each once for a key.
+
+    ``p`` is the key of the patient. The day is NULL unless asked for. Cases have their last day as ``until``.
+    """
+    if things.frame is Frame.GROUP:
+        return _groups(compiler, things, owner)
+    table, key = TABLES[things.frame], column(key_of(things.frame), ROW)
+    found = exp.Select().from_(exp.to_table(table, alias=ROW), copy=False)
+    found.where(*compiler.restriction(), compiler.condition(things.where, things.frame), copy=False)
+    if owner is things.frame or carries(table, owner):
+        place: exp.Expr = column(key_of(owner), ROW)
+        if may_miss(table, owner):
+            found.where(is_there(place.copy()), copy=False)
+    else:
+        pairs = relation(things.frame, owner).subquery("r", copy=False)
+        on = exp.EQ(this=column(key_of(things.frame), "r"), expression=key.copy())
+        found.join(pairs, on=on, copy=False)
+        place = column(key_of(owner), "r")
+    day = join_day(found, table, ROW) if with_day else exp.Null()
+    patient = column(key_of(Frame.PATIENT), ROW)
+    columns = [exp.alias_(place, "k"), exp.alias_(key, "e"), exp.alias_(day, "day"), exp.alias_(patient, "p")]
+    if things.frame is Frame.CASE:
+        columns.append(exp.alias_(column("end", ROW), "until"))
+    return found.select(*columns, copy=False)
+
+
+def _groups(compiler: Nodes, things: Things, owner: Frame) -> exp.Select:
+    """Return groups with the day of their earliest fact, whichever attribute that is of."""
+    key = column(key_of(Frame.GROUP), ROW)
+    patient = exp.Min(this=column(key_of(Frame.PATIENT), ROW))
+    dated = (
+        exp.select(
+            exp.alias_(patient, "k"),
+            exp.alias_(key, "e"),
+            exp.alias_(exp.Min(this=column("date", ROW)), "day"),
+            exp.alias_(patient.copy(), "p"),
+            copy=False,
+        )
+        .from_(exp.to_table("fact", alias=ROW), copy=False)
+        .where(is_in(key.copy(), compiler.keys(things.where, Frame.GROUP)), copy=False)
+        .group_by(key.copy(), copy=False)
+    )
+    if owner is Frame.PATIENT:
+        return dated
+    columns = [exp.column(name, table="g") for name in ("e", "day", "p")]
+    found = exp.Select().from_(dated.subquery("g", copy=False), copy=False)
+    own = exp.column("e", table="g")
+    if owner is Frame.GROUP:
+        return found.select(exp.alias_(own, "k"), *columns, copy=False)
+    pairs = exp.to_table("fact", alias="r") if carries("fact", owner) else relation(Frame.GROUP, owner)
+    joined = pairs if isinstance(pairs, exp.Table) else pairs.subquery("r", copy=False)
+    place = column(key_of(owner), "r")
+    on = exp.EQ(this=column(key_of(Frame.GROUP), "r"), expression=own)
+    found.join(joined, on=on, copy=False).where(is_there(place), copy=False)
+    return found.select(exp.alias_(place.copy(), "k"), *columns, copy=False).distinct()
+
+
+def event_rows(compiler: Nodes, event: Event, owner: Frame) -> exp.Select:
+    """Return the rows of *event* at keys of *owner*: what was picked and lies as it has to."""
+    assert event.frame is not None  # noqa: S101 - placement infers it
+    rows = things_of(compiler, Things(event.where, event.frame), owner, with_day=True)
+    names = ["k", "e", "day", "p", *(["until"] if event.frame is Frame.CASE else [])]
+    found = exp.select(*(exp.column(name, table="t") for name in names), copy=False)
+    found.from_(_picked(rows, event, names).subquery("t", copy=False), copy=False)
+    day = exp.column("day", table="t")
+    found.where(is_there(day), copy=False)
+    if event.pick != "any":
+        found.where(exp.EQ(this=day.copy(), expression=exp.column("picked", table="t")), copy=False)
+    if event.period is not None:
+        found.where(compiler.criteria.in_period(event.period, day), copy=False)
+    if event.age is not None:
+        found.where(_is_of_age(compiler, event.age), copy=False)
+    if event.relation is not None:
+        found.where(_lies(compiler, event.relation, owner), copy=False)
+    return found
+
+
+def _picked(rows: exp.Select, event: Event, names: list[str]) -> exp.Select:
+    """Return *rows* with the day that is picked for their key as ``picked``, where any is."""
+    if event.pick == "any":
+        return rows
+    day = exp.column("day", table="n")
+    over = {"partition_by": [exp.column("k", table="n")]}
+    if event.pick == "first":
+        picked: exp.Expr = exp.Window(this=exp.Min(this=day), **over)
+    elif event.pick == "last":
+        picked = exp.Window(this=exp.Max(this=day), **over)
+    else:
+        return _nth(rows, int(event.pick), names)
+    columns = [*(exp.column(name, table="n") for name in names), exp.alias_(picked, "picked")]
+    return exp.select(*columns, copy=False).from_(rows.subquery("n", copy=False), copy=False)
+
+
+def _nth(rows: exp.Select, number: int, names: list[str]) -> exp.Select:
+    day = exp.column("day", table="n")
+    place = exp.Window(
+        this=exp.RowNumber(),
+        partition_by=[exp.column("k", table="n")],
+        order=exp.Order(expressions=[exp.Ordered(this=day, nulls_first=False)]),
+    )
+    columns = [*(exp.column(name, table="n") for name in names), exp.alias_(place, "place")]
+    numbered = exp.select(*columns, copy=False).from_(rows.subquery("n", copy=False), copy=False)
+    is_it = exp.EQ(this=exp.column("place", table="m"), expression=exp.Literal.number(number))
+    picked = exp.Window(
+        this=exp.Max(this=exp.Case(ifs=[exp.If(this=is_it, true=exp.column("day", table="m"))])),
+        partition_by=[exp.column("k", table="m")],
+    )
+    shown = [*(exp.column(name, table="m") for name in names), exp.alias_(picked, "picked")]
+    return exp.select(*shown, copy=False).from_(numbered.subquery("m", copy=False), copy=False)
+
+
+def _is_of_age(compiler: Nodes, age: Comparison) -> exp.Expr:
+    """Return the condition that the year of the day less the patient's year of birth compares so."""
+    years = exp.Sub(
+        this=compiler.dialect.year(exp.column("day", table="t")), expression=column("birth_year", "b")
+    )
+    found = exp.select(exp.Literal.number(1)).from_(exp.to_table("patient", alias="b"), copy=False)
+    found.where(
+        exp.EQ(this=column(key_of(Frame.PATIENT), "b"), expression=exp.column("p", table="t")),
+        compared(age, compiler.bind)(exp.Paren(this=years)),
+        copy=False,
+    )
+    return exp.Exists(this=found)
+
+
+def _lies(compiler: Nodes, relation: Relation, owner: Frame) -> exp.Expr:
+    others = event_rows(compiler, relation.other, owner).subquery("o", copy=False)
+    conditions: list[exp.Expr] = [
+        exp.EQ(this=exp.column("k", table="o"), expression=exp.column("k", table="t"))
+    ]
+    day, other = exp.column("day", table="t"), exp.column("day", table="o")
+    if relation.order is Order.DURING:
+        last = exp.Cast(this=exp.Literal.string(_OPEN_END), to=exp.DataType.build("date"))
+        until = exp.Coalesce(this=exp.column("until", table="o"), expressions=[last])
+        conditions += [exp.GTE(this=day, expression=other), exp.LTE(this=day.copy(), expression=until)]
+    elif relation.order is Order.AFTER:
+        conditions += _between(compiler.dialect, day, other, relation.least, relation.most)
+    elif relation.order is Order.BEFORE:
+        conditions += _between(compiler.dialect, other, day, relation.least, relation.most)
+    else:
+        conditions.append(
+            exp.or_(
+                exp.and_(*_between(compiler.dialect, day, other, relation.least, relation.most)),
+                exp.and_(*_between(compiler.dialect, other, day, relation.least, relation.most)),
+                copy=False,
+            )
+        )
+    found = exp.select(exp.Literal.number(1)).from_(others, copy=False).where(*conditions, copy=False)
+    return exp.Exists(this=found)
+
+
+def _between(
+    dialect: Dialect, later: exp.Expr, earlier: exp.Expr, least: int, most: int | None
+) -> list[exp.Expr]:
+    """Return the conditions least <= later - earlier <= most, each side of one row's day."""
+    found: list[exp.Expr] = [exp.GTE(this=later.copy(), expression=dialect.plus_days(earlier.copy(), least))]
+    if most is not None:
+        found.append(exp.LTE(this=later.copy(), expression=dialect.plus_days(earlier.copy(), most)))
+    return found

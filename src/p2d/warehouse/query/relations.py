@@ -1,0 +1,181 @@
+"""What belongs to what, as SQL: the tables of frames, the keys in them, the way from one frame to another."""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Final
+
+import sqlglot
+from sqlglot import exp
+
+from p2d.warehouse.query.nodes import Frame
+
+TABLES: Final[Mapping[Frame, str]] = {
+    Frame.PATIENT: "patient",
+    Frame.CASE: "clinical_case",
+    Frame.DOCUMENT: "document",
+    Frame.GROUP: "fact",
+    Frame.STUDY: "study",
+    Frame.SERIES: "series",
+    Frame.INSTANCE: "instance",
+}
+_PATIENT: Final = frozenset({Frame.PATIENT})
+CARRIED: Final[Mapping[str, frozenset[Frame]]] = {
+    "patient": _PATIENT,
+    "clinical_case": _PATIENT | {Frame.CASE},
+    "document": _PATIENT | {Frame.CASE, Frame.DOCUMENT},
+    "fact": _PATIENT | {Frame.CASE, Frame.DOCUMENT, Frame.GROUP},
+    "study": _PATIENT | {Frame.CASE, Frame.STUDY},
+    "series": _PATIENT | {Frame.STUDY, Frame.SERIES},
+    "instance": _PATIENT | {Frame.STUDY, Frame.SERIES, Frame.INSTANCE},
+    "header": _PATIENT | {Frame.STUDY, Frame.SERIES, Frame.INSTANCE},
+}
+"""The frames whose keys stand in the rows of a table."""
+
+# Where no table of two frames carries the key of the other. Facts and documents belong to a study where they
+# stand in a report linked to it by its accession number.
+_LINKED: Final[Mapping[frozenset[Frame], str]] = {
+    frozenset({Frame.CASE, Frame.SERIES}): (
+        "SELECT y.case_key, x.series_key FROM series x JOIN study y ON y.study_key = x.study_key"
+    ),
+    frozenset({Frame.CASE, Frame.INSTANCE}): (
+        "SELECT y.case_key, x.instance_key FROM instance x JOIN study y ON y.study_key = x.study_key"
+    ),
+    frozenset({Frame.DOCUMENT, Frame.STUDY}): "SELECT document_key, study_key FROM study_document",
+    frozenset({Frame.DOCUMENT, Frame.SERIES}): (
+        "SELECT y.document_key, x.series_key FROM series x JOIN study_document y ON y.study_key = x.study_key"
+    ),
+    frozenset({Frame.DOCUMENT, Frame.INSTANCE}): (
+        "SELECT y.document_key, x.instance_key "
+        "FROM instance x JOIN study_document y ON y.study_key = x.study_key"
+    ),
+    frozenset({Frame.GROUP, Frame.STUDY}): (
+        "SELECT DISTINCT x.group_key, y.study_key "
+        "FROM fact x JOIN study_document y ON y.document_key = x.document_key"
+    ),
+    frozenset({Frame.GROUP, Frame.SERIES}): (
+        "SELECT DISTINCT x.group_key, z.series_key "
+        "FROM fact x JOIN study_document y ON y.document_key = x.document_key "
+        "JOIN series z ON z.study_key = y.study_key"
+    ),
+    frozenset({Frame.GROUP, Frame.INSTANCE}): (
+        "SELECT DISTINCT x.group_key, z.instance_key "
+        "FROM fact x JOIN study_document y ON y.document_key = x.document_key "
+        "JOIN instance z ON z.study_key = y.study_key"
+    ),
+}
+
+
+def key_of(frame: Frame) -> str:
+    """Return the name of the surrogate key of *frame*."""
+    return f"{frame}_key"
+
+
+def column(name: str, table: str) -> exp.Column:
+    """Return the column *name* of the rows called *table*."""
+    return exp.column(name, table=table, quoted=True)
+
+
+def carries(table: str, frame: Frame) -> bool:
+    """Whether the rows of *table* hold the key of *frame*."""
+    return frame in CARRIED[table]
+
+
+def is_missing(place: exp.Expr) -> exp.Expr:
+    """Whether *place* is NULL."""
+    return exp.Is(this=place, expression=exp.Null())
+
+
+def is_there(place: exp.Expr) -> exp.Expr:
+    """Whether *place* is not NULL."""
+    return exp.Not(this=is_missing(place))
+
+
+def relation(one: Frame, other: Frame) -> exp.Select:
+    """Return a SELECT of the keys of two frames that belong together, each pair once and without NULL."""
+    return _relation(one, other).copy()
+
+
+@cache
+def _relation(one: Frame, other: Frame) -> exp.Select:
+    text = _LINKED.get(frozenset({one, other}))
+    if text is None:
+        finer = one if carries(TABLES[one], other) else other
+        is_repeated = "DISTINCT " if finer is Frame.GROUP else ""
+        text = f"SELECT {is_repeated}{key_of(one)}, {key_of(other)} FROM {TABLES[finer]}"  # noqa: S608 - names of frames only
+    found = sqlglot.parse_one(text, dialect="duckdb")
+    assert isinstance(found, exp.Select)  # noqa: S101 - as written above
+    for frame in (one, other):
+        if (frame is Frame.CASE) or (frame is Frame.DOCUMENT and Frame.GROUP in {one, other}):
+            place = next(c for c in found.expressions if c.name == key_of(frame))
+            found.where(is_there(place.copy()), copy=False)
+    return found
+
+
+def keys_from(table: str, frame: Frame, rows: exp.Expr | None, alias: str = "v") -> exp.Select:
+    """Return the keys ``k`` of *frame* in the *rows* (a condition) of *table*, which carries them."""
+    place = column(key_of(frame), alias)
+    found = exp.select(exp.alias_(place, "k", copy=False), copy=False).from_(
+        exp.to_table(table, alias=alias), copy=False
+    )
+    if rows is not None:
+        found.where(rows, copy=False)
+    return found.where(is_there(place.copy()), copy=False) if may_miss(table, frame) else found
+
+
+def may_miss(table: str, frame: Frame) -> bool:
+    """Whether the key of *frame* is NULL in some rows of *table*."""
+    if frame in {Frame.PATIENT, Frame.GROUP} or TABLES[frame] == table:
+        return False
+    return table == "header" or frame in {Frame.CASE, Frame.DOCUMENT}
+
+
+def mapped(keys: exp.Select, source: Frame, target: Frame) -> exp.Select:
+    """Return the keys ``k`` of *target* that have to do with *keys* of *source*."""
+    if source is target:
+        return keys
+    if carries(TABLES[source], target):
+        return keys_from(TABLES[source], target, is_in(column(key_of(source), "v"), keys))
+    if carries(TABLES[target], source):
+        return keys_from(TABLES[target], target, is_in(column(key_of(source), "v"), keys))
+    pairs = relation(source, target).subquery("r", copy=False)
+    return (
+        exp.select(exp.alias_(column(key_of(target), "r"), "k", copy=False), copy=False)
+        .from_(pairs, copy=False)
+        .where(is_in(column(key_of(source), "r"), keys), copy=False)
+    )
+
+
+def is_in(place: exp.Expr, keys: exp.Select) -> exp.Expr:
+    """Whether *place* is one of *keys*, which holds no NULL."""
+    return exp.In(this=place, query=keys.subquery(copy=False))
+
+
+def universe(frame: Frame) -> exp.Select:
+    """Return all keys of *frame*."""
+    return keys_from(TABLES[frame], frame, None, "u")
+
+
+def united(sets: list[exp.Select]) -> exp.Select:
+    """Return the keys of all *sets* (at least one); a key may come more than once."""
+    whole: exp.Query = sets[0]
+    for found in sets[1:]:
+        whole = exp.union(whole, found, distinct=False, copy=False)
+    return whole if isinstance(whole, exp.Select) else chosen(whole)
+
+
+def together(selects: list[exp.Select]) -> exp.Select:
+    """Return the rows of all *selects* (at least one), whose columns are alike."""
+    whole: exp.Query = selects[0]
+    for select in selects[1:]:
+        whole = exp.union(whole, select, distinct=False, copy=False)
+    if isinstance(whole, exp.Select):
+        return whole
+    return exp.select(exp.Star()).from_(whole.subquery("a", copy=False), copy=False)
+
+
+def chosen(keys: exp.Query, *conditions: exp.Expr) -> exp.Select:
+    """Return the keys ``k`` of *keys*, called *d*, that fulfil *conditions*."""
+    found = exp.select(exp.column("k", table="d"), copy=False).from_(
+        keys.subquery("d", copy=False), copy=False
+    )
+    return found.where(*conditions, copy=False) if conditions else found

@@ -5,7 +5,16 @@ from pathlib import Path
 import click
 
 from p2d.cli.roots import Roots
-from p2d.flows.gateway.pseudonymise import INPUT, pseudonymise_clinical
+from p2d.clinical.formats import FORMATS, NATIVE, open_source
+from p2d.clinical.mapping import read_mapping
+from p2d.flows.gateway.clinical_rows import read_persons
+from p2d.flows.gateway.pseudonymise import (
+    INPUT,
+    ClinicalReport,
+    check_apart,
+    pseudonymise_clinical,
+    pseudonymise_source,
+)
 from p2d.identity.csv_table import read_pairs
 from p2d.identity.keys import create_key_file
 from p2d.model.errors import InvalidRequest, Misconfigured
@@ -57,25 +66,74 @@ def init(settings: Path) -> None:
 @click.argument("source", metavar="IN", type=_FOLDER)
 @click.argument("target", metavar="OUT", type=_FOLDER)
 @click.option("--settings", required=True, type=_FILE, help="gateway.toml")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    default=NATIVE,
+    show_default=True,
+    help="Form of the files.",
+)
+@click.option("--mapping", type=_FILE, help="Mapping file (TOML or YAML): columns, words, units, limits.")
+@click.option(
+    "--persons", type=_FILE, help="Names and addresses by patient_id, to clean texts of OMOP and i2b2 with."
+)
 @click.pass_obj
-def pseudonymise(roots: Roots, source: Path, target: Path, settings: Path) -> None:
-    """Read identified clinical CSV files from IN, write what the warehouse loads to OUT.
+def pseudonymise(
+    roots: Roots,
+    source: Path,
+    target: Path,
+    *,
+    settings: Path,
+    form: str,
+    mapping: Path | None,
+    persons: Path | None,
+) -> None:
+    """Read identified clinical data from IN, write what the warehouse loads to OUT.
 
     Run it in the hospital zone; it asks the identity process that gateway.toml names. IN holds patient.csv,
-    case.csv, document.csv and fact.csv (UTF-8, with header). Ids become pseudonyms, dates move with their
-    patient, texts lose the patient's own values. Rows that cannot be pseudonymised are left out and counted.
-    OUT gets all four files or none.
+    case.csv, document.csv and fact.csv (UTF-8, with header), or another --format; OUT gets these four files
+    in their pseudonymised form, or none of them. Ids become pseudonyms, dates move with their patient, texts
+    lose the patient's own values; what has no column in OUT is not written. Rows that cannot be
+    pseudonymised are left out, texts of patients without a known name removed; both are counted.
 
     \b
       p2d identity pseudonymise /data/export /data/for-dwh --settings gateway.toml
+      p2d identity pseudonymise /data/cdm /data/for-dwh --settings gateway.toml \\
+        --format omop --persons /data/persons.csv
       p2d load /data/for-dwh …
     """  # noqa: D301 - click's paragraph marker
     calendar = read_settings(settings, GatewaySettings).gateway.calendar
-    report = pseudonymise_clinical(source, target, roots.open_identity(settings), calendar=calendar)
+    if form == NATIVE:
+        for option, given in (("--mapping", mapping), ("--persons", persons)):
+            if given is not None:
+                raise InvalidRequest(
+                    option, "is for other formats than p2d", "leave it out, or name --format"
+                )
+        report = pseudonymise_clinical(source, target, roots.open_identity(settings), calendar=calendar)
+        _show(report)
+        return
+    check_apart(source, target)
+    clinical = open_source(source, form, read_mapping(mapping) if mapping else None)
+    known = read_persons(persons) if persons else {}
+    asked = roots.open_identity(settings)
+    report = pseudonymise_source(clinical, target, asked, persons=known, calendar=calendar)
+    _show(report)
+    for tally in clinical.tallies.values():
+        for (file, reason), count in sorted(tally.skipped.items()):
+            click.echo(f"{file:<14}{count:>10} rows skipped: {reason}")
+        for file, count in sorted(tally.unread.items()):
+            if count:
+                click.echo(f"{file:<14}{count:>10} columns not taken")
+
+
+def _show(report: ClinicalReport) -> None:
     for name in INPUT:
         click.echo(f"{name:<14}{report.written[name]:>10} rows written")
         for reason, count in sorted(report.quarantined.get(name, {}).items()):
             click.echo(f"{'':<14}{count:>10} left out: {reason}")
+        for reason, count in sorted(report.removed.get(name, {}).items()):
+            click.echo(f"{'':<14}{count:>10} {reason}")
 
 
 @identity.command("import")

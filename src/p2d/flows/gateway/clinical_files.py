@@ -6,6 +6,7 @@ Errors name file, line and column, never a value. Output appears under its name 
 import csv
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -17,6 +18,9 @@ from typing import Final, Self, TextIO
 from p2d.model.errors import InvalidRequest, Misconfigured
 
 _LONGEST_CELL: Final = 16 * 1024 * 1024
+_CLOCK: Final = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]")
+SEPARATOR: Final = "\x1e"
+"""Between several names, contacts or numbers in one cell."""
 Cell = str | int | None
 
 
@@ -29,12 +33,20 @@ class Row:
     cells: Mapping[str, str] = field(repr=False)
 
     def text(self, column: str) -> str:
-        """Return the cell without surrounding spaces."""
-        return self.cells[column].strip(" ")
+        """Return the cell without surrounding spaces; a column that the file does not have is empty."""
+        return self.cells.get(column, "").strip(" ")
+
+    def several(self, column: str) -> frozenset[str]:
+        """Return what stands in a cell that may hold several values."""
+        return frozenset(part.strip() for part in self.text(column).split(SEPARATOR)) - {""}
+
+    def clock(self, column: str) -> str | None:
+        """Return the cell where it is a time of day, ``HH:MM:SS``, else nothing."""
+        return self.text(column) if _CLOCK.fullmatch(self.text(column)) else None
 
     def raw(self, column: str) -> str:
         """Return the cell as it stands."""
-        return self.cells[column]
+        return self.cells.get(column, "")
 
     def required(self, column: str) -> str:
         """Return the cell.

@@ -22,18 +22,21 @@ class Person:
     pseudonym: Pseudonym
     shift_days: int = field(repr=False)
     patient_id: str = field(repr=False)
-    name: str = field(repr=False)
+    names: frozenset[str] = field(repr=False)
     birth_date: date | None = field(repr=False)
+    contacts: frozenset[str] = field(default=frozenset(), repr=False)
+    more_ids: frozenset[str] = field(default=frozenset(), repr=False)
     cases: dict[str, Pseudonym] = field(default_factory=dict, repr=False)
     accessions: set[str] = field(default_factory=set, repr=False)
 
     def known(self) -> KnownValues:
         """Return what identifies this patient, as de-identification asks for it."""
         return KnownValues(
-            names=frozenset({self.name} - {""}),
-            ids=frozenset({self.patient_id, *self.cases}),
+            names=self.names,
+            ids=frozenset({self.patient_id, *self.cases, *self.more_ids}),
             accessions=frozenset(self.accessions),
             birth_dates=frozenset([self.birth_date.strftime("%Y%m%d")] if self.birth_date else []),
+            contacts=self.contacts,
         )
 
 
@@ -47,7 +50,7 @@ class Guard:
         ids = {value.casefold() for value in self._known.ids | self._known.accessions}
         self._values = {value for value in ids if len(value) >= _SHORTEST_ID} | self._known.birth_dates
         self._values |= {person.birth_date.isoformat()} if person.birth_date else set()
-        parts = _NAME_PARTS.split(person.name.casefold())
+        parts = [part for name in person.names for part in _NAME_PARTS.split(name.casefold())]
         self._names = {part for part in parts if len(part) >= _SHORTEST_NAME}
 
     def clean(self, text: str) -> str:

@@ -1,11 +1,14 @@
-"""Pseudonymise clinical data in the hospital zone: identified CSV files in, what the warehouse loads out.
+"""Pseudonymise clinical data in the hospital zone: any format in, what the warehouse loads out.
 
 Patients, cases and accession numbers become table pseudonyms, document and group keys derived ones, every
 date moves with its patient, of the birth date the (shifted) year is left, free text loses this patient's own
-values. A row that cannot be pseudonymised is left out and counted by reason. Texts pass in chunks; what stays
-in memory is one small record a patient with its case ids and accession numbers.
+values. What no column of the output is for is not written: names, addresses, further numbers, unread columns
+and resources. A row that cannot be pseudonymised is left out, the text of a patient without a known name is
+removed; both are counted by reason. Texts pass in chunks; what stays in memory is one small record a patient
+with its case ids and accession numbers.
 """
 
+import re
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,13 +17,16 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
+from p2d.clinical.chunk import LESS_AND_MORE, Source
 from p2d.flows.gateway.clinical_files import Cell, OutputFolder, Row, read_rows
 from p2d.flows.gateway.clinical_person import Guard, Person
+from p2d.flows.gateway.clinical_rows import Persons, rows_of
 from p2d.identity.port import Ambiguous, Domain, Failure, Identity, Invalid
 from p2d.model.errors import InvalidRequest
 from p2d.model.identified import AccessionNumber, CaseStay, PatientId
 from p2d.model.ids import Pseudonym
 from p2d.model.level import Calendar
+from p2d.warehouse.batch import SCHEMAS
 
 INPUT: Final[Mapping[str, tuple[str, ...]]] = {
     "patient.csv": ("patient_id", "name", "sex", "birth_date"),
@@ -32,26 +38,26 @@ INPUT: Final[Mapping[str, tuple[str, ...]]] = {
     ),
 }
 OUTPUT: Final[Mapping[str, tuple[str, ...]]] = {
-    "patient.csv": ("patient", "sex", "birth_year"),
-    "case.csv": ("patient", "case", "start", "end", "type"),
-    "document.csv": ("patient", "case", "document", "kind", "date", "accession", "text"),
-    "fact.csv": (
-        *("patient", "case", "document", "group", "attribute", "date", "number", "code", "text", "unit"),
-    ),
+    f"{table}.csv": tuple(SCHEMAS[table].names) for table in ("patient", "case", "document", "fact")
 }
 _OLDEST: Final = 90
+_PARTIAL: Final = re.compile(r"[0-9]{4}(-[0-9]{2})?")  # a birth date without day, as FHIR may have it
+_NAMELESS: Final = "text removed: the patient's name is not known"
 _ROWS_PER_CHUNK: Final = 10_000
 _CHARACTERS_PER_CHUNK: Final = 8 * 1024 * 1024
 _CLEANERS: Final = 1024
 _T = TypeVar("_T")
+_Rows = Callable[[str, Callable[[str], None]], Iterator[Row]]
+"""The rows of a file, and who is told why one is left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClinicalReport:
-    """Rows written by file, and rows left out by file and reason."""
+    """Rows written by file, rows left out and texts removed by file and reason."""
 
     written: Mapping[str, int]
     quarantined: Mapping[str, Mapping[str, int]]
+    removed: Mapping[str, Mapping[str, int]]
 
 
 class _Unfit(Exception):  # noqa: N818 - not an error: the row is counted and left out
@@ -75,23 +81,70 @@ def pseudonymise_clinical(
         Unavailable, Refused, ProtocolViolation: identity did not serve; nothing is written.
 
     """
+    check_apart(source, target)
+
+    def rows(name: str, _refuse: Callable[[str], None]) -> Iterator[Row]:
+        return read_rows(source / name, INPUT[name])
+
+    return _pseudonymised(rows, target, identity, calendar, today)
+
+
+def pseudonymise_source(
+    source: Source,
+    target: Path,
+    identity: Identity,
+    *,
+    persons: Persons | None = None,
+    calendar: Calendar = Calendar.SHIFTED,
+    today: date | None = None,
+) -> ClinicalReport:
+    """Read identified data of any format, write the files of ``OUTPUT`` to *target*; else as above.
+
+    *persons* adds names and contacts to clean texts with, where the format holds none. Malformed rows are
+    left out and counted.
+
+    Raises:
+        InvalidRequest: a file is absent or not of its format; nothing is written.
+        Unavailable, Refused, ProtocolViolation: identity did not serve; nothing is written.
+
+    """
+
+    def rows(name: str, refuse: Callable[[str], None]) -> Iterator[Row]:
+        return rows_of(source, name.removesuffix(".csv"), persons or {}, refuse)
+
+    return _pseudonymised(rows, target, identity, calendar, today)
+
+
+def check_apart(source: Path, target: Path) -> None:
+    """Return if the output does not go into the folder of the identified files.
+
+    Raises:
+        InvalidRequest: it would.
+
+    """
     if source.resolve() == target.resolve():
         raise InvalidRequest("OUT", "is the folder of the identified files", "name another folder")
+
+
+def _pseudonymised(
+    rows: _Rows, target: Path, identity: Identity, calendar: Calendar, today: date | None
+) -> ClinicalReport:
     with OutputFolder(target, OUTPUT) as output:
-        run = _Run(source, output, identity, calendar, today or datetime.now(UTC).date())
+        run = _Run(rows, output, identity, calendar, today or datetime.now(UTC).date())
         run.patients()
         run.cases()
         run.accessions()
         run.documents()
         run.facts()
-    return ClinicalReport(dict(run.written), {name: dict(by) for name, by in run.quarantined.items()})
+    left = {name: dict(by) for name, by in run.quarantined.items()}
+    return ClinicalReport(dict(run.written), left, {name: dict(by) for name, by in run.removed.items()})
 
 
 class _Run:
     def __init__(
-        self, source: Path, output: OutputFolder, identity: Identity, calendar: Calendar, today: date
+        self, rows: _Rows, output: OutputFolder, identity: Identity, calendar: Calendar, today: date
     ) -> None:
-        self._source = source
+        self._rows = rows
         self._output = output
         self._identity = identity
         self._calendar = calendar
@@ -100,6 +153,7 @@ class _Run:
         self._guards: OrderedDict[str, Guard] = OrderedDict()
         self.written: Counter[str] = Counter()
         self.quarantined: dict[str, Counter[str]] = {}
+        self.removed: dict[str, Counter[str]] = {}
 
     def patients(self) -> None:
         for chunk in self._chunks("patient.csv"):
@@ -111,14 +165,25 @@ class _Run:
 
     def _patient(self, pair: tuple[Row, Pseudonym | Failure], shifts: Mapping[Pseudonym, int]) -> list[Cell]:
         row, answer = pair
-        patient_id, born = row.text("patient_id"), row.day("birth_date")
+        patient_id, written = row.text("patient_id"), row.text("birth_date")
+        only_year = int(written[:4]) if _PARTIAL.fullmatch(written) else None
+        born = row.day("birth_date") if only_year is None else None
         psn = _value("patient id", answer)
         if patient_id in self._people:
             raise _Unfit("patient stands in the file twice")
-        person = Person(psn, shifts[psn], patient_id, row.text("name"), born)
+        person = Person(
+            *(psn, shifts[psn], patient_id, row.several("name"), born),
+            contacts=row.several("contacts"),
+            more_ids=row.several("ids"),
+        )
         day = _moved(person, born)
-        year = max(day.year, self._oldest_year) if day else None
-        cells: list[Cell] = [psn, _word(Guard(person), row, "sex"), year]
+        year = day.year if day else only_year
+        cells = _ordered(
+            "patient.csv",
+            patient=psn,
+            sex=_word(Guard(person), row, "sex"),
+            birth_year=None if year is None else max(year, self._oldest_year),
+        )
         self._people[patient_id] = person
         return cells
 
@@ -138,14 +203,15 @@ class _Run:
         psn = _value("case id", known[stay])
         if stay.admission_id in person.cases:
             raise _Unfit("case stands in the file twice")
-        days = [_iso(_moved(person, day)) for day in (stay.start, stay.end)]
-        cells: list[Cell] = [person.pseudonym, psn, *days, _word(Guard(person), row, "type")]
+        start, end = (_iso(_moved(person, day)) for day in (stay.start, stay.end))
+        kind = _word(Guard(person), row, "type")
+        cells = _ordered("case.csv", patient=person.pseudonym, case=psn, start=start, end=end, type=kind)
         person.cases[stay.admission_id] = psn
         return cells
 
     def accessions(self) -> None:
         """Learn every patient's accession numbers: a letter may name another report's."""
-        for row in read_rows(self._source / "document.csv", INPUT["document.csv"]):
+        for row in self._rows("document.csv", _unheard):
             person = self._people.get(row.text("patient_id"))
             if person and row.text("accession_number"):
                 person.accessions.add(row.text("accession_number"))
@@ -164,15 +230,17 @@ class _Run:
     ) -> list[Cell]:
         day, person, number = row.day("date"), self._person(row), row.text("accession_number")
         guard = self._guard(person)
-        return [
-            person.pseudonym,
-            _case_of(person, row),
-            keys[f"document:{row.text('document_id')}"],
-            _word(guard, row, "kind"),
-            _iso(_moved(person, day)),
-            _value("accession number", accessions[number]) if number else None,
-            guard.clean(row.raw("text")),
-        ]
+        return _ordered(
+            "document.csv",
+            patient=person.pseudonym,
+            case=_case_of(person, row),
+            document=keys[f"document:{row.text('document_id')}"],
+            kind=_word(guard, row, "kind"),
+            date=_iso(_moved(person, day)),
+            accession=_value("accession number", accessions[number]) if number else None,
+            text=self._cleaned("document.csv", person, row),
+            source=_word(guard, row, "source"),
+        )
 
     def facts(self) -> None:
         for chunk in self._chunks("fact.csv"):
@@ -184,18 +252,31 @@ class _Run:
     def _fact(self, row: Row, keys: Mapping[str, str]) -> list[Cell]:
         day, number, person = row.day("date"), row.number("number"), self._person(row)
         guard = self._guard(person)
-        return [
-            person.pseudonym,
-            _case_of(person, row),
-            keys.get(f"document:{row.text('document_id')}"),
-            keys.get(f"group:{row.text('group_id')}"),
-            _word(guard, row, "attribute"),
-            _iso(_moved(person, day)),
-            number,
-            _word(guard, row, "code"),
-            guard.clean(row.raw("text")),
-            _word(guard, row, "unit"),
-        ]
+        return _ordered(
+            "fact.csv",
+            patient=person.pseudonym,
+            case=_case_of(person, row),
+            document=keys.get(f"document:{row.text('document_id')}"),
+            group=keys.get(f"group:{row.text('group_id')}"),
+            attribute=_word(guard, row, "attribute"),
+            date=_iso(_moved(person, day)),
+            time=row.clock("time"),
+            number=number,
+            code=_word(guard, row, "code"),
+            text=self._cleaned("fact.csv", person, row),
+            unit=_word(guard, row, "unit"),
+            source=_word(guard, row, "source"),
+        )
+
+    def _cleaned(self, name: str, person: Person, row: Row) -> str:
+        """Return the row's text without what identifies the patient; none where the name is not known."""
+        text = row.raw("text")
+        if not text.strip() or text in LESS_AND_MORE:
+            return text
+        if not person.names:
+            self.removed.setdefault(name, Counter())[_NAMELESS] += 1
+            return ""
+        return self._guard(person).clean(text)
 
     def _shifts(self, patients: Sequence[Pseudonym]) -> Mapping[Pseudonym, int]:
         if self._calendar is Calendar.TRUE:
@@ -222,15 +303,18 @@ class _Run:
             try:
                 rows.append(write(item))
             except _Unfit as reason:
-                self.quarantined.setdefault(name, Counter())[str(reason)] += 1
+                self._leave_out(name, str(reason))
         self._output.write(name, rows)
         self.written[name] += len(rows)
+
+    def _leave_out(self, name: str, reason: str) -> None:
+        self.quarantined.setdefault(name, Counter())[reason] += 1
 
     def _chunks(self, name: str) -> Iterator[list[Row]]:
         self.written[name] = 0
         chunk: list[Row] = []
         characters = 0
-        for row in read_rows(self._source / name, INPUT[name]):
+        for row in self._rows(name, lambda reason: self._leave_out(name, reason)):
             chunk.append(row)
             characters += sum(map(len, row.cells.values()))
             if len(chunk) == _ROWS_PER_CHUNK or characters > _CHARACTERS_PER_CHUNK:
@@ -238,6 +322,15 @@ class _Run:
                 chunk, characters = [], 0
         if chunk:
             yield chunk
+
+
+def _unheard(reason: str) -> None:
+    """Leave out once more what the reading that writes will count."""
+
+
+def _ordered(name: str, **cells: Cell) -> list[Cell]:
+    """Return *cells* in the order of the columns of the file *name*; those without a column are dropped."""
+    return [cells.get(column) for column in OUTPUT[name]]
 
 
 def _value(what: str, answer: Pseudonym | Failure) -> Pseudonym:

@@ -18,7 +18,7 @@ from p2d.testing.warehouse_rows import (
     small_study,
     uid,
 )
-from p2d.warehouse.duckdb_engine import DuckDbWarehouse
+from p2d.warehouse.duckdb.engine import DuckDbWarehouse
 from p2d.warehouse.query.parse import parse
 
 P1: Row = {"patient": patient_psn(1)}
@@ -265,21 +265,6 @@ def test_what_names_no_archive_is_refused(warehouse: DuckDbWarehouse, names: str
     for wrong in (study_with(archive=names), rows):
         with pytest.raises(InvalidRequest, match="archive"):
             warehouse.load(batch(wrong))
-
-
-def test_a_warehouse_of_the_version_before_is_brought_up_to_date(tmp_path: Path) -> None:
-    path = tmp_path / "warehouse.duckdb"
-    DuckDbWarehouse(path).close()
-    with duckdb.connect(str(path)) as before:
-        before.execute(
-            "DROP TABLE instance_archive; DROP TABLE archive_gone; UPDATE schema_version SET version = 1"
-        )
-
-    for _ in range(2):
-        opened = DuckDbWarehouse(path)
-        assert select(opened, "SELECT count(*) FROM instance_archive") == [(0,)]
-        assert select(opened, "SELECT version FROM schema_version") == [(3,)]
-        opened.close()
 
 
 def presence(state: str, study: int = 100, archive: str = "main") -> dict[str, list[Row]]:

@@ -42,7 +42,7 @@ def test_joint_ranks_order_rows_as_sorting_does(
     )
     keys = [(name, "ascending", "at_end") for name in table.column_names]
 
-    ranks = joint_ranks(table.columns)
+    ranks = joint_ranks(Distinct(column) for column in table.columns)
 
     assert np.argsort(ranks, kind="stable").tolist() == pc.sort_indices(table, sort_keys=keys).to_pylist()
     assert len(np.unique(ranks)) == len(set(zip(*(table[name].to_pylist() for name in "abc"), strict=True)))

@@ -11,6 +11,8 @@ from typing import Final
 
 import pyarrow as pa
 
+from p2d.warehouse.distinct import Columns
+
 _TEXT: Final = pa.string()
 
 # Clinical side -----------------------------------------------------------------------------------------
@@ -27,6 +29,7 @@ DOCUMENT: Final = pa.schema(
         ("date", pa.date32()),
         ("accession", _TEXT),  # pseudonym, radiology reports only
         ("text", _TEXT),
+        ("source", _TEXT),  # the system it came from
     ]
 )
 FACT: Final = pa.schema(
@@ -41,6 +44,8 @@ FACT: Final = pa.schema(
         ("code", _TEXT),
         ("text", _TEXT),
         ("unit", _TEXT),
+        ("time", _TEXT),  # HH:MM:SS
+        ("source", _TEXT),  # the system it came from
     ]
 )
 
@@ -127,6 +132,20 @@ SCHEMAS: Final[Mapping[str, pa.Schema]] = {
     "presence": PRESENCE,
 }
 
+OPTIONAL: Final[Mapping[str, tuple[str, ...]]] = {"document": ("source",), "fact": ("time", "source")}
+"""Last columns that a sender of an earlier version does not know; empty ones do not count in the digest."""
+
+
+def completed(name: str, table: pa.Table) -> pa.Table:
+    """Return *table* with the ``OPTIONAL`` columns that it lacks, empty; as it is where others lack."""
+    schema = SCHEMAS[name]
+    missing = schema.names[len(table.column_names) :]
+    if not missing or not set(missing) <= set(OPTIONAL.get(name, ())):
+        return table
+    for column in missing:
+        table = table.append_column(schema.field(column), pa.nulls(table.num_rows, schema.field(column).type))
+    return table
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -142,6 +161,13 @@ class Batch:
     run_id: str
     tables: Mapping[str, pa.Table]
     digest: str = field(default="", compare=False)
+    taken_apart: dict[str, Columns] = field(default_factory=dict, compare=False, repr=False)
+
+    def columns(self, name: str) -> Columns:
+        """Return the columns of the table *name*, taken apart once for all who look at them."""
+        if name not in self.taken_apart or self.taken_apart[name].table is not self.tables[name]:
+            self.taken_apart[name] = Columns(self.tables[name])
+        return self.taken_apart[name]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-import duckdb
+from p2d.warehouse.statements import Statements
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,27 +41,28 @@ class StudyLine:
     gone_from: tuple[str, ...] = ()
 
 
-def read_studies(cursor: duckdb.DuckDBPyConnection, patient: str) -> tuple[StudyLine, ...]:
+def read_studies(session: Statements, patient: str) -> tuple[StudyLine, ...]:
     """Return the studies of *patient*, oldest first, each with its series in order of their numbers."""
-    studies = cursor.execute(
+    studies = session.rows(
         'SELECT s.study_key, s.study, s.accession, c."case", s.link_method, s."StudyDate", '
-        's."StudyDescription", '
-        's."ModalitiesInStudy", s.flags, (SELECT list(d.document ORDER BY d.document) FROM study_document l '
+        's."StudyDescription", s."ModalitiesInStudy", s.flags, '
+        "(SELECT array_agg(d.document ORDER BY d.document) FROM study_document l "
         "JOIN document d USING (document_key) WHERE l.study_key = s.study_key), "
-        "(SELECT list(g.archive ORDER BY g.archive) FROM archive_gone g WHERE g.study_key = s.study_key) "
+        "(SELECT array_agg(g.archive ORDER BY g.archive) FROM archive_gone g "
+        "WHERE g.study_key = s.study_key) "
         "FROM study s JOIN patient p USING (patient_key) "
         "LEFT JOIN clinical_case c ON c.case_key = s.case_key "
-        'WHERE p.patient = $1 ORDER BY s."StudyDate" NULLS LAST, s.study',
-        [patient],
-    ).fetchall()
-    series = cursor.execute(
+        'WHERE p.patient = $patient ORDER BY s."StudyDate" NULLS LAST, s.study',
+        patient=patient,
+    )
+    series = session.rows(
         'SELECT e.study_key, e.series, e."Modality", e."SeriesNumber", e."SeriesDescription", '
         'e."BodyPartExamined", coalesce(e."NumberOfSeriesRelatedInstances", '
         "(SELECT count(*) FROM instance i WHERE i.series_key = e.series_key)), e.extended_scope, e.flags "
         "FROM series e JOIN patient p USING (patient_key) "
-        'WHERE p.patient = $1 ORDER BY e."SeriesNumber" NULLS LAST, e.series',
-        [patient],
-    ).fetchall()
+        'WHERE p.patient = $patient ORDER BY e."SeriesNumber" NULLS LAST, e.series',
+        patient=patient,
+    )
     return tuple(_study(row, [line for line in series if line[0] == row[0]]) for row in studies)
 
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -15,28 +16,32 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from p2d.model.errors import InvalidRequest
-from p2d.model.ids import has_valid_check
 from p2d.warehouse.batch import SCHEMAS, Batch
-from p2d.warehouse.distinct import Distinct, joint_ranks
+from p2d.warehouse.distinct import Columns, Distinct
+from p2d.warehouse.pseudonyms import FORMS, not_pseudonyms
 from p2d.warehouse.wire import NATURAL_KEYS, SOURCES
 
 _DUMMY_NAME: Final = "REMOVED"  # what de-identification writes where a name must not be empty
-_PATIENT_LENGTH: Final = 18
-_ACCESSION_LENGTH: Final = 16  # VR SH, PS3.5 6.2
-_CASE_LENGTH: Final = 18
 _OLDEST: Final = 91  # years; ages over 89 are aggregated by the de-identification
 _EARLIEST: Final = date(1900, 1, 1)
 _LATEST_YEARS: Final = 11  # a shift reaches ten years into the future at most
 _UID: Final = r"^2\.25\.(0|[1-9][0-9]{0,38})$"
 _NAME: Final = r"^[a-z][a-z0-9_-]{0,31}$"
 _NAMES: Final = r"^[a-z][a-z0-9_-]{0,31}( [a-z][a-z0-9_-]{0,31})*$"
-_WORD: Final = r"^\pL[\pL\pN _./%()+-]{0,79}$"
+_WORD: Final = r"^\pL[\pL\pN _./%()+-]*$"
+_LONGEST: Final = (
+    80  # characters; counted apart, as a pattern with 80 places costs more to read than to match
+)
+_TIME: Final = r"^([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]$"
 _PERSON: Final = r"(00100010|00100020|00101000|00101001|00101005|00101060)$"  # PatientName … mother's name
 _HIERARCHY: Final = r"(0020000D|0020000E|00080018|00200052)$"
 _BATCH_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _PRIVATE: Final = r"(^|\.)[0-9A-F]{3}[13579BDF]"
 _UID_KEYWORD: Final = r"(InstanceUID|FrameOfReferenceUID)$"
 _KNOWN_UID: Final = r"^(2\.25\.(0|[1-9][0-9]{0,38})|1\.2\.840\.10008\.[0-9.]+)$"
+_NOT_PSEUDONYM: Final = "is not a pseudonym"
+_NOT_DERIVED: Final = "is not a derived UID"
+_PRIVATE_PROBLEMS: Final = (_NOT_PSEUDONYM, _NOT_DERIVED)
 _REMEDY: Final = "load pseudonymised data only (clinical data: p2d identity pseudonymise)"
 
 _UIDS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -63,7 +68,10 @@ _FORMS: Final = (
     ("patient", "sex", r"^[A-Za-z]{1,16}$"),
     ("case", "type", _WORD),
     ("document", "kind", _WORD),
+    ("document", "source", _WORD),
     ("fact", "attribute", _WORD),
+    ("fact", "time", _TIME),
+    ("fact", "source", _WORD),
     ("instance", "scope", r"^(basic|extended)$"),
     ("instance", "SOPClassUID", r"^[0-9.]{0,64}$"),
     ("header", "path", r"^([0-9A-F]{8}\[[0-9]{1,6}\]\.)*[0-9A-F]{8}$"),
@@ -77,23 +85,6 @@ _FORMS: Final = (
     ("series", "flags", r"^[a-z0-9_ ]*$"),
     ("instance", "flags", r"^[a-z0-9_ ]*$"),
 )
-
-
-def patient_rule(patient_form: str | None = None) -> Callable[[str], bool]:
-    """Return the test of a patient pseudonym: P2D's own form, or a foreign IDM's *patient_form*."""
-    if patient_form is not None:
-        return lambda text: re.fullmatch(patient_form, text) is not None
-    return lambda text: len(text) == _PATIENT_LENGTH and text[0] == "P" and has_valid_check(text)
-
-
-def is_case(text: str) -> bool:
-    """Whether *text* has the form of a case pseudonym: ``C``, 16 characters, check character."""
-    return len(text) == _CASE_LENGTH and text[0] == "C" and has_valid_check(text)
-
-
-def is_accession(text: str) -> bool:
-    """Whether *text* has the form of an accession pseudonym: ``A``, 14 characters, check character."""
-    return len(text) == _ACCESSION_LENGTH and text[0] == "A" and has_valid_check(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +101,11 @@ class Finding:
         return [int(index) for index in found]
 
 
-def check(batch: Batch, patient_form: str | None = None) -> None:
-    """Return if every value of *batch* may enter the warehouse.
+def check_form(batch: Batch) -> None:
+    """Return if *batch* has an id, a source, and tables with the columns of ``SCHEMAS``.
 
     Raises:
-        InvalidRequest: an unknown table or column, a value that is not a pseudonym where one is due, a date
-            or year out of range, a header that names a person, or two rows with one natural key.
+        InvalidRequest: the id, the source, a table or a column is another one.
 
     """
     if not _BATCH_ID.fullmatch(batch.batch_id):
@@ -127,36 +117,69 @@ def check(batch: Batch, patient_form: str | None = None) -> None:
             raise InvalidRequest("tables", "hold an unknown table or column", f"send {', '.join(SCHEMAS)}")
         if table.schema.types != SCHEMAS[name].types:
             raise InvalidRequest(name, "has a column of another type", "use p2d.warehouse.batch.SCHEMAS")
-    for name, table in batch.tables.items():
-        for finding in findings(name, table, patient_form):
-            rows = finding.rows()
-            if rows:
-                field, problem = f"{name}.{finding.column}", f"row {rows[0] + 1}: {finding.problem}"
-                raise InvalidRequest(field, f"{problem}; {len(rows)} row(s) in all", _REMEDY)
-        _check_unique(name, table)
+
+
+def check(batch: Batch, patient_form: str | None = None) -> None:
+    """Return if every value of *batch* may enter the warehouse.
+
+    Raises:
+        InvalidRequest: as ``check_form``, a value that is not a pseudonym where one is due, a date or year
+            out of range, a header that names a person, or two rows with one natural key.
+
+    """
+    check_form(batch)
+    for name in batch.tables:
+        columns = batch.columns(name)
+        for finding in _findings(name, columns, patient_form):
+            _refuse(name, finding)
+        _check_unique(name, columns)
+
+
+def check_private(name: str, columns: Columns, patient_form: str | None = None) -> None:
+    """Return if the table *name* holds pseudonyms, and nothing else, where they are due.
+
+    Raises:
+        InvalidRequest: it does not; then none of its batch may enter.
+
+    """
+    for finding in _findings(name, columns, patient_form):
+        if finding.problem in _PRIVATE_PROBLEMS:
+            _refuse(name, finding)
+
+
+def _refuse(name: str, finding: Finding) -> None:
+    rows = finding.rows()
+    if rows:
+        field, problem = f"{name}.{finding.column}", f"row {rows[0] + 1}: {finding.problem}"
+        raise InvalidRequest(field, f"{problem}; {len(rows)} row(s) in all", _REMEDY)
 
 
 def findings(name: str, table: pa.Table, patient_form: str | None = None) -> Iterator[Finding]:
     """Yield what is wrong with the values of the table *name*, most telling first."""
-    yield from _ids(name, table, patient_rule(patient_form))
-    yield from _dates(name, table)
+    return _findings(name, Columns(table), patient_form)
+
+
+def _findings(name: str, columns: Columns, patient_form: str | None) -> Iterator[Finding]:
+    yield from _ids(name, columns, patient_form)
+    yield from _dates(name, columns.table)
     if name == "header":
-        yield from _header(table)
+        yield from _header(columns)
 
 
-def _ids(name: str, table: pa.Table, is_patient: Callable[[str], bool]) -> Iterator[Finding]:
+def _ids(name: str, columns: Columns, patient_form: str | None) -> Iterator[Finding]:
+    table = columns.table
     for column in _REQUIRED[name]:
         yield Finding(column, pc.is_null(table[column]), "is empty")
-    rules = (("patient", is_patient), ("case", is_case), ("accession", is_accession))
-    for column, rule in rules:
+    for column in FORMS:
         if column in table.column_names:
-            bad = [t for t in pc.unique(table[column]).to_pylist() if t is not None and not rule(t)]
-            yield Finding(column, pc.is_in(table[column], pa.array(bad, pa.string())), "is not a pseudonym")
+            form = patient_form if column == "patient" else None
+            bad = columns[column].where(partial(not_pseudonyms, kind=column, patient_form=form))
+            yield Finding(column, bad, _NOT_PSEUDONYM)
     for column in _UIDS.get(name, ()):
-        yield Finding(column, _mismatch(table[column], _UID), "is not a derived UID")
+        yield Finding(column, _mismatch(columns[column], _UID), _NOT_DERIVED)
     for form_table, column, form in _FORMS:
         if form_table == name:
-            yield Finding(column, _mismatch(table[column], form), "does not have the form of its kind")
+            yield Finding(column, _mismatch(columns[column], form), "does not have the form of its kind")
     if name in {"fact", "header"}:
         yield Finding("number", pc.invert(pc.is_finite(table["number"])), "is not a finite number")
 
@@ -178,9 +201,10 @@ def _dates(name: str, table: pa.Table) -> Iterator[Finding]:
         yield Finding("end", pc.less(table["end"], table["start"]), "is before the case's start")
 
 
-def _header(table: pa.Table) -> Iterator[Finding]:
-    path, vr, text, keyword = (table[column] for column in ("path", "vr", "text", "keyword"))
-    paths, keywords = Distinct(path), Distinct(keyword)
+def _header(columns: Columns) -> Iterator[Finding]:
+    table = columns.table
+    vr, text, keyword = (table[column] for column in ("vr", "text", "keyword"))
+    paths, keywords = columns["path"], columns["keyword"]
     yield Finding("path", paths.where(_matching(_PRIVATE)), "is an element of a private group")
     valued = pc.or_(
         pc.and_(pc.is_valid(text), pc.fill_null(pc.not_equal(text, ""), False)),
@@ -196,42 +220,43 @@ def _header(table: pa.Table) -> Iterator[Finding]:
     named = pc.and_(pc.equal(vr, "PN"), pc.fill_null(pc.not_equal(text, _DUMMY_NAME), True))
     yield Finding("text", pc.and_(named, other), "holds a name other than the pseudonym")
     uids = pc.or_(keywords.where(_matching(_UID_KEYWORD)), paths.where(_matching(_HIERARCHY)))
-    foreign = pc.and_(valued, pc.invert(pc.fill_null(Distinct(text).where(_matching(_KNOWN_UID)), False)))
+    foreign = pc.and_(valued, pc.invert(pc.fill_null(columns["text"].where(_matching(_KNOWN_UID)), False)))
     yield Finding("text", pc.and_(uids, foreign), "holds a UID that is not derived")
     numbers = pc.or_(
         pc.equal(keyword, "AccessionNumber"), paths.where(lambda one: pc.ends_with(one, "00080050"))
     )
-    found = pc.unique(pc.filter(text, pc.fill_null(numbers, False))).to_pylist()
-    bad = pa.array([value for value in found if value and not is_accession(value)], pa.string())
-    yield Finding(
-        "text", pc.and_(numbers, pc.is_in(text, bad)), "holds an accession number that is not a pseudonym"
-    )
+    bad = columns["text"].where(partial(not_pseudonyms, kind="accession"))
+    foreign = pc.and_(pc.and_(numbers, bad), pc.not_equal(text, ""))
+    yield Finding("text", foreign, "holds an accession number that is not a pseudonym")
 
 
 def _matching(pattern: str) -> Callable[[Any], Any]:
     return lambda values: pc.match_substring_regex(values, pattern)
 
 
-def _check_unique(name: str, table: pa.Table) -> None:
-    keys = list(NATURAL_KEYS[name])
-    if _is_unique(table.select(keys)):
-        return
-    numbered = table.select(keys).append_column("row", pa.array(np.arange(table.num_rows)))
-    groups = numbered.group_by(keys).aggregate([("row", "max"), ("row", "count")])
-    twice = pc.filter(groups["row_max"], pc.greater(groups["row_count"], 1))
-    raise InvalidRequest(
-        f"{name}.{keys[-1]}",
-        f"row {pc.min(twice).as_py() + 1}: repeats the key ({', '.join(keys)}) of an earlier row; "
-        f"{table.num_rows - groups.num_rows} row(s) too many",
-        "send each row once",
-    )
+def _check_unique(name: str, columns: Columns) -> None:
+    keys = NATURAL_KEYS[name]
+    twice = repeated(columns.joint_ranks(keys))
+    if twice.any():
+        raise InvalidRequest(
+            f"{name}.{keys[-1]}",
+            f"row {int(np.argmax(twice)) + 1}: repeats the key ({', '.join(keys)}) of an earlier row; "
+            f"{int(twice.sum())} row(s) too many",
+            "send each row once",
+        )
 
 
-def _is_unique(table: pa.Table) -> bool:
-    if any(pa.types.is_floating(kind) for kind in table.schema.types):  # NaN is no value to rank
-        return bool(table.num_rows == table.group_by(table.column_names).aggregate([]).num_rows)
-    return not table.num_rows or len(np.unique(joint_ranks(table.columns))) == table.num_rows
+def repeated(ranks: Any) -> Any:
+    """Return, for every row, whether an earlier one has the same of *ranks*."""
+    found = np.zeros(len(ranks), bool)
+    order = np.argsort(ranks, kind="stable")
+    found[order[1:]] = ranks[order[1:]] == ranks[order[:-1]]
+    return found
 
 
-def _mismatch(column: Any, pattern: str) -> Any:
-    return Distinct(column).where(lambda values: pc.invert(pc.match_substring_regex(values, pattern)))
+def _mismatch(column: Distinct, pattern: str) -> Any:
+    def differs(values: Any) -> Any:
+        found = pc.invert(pc.match_substring_regex(values, pattern))
+        return pc.or_(found, pc.greater(pc.utf8_length(values), _LONGEST)) if pattern is _WORD else found
+
+    return column.where(differs)

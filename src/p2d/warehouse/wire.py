@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from p2d.model.errors import InvalidRequest
-from p2d.warehouse.batch import SCHEMAS, Batch
-from p2d.warehouse.distinct import joint_ranks
+from p2d.warehouse.batch import OPTIONAL, SCHEMAS, Batch, completed
+from p2d.warehouse.distinct import Columns, in_parallel
 
 MEDIA_TYPE: Final = "application/vnd.p2d.batch+zip"
 SOURCES: Final = ("clinical", "basic", "extended", "sync")
@@ -27,7 +27,7 @@ NATURAL_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "patient": ("patient",),
     "case": ("patient", "case"),
     "document": ("patient", "document"),
-    "fact": ("patient", "document", "group", "attribute", "date", "code", "number", "text"),
+    "fact": ("patient", "document", "group", "attribute", "date", "code", "number", "text", "time"),
     "study": ("patient", "study"),
     "series": ("patient", "study", "series"),
     "instance": ("patient", "study", "series", "instance"),
@@ -103,51 +103,55 @@ def digest(batch: Batch) -> str:
     It depends on the source and the tables' values alone: not on the order of rows, chunks or dictionaries,
     nor on the Parquet writer. Tables go by name; rows are ordered by the table's natural key; a column
     contributes its name, its validity as one byte a row, and its values as little-endian numbers (days for
-    dates, IEEE 754 doubles) or as byte lengths followed by UTF-8. Tables without rows do not count.
+    dates, IEEE 754 doubles) or as byte lengths followed by UTF-8. Tables without rows do not count, nor do
+    ``OPTIONAL`` columns without values, so that a batch of an earlier version keeps its digest.
     """
     if batch.digest:
         return batch.digest
     total = hashlib.sha256(f"p2d batch 1\n{batch.source}\n".encode())
     for name in sorted(batch.tables):
-        table = batch.tables[name]
-        if table.num_rows:
-            _hash_table(total, name, table)
+        if batch.tables[name].num_rows:
+            _hash_table(total, name, batch.columns(name))
     return total.hexdigest()
 
 
-def _hash_table(total: Any, name: str, table: pa.Table) -> None:
-    order = _order(name, table)
+def _hash_table(total: Any, name: str, columns: Columns) -> None:
+    table = columns.table
+    columns.take_apart(NATURAL_KEYS[name])
+    order = pa.array(np.argsort(columns.joint_ranks(NATURAL_KEYS[name]), kind="stable"))
     total.update(f"table {name} {table.num_rows}\n".encode())
-    for column in SCHEMAS[name].names:
-        values = table.column(column).take(order).combine_chunks()
-        if isinstance(values, pa.ChunkedArray):
-            values = pa.concat_arrays(values.chunks) if values.num_chunks else pa.array([], values.type)
-        total.update(f"column {column} {values.type}\n".encode())
-        total.update(np.asarray(values.is_valid().cast(pa.uint8())).tobytes())
-        for part in _canonical(values):
+
+    def parts(column: str) -> tuple[Any, ...]:
+        values = table.column(column)
+        if values.null_count == table.num_rows:
+            empty = bytes(table.num_rows), bytes(8 * table.num_rows)
+            return () if column in OPTIONAL.get(name, ()) else (_title(name, column), *empty)
+        ordered = values.combine_chunks().take(order)
+        if isinstance(ordered, pa.ChunkedArray):  # more text than one array can hold
+            raise InvalidRequest(name, f"holds more than 2 GiB in {column}", "send fewer patients a batch")
+        validity = np.asarray(ordered.is_valid().cast(pa.uint8()))
+        return (_title(name, column), validity, *_canonical(ordered))
+
+    for found in in_parallel(parts, SCHEMAS[name].names, table.num_rows):
+        for part in found:
             total.update(part)
 
 
-def _order(name: str, table: pa.Table) -> Any:
-    """Return the numbers of the rows in the order of the natural key, equal ones as they stand."""
-    keys = NATURAL_KEYS[name]
-    if any(pa.types.is_floating(table.schema.field(key).type) for key in keys):  # NaN is no value to rank
-        return pc.sort_indices(table, sort_keys=[(key, "ascending", "at_end") for key in keys])
-    return pa.array(np.argsort(joint_ranks(table.column(key) for key in keys), kind="stable"))
+def _title(name: str, column: str) -> bytes:
+    return f"column {column} {SCHEMAS[name].field(column).type}\n".encode()
 
 
-def _canonical(values: pa.Array) -> tuple[bytes, ...]:
+def _canonical(values: Any) -> tuple[Any, ...]:
     if pa.types.is_string(values.type):
         filled = pc.fill_null(values, "")
-        lengths = np.asarray(pc.binary_length(filled)).astype("<i8").tobytes()
+        lengths = np.asarray(pc.binary_length(filled)).astype("<i8")
         _, offsets, content = filled.buffers()
         ends = np.frombuffer(offsets, dtype=np.int32)[filled.offset : filled.offset + len(filled) + 1]
-        return lengths, memoryview(content)[int(ends[0]) : int(ends[-1])].tobytes() if content else b""
+        return lengths, memoryview(content)[int(ends[0]) : int(ends[-1])] if content else b""
     if pa.types.is_floating(values.type):
-        plain = np.asarray(pc.fill_null(values, 0.0)).astype("<f8") + 0.0  # -0.0 and 0.0 are one value
-        return (plain.tobytes(),)
+        return (np.asarray(pc.fill_null(values, 0.0)).astype("<f8") + 0.0,)  # -0.0 and 0.0 are one value
     whole = values.cast(pa.int32()) if pa.types.is_date32(values.type) else values
-    return (np.asarray(pc.fill_null(whole, 0)).astype("<i8").tobytes(),)
+    return (np.asarray(pc.fill_null(whole, 0)).astype("<i8"),)
 
 
 def _unpack(content: bytes, limits: Limits) -> tuple[Batch, str]:
@@ -202,7 +206,7 @@ class _Budget:
 def _read_table(name: str, content: bytes, budget: _Budget) -> pa.Table:
     schema = SCHEMAS[name]
     with pq.ParquetFile(io.BytesIO(content)) as file:
-        found = file.schema_arrow
+        found = completed(name, file.schema_arrow.empty_table()).schema
         if found.names != schema.names or found.types != schema.types:
             raise InvalidRequest(
                 name,
@@ -216,4 +220,4 @@ def _read_table(name: str, content: bytes, budget: _Budget) -> pa.Table:
             part = file.read_row_group(index).replace_schema_metadata(None)
             budget.spend(0, part.nbytes)
             parts.append(part)
-    return pa.concat_tables(parts).cast(schema) if parts else schema.empty_table()
+    return completed(name, pa.concat_tables(parts)).cast(schema) if parts else schema.empty_table()

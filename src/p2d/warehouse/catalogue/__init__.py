@@ -1,0 +1,1 @@
+"""What the warehouse holds, in words: a tree of attributes with names, units, counts and distributions."""

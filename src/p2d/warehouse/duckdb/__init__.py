@@ -1,0 +1,1 @@
+"""The warehouse in one DuckDB file: engine, load protocol, links, upkeep."""

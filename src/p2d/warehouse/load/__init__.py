@@ -1,0 +1,1 @@
+"""The load protocol, written once for every engine: staging, merging, linking, what is gone."""

@@ -1,0 +1,1 @@
+"""The warehouse on a PostgreSQL server; needs the extra ``p2d[postgresql]``."""

@@ -1,0 +1,1 @@
+"""The revisions of the tables, each with its SQL beside it."""

@@ -1,0 +1,93 @@
+"""PostgreSQL gives the answers of the obvious evaluator: 500 random queries on four random warehouses."""
+
+from collections.abc import Iterator, Mapping
+
+import pytest
+from sqlglot import parse_one
+
+from p2d.model.errors import InvalidRequest, Unavailable
+from p2d.testing.cohort_contract import check_cohort, check_patients, check_table
+from p2d.testing.cohort_oracle import CohortOracle
+from p2d.testing.cohort_questions import ALL_BRANCHES, question
+from p2d.testing.cohort_rows import BRANCHES, random_rows
+from p2d.testing.postgres import Postgres
+from p2d.testing.warehouse_database import warehouse_database
+from p2d.testing.warehouse_rows import batch, patient_psn
+from p2d.warehouse.postgresql.engine import Limits, PostgresWarehouse
+from p2d.warehouse.query.attributes import resolve
+from p2d.warehouse.query.nodes import Frame
+from p2d.warehouse.query.parse import parse
+
+pytestmark = pytest.mark.system
+LEVELS = tuple(frame for frame in Frame if frame not in {Frame.DOCUMENT, Frame.GROUP})
+QUERIES = 130  # a seed: some name a unit that this warehouse never has and are no question to it
+EVERYBODY = parse(
+    {"version": 1, "where": {"any": [{"attribute": "sex", "exists": is_} for is_ in (True, False)]}}
+)
+
+
+def branches(_: object) -> Mapping[str, tuple[str, ...]]:
+    return {name: tuple(sorted(held)) for name, held in BRANCHES.items()}
+
+
+def loaded(server: Postgres, seed: int) -> tuple[PostgresWarehouse, CohortOracle]:
+    rows = random_rows(seed)
+    database = warehouse_database(server)
+    made = PostgresWarehouse(database.logins, limits=Limits(query_seconds=120.0), branches=branches)
+    for source, names in (
+        ("clinical", ("patient", "case", "document", "fact")),
+        ("extended", ("study", "series", "instance", "header")),
+    ):
+        made.load(batch({name: rows.get(name, []) for name in names}, source, source))
+    return made, CohortOracle(rows, BRANCHES)
+
+
+@pytest.fixture(scope="module")
+def some(postgres_server: Postgres) -> Iterator[PostgresWarehouse]:
+    made, _ = loaded(postgres_server, 1)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_queries_are_answered_as_by_the_oracle(postgres_server: Postgres, seed: int) -> None:
+    made, oracle = loaded(postgres_server, seed)
+    catalogue = made.catalogue()
+    asked = 0
+    for number in range(seed * 10_000, seed * 10_000 + QUERIES):
+        query = question(number, LEVELS, ALL_BRANCHES)
+        try:
+            resolve(query, catalogue)
+        except InvalidRequest:
+            continue
+        asked += 1
+        check_patients(made, oracle, query)
+        if number % 6 == 0:
+            check_cohort(made, oracle, query)
+        if number % 6 == 3:
+            check_table(made, oracle, query)
+    made.close()
+
+    assert asked >= QUERIES // 2
+
+
+def test_one_question_sees_one_state_of_the_data(some: PostgresWarehouse) -> None:
+    with some.session() as session:
+        before = session.version
+        some.load(batch({"patient": [{"patient": patient_psn(77)}]}, "more", "clinical"))
+        keys = session.keys(parse_one("SELECT patient_key FROM patient"), {})
+        assert session.version == before
+
+    with some.session() as session:
+        assert session.version == before + 1
+        assert len(session.keys(parse_one("SELECT patient_key FROM patient"), {})) == len(keys) + 1
+
+
+def test_a_question_beyond_its_time_is_ended(postgres_server: Postgres) -> None:
+    database = warehouse_database(postgres_server)
+    made = database.open(Limits(query_seconds=0.001))
+
+    with pytest.raises(Unavailable, match="took longer"):
+        made.count(EVERYBODY)
+
+    made.close()

@@ -1,0 +1,1 @@
+"""The warehouse's content in the forms that other systems read; read-only over the canonical tables."""

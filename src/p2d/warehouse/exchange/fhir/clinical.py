@@ -1,0 +1,155 @@
+"""Facts and documents as FHIR resources."""
+
+import base64
+from collections.abc import Mapping
+from datetime import date
+from functools import cache
+from typing import Any, Final
+
+from p2d.warehouse.exchange.dictionary import lines
+from p2d.warehouse.exchange.workbench import Workbench
+
+Resource = dict[str, Any]
+_FACTS: Final = """
+SELECT f.*, coalesce(f."date", d."date") AS day FROM fact f LEFT JOIN document d USING (document_key)
+ORDER BY f.patient_key, f.fact_key
+"""
+_DOCUMENTS: Final = """
+SELECT d.*, (SELECT list(l.study_key ORDER BY l.study_key) FROM study_document l
+  WHERE l.document_key = d.document_key) AS studies
+FROM document d ORDER BY d.patient_key, d.document_key
+"""
+_REPORT: Final = "radiology_report"
+_PREFIXES: Final = {"ICD": "Condition", "OPS": "Procedure"}
+
+
+def clinical(bench: Workbench) -> dict[str, list[Resource]]:
+    """Return observations, conditions and procedures of the facts that *bench* holds, by resource type."""
+    found: dict[str, list[Resource]] = {"Observation": [], "Condition": [], "Procedure": []}
+    for row in bench.table(_FACTS).to_pylist():
+        kind = _kind(row)
+        found[kind].append(_MADE[kind](row))
+    return found
+
+
+def documents(bench: Workbench) -> dict[str, list[Resource]]:
+    """Return reports and other documents that *bench* holds, by resource type."""
+    found: dict[str, list[Resource]] = {"DiagnosticReport": [], "DocumentReference": []}
+    for row in bench.table(_DOCUMENTS).to_pylist():
+        is_report = row["kind"] == _REPORT or row["studies"]
+        found["DiagnosticReport" if is_report else "DocumentReference"].append(
+            _report(row) if is_report else _document(row)
+        )
+    return found
+
+
+def _kind(row: Mapping[str, Any]) -> str:
+    if row["number"] is None and row["code"]:
+        return _PREFIXES.get(str(row["attribute"])[:3].upper(), "Observation")
+    return "Observation"
+
+
+def _observation(row: Mapping[str, Any]) -> Resource:
+    found = _fact(row, "Observation", {"status": "final"})
+    found["code"] = {
+        "coding": [{"system": "urn:p2d:attribute", "code": row["attribute"]}],
+        "text": row["attribute"],
+    }
+    found |= {"effectiveDateTime": row["day"].isoformat()} if row["day"] else {}
+    if row["number"] is not None:
+        number = row["number"]
+        found["valueQuantity"] = {"value": int(number) if number == int(number) else number}
+        found["valueQuantity"] |= {"unit": row["unit"]} if row["unit"] else {}
+        if row["code"] or row["text"]:
+            found["note"] = [{"text": " ".join(filter(None, (row["code"], row["text"])))}]
+    elif row["code"]:
+        found["valueCodeableConcept"] = _coded(row)
+    elif row["text"]:
+        found["valueString"] = row["text"]
+    else:
+        found["dataAbsentReason"] = {"text": "not given"}
+    return found
+
+
+def _condition(row: Mapping[str, Any]) -> Resource:
+    found = _fact(row, "Condition", {})
+    found["code"] = _coded(row)
+    return found | ({"recordedDate": row["day"].isoformat()} if row["day"] else {})
+
+
+def _procedure(row: Mapping[str, Any]) -> Resource:
+    found = _fact(row, "Procedure", {"status": "completed"})
+    found["code"] = _coded(row)
+    return found | ({"performedDateTime": row["day"].isoformat()} if row["day"] else {})
+
+
+_MADE: Final = {"Observation": _observation, "Condition": _condition, "Procedure": _procedure}
+
+
+def _fact(row: Mapping[str, Any], kind: str, more: Resource) -> Resource:
+    return {"resourceType": kind, "id": f"fact-{row['fact_key']}", **more, **_whose(row)}
+
+
+def _whose(row: Mapping[str, Any]) -> Resource:
+    """Return patient and case of a row as references."""
+    found: Resource = {"subject": {"reference": f"Patient/patient-{row['patient_key']}"}}
+    if row["case_key"] is not None:
+        found["encounter"] = {"reference": f"Encounter/encounter-{row['case_key']}"}
+    return found
+
+
+def _coded(row: Mapping[str, Any]) -> Resource:
+    code = {"system": _systems().get(row["attribute"], f"urn:p2d:code:{_urn(row['attribute'])}")}
+    code["code"] = row["code"]
+    return {"coding": [code]} | ({"text": row["text"]} if row["text"] else {})
+
+
+def _urn(attribute: str) -> str:
+    """Return *attribute* as it may stand in a URN."""
+    return "".join(c if c.isascii() and c.isalnum() else f"%{c.encode().hex().upper()}" for c in attribute)
+
+
+@cache
+def _systems() -> Mapping[str, str]:
+    return {row["attribute"]: row["system"] for row in lines("code_systems.tsv")}
+
+
+def _report(row: Mapping[str, Any]) -> Resource:
+    found: Resource = {
+        "resourceType": "DiagnosticReport",
+        "id": f"report-{row['document_key']}",
+        "identifier": [{"system": "urn:p2d:document", "value": row["document"]}],
+        "status": "final",
+        "code": {"text": row["kind"]},
+        **_whose(row),
+    }
+    if row["date"]:
+        found["effectiveDateTime"] = row["date"].isoformat()
+    if row["studies"]:
+        found["imagingStudy"] = [{"reference": f"ImagingStudy/imagingstudy-{key}"} for key in row["studies"]]
+    if row["text"]:
+        found["presentedForm"] = [_attachment(row["text"])]
+    return found
+
+
+def _document(row: Mapping[str, Any]) -> Resource:
+    whose = _whose(row)
+    context: Resource = {"encounter": [whose["encounter"]]} if "encounter" in whose else {}
+    day: date | None = row["date"]
+    if day:
+        context["period"] = {"start": day.isoformat(), "end": day.isoformat()}
+    found: Resource = {
+        "resourceType": "DocumentReference",
+        "id": f"document-{row['document_key']}",
+        "identifier": [{"system": "urn:p2d:document", "value": row["document"]}],
+        "status": "current",
+        "type": {"text": row["kind"]},
+        "subject": whose["subject"],
+        "content": [{"attachment": _attachment(row["text"] or "")}],
+    }
+    return found | ({"context": context} if context else {})
+
+
+def _attachment(text: str) -> Resource:
+    found: Resource = {"contentType": "text/plain; charset=utf-8", "language": "de"}
+    return found | ({"data": base64.b64encode(text.encode()).decode("ascii")} if text else {})

@@ -1,0 +1,1 @@
+"""The i2b2 1.8 star schema."""

@@ -1,0 +1,1 @@
+"""OMOP CDM 5.4 with the medical imaging extension."""

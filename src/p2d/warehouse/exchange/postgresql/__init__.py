@@ -1,0 +1,1 @@
+"""PostgreSQL as the place that exports go to, and as a warehouse that they come from."""

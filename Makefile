@@ -53,6 +53,7 @@ bench-%: venv ## one benchmark, such as bench-pacs: a table, then one line of JS
 
 docs: venv ## write docs/reference/cli.md and docs/reference/profiles anew from the program
 	@$(BIN)/python tools/write_cli_reference.py
+	@$(BIN)/python tools/write_exchange_reference.py
 	@$(BIN)/python tools/write_profile_pages.py
 
 clean: ## remove the environment, caches and reports

@@ -15,7 +15,7 @@ from p2d.pacs.several import SeveralArchives
 from p2d.testing.datasets import three_patients
 from p2d.testing.gateway_stages import OPERATOR, GatewayStages, gateway_stages
 from p2d.testing.memory_pacs import MemoryPacs
-from p2d.warehouse.duckdb_engine import DuckDbWarehouse
+from p2d.warehouse.duckdb.engine import DuckDbWarehouse
 
 PATIENTS = ("P-1", "P-2", "P-3")
 

@@ -12,7 +12,7 @@ from p2d.audit.log import AuditLog
 from p2d.flows.research.cohort import CohortDesk
 from p2d.testing.app_client import AppClient
 from p2d.testing.warehouse_rows import Row, batch, patient_psn, small_study
-from p2d.warehouse.duckdb_engine import DuckDbWarehouse
+from p2d.warehouse.duckdb.engine import DuckDbWarehouse
 from p2d.warehouse.query.examples import PAPER
 from p2d.warehouse.wire import MEDIA_TYPE, encode
 from p2d.web.research.access import Role
@@ -72,6 +72,44 @@ def test_the_table_comes_as_json_and_csv(site: Site) -> None:
     row = {"patient": patient_psn(1), "sex": "F", "StudyDescription (count)": 1}
     assert as_json == {"columns": list(row), "rows": [row], "total": 1}
     assert as_csv.text.splitlines() == ["patient,sex,StudyDescription (count)", f"{patient_psn(1)},F,1"]
+
+
+def test_attrition_widening_facets_and_reasons_come_for_a_query(site: Site) -> None:
+    query = {"version": 2, "where": {"all": [CT["where"], {"attribute": "sex", "equals": "F"}]}}
+    facet = {"by": ["Modality", {"attribute": "birth_year", "by": "number", "width": 10}], "level": "series"}
+
+    steps = site.post(Role.OPERATOR, "/cohorts/attrition", query).json()["steps"]
+    frames = site.post(Role.OPERATOR, "/cohorts/widen", query).json()["frames"]
+    cells = site.post(Role.OPERATOR, "/cohorts/facets", {"query": query, "facet": facet}).json()["cells"]
+    asked = {"query": query, "patients": [patient_psn(1)]}
+    reasons = site.post(Role.OPERATOR, "/cohorts/reasons", asked).json()["reasons"]
+
+    assert [(step["places"], step["together"]) for step in steps] == [
+        (["where.all[0]"], 1),
+        (["where.all[1]"], 1),
+    ]
+    assert frames[0]["patients"] == {"series": 1, "study": 1, "case": 0, "patient": 1}
+    assert cells == [{"labels": ["CT", 1950.0], "number": 1}]
+    assert [(reason["place"], reason["value"]) for reason in reasons] == [
+        ("where.all[0]", "CT"),
+        ("where.all[1]", "F"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"query": CT, "facet": {"by": []}}, "facet.by"),
+        ({"query": CT, "facet": {"by": [{"attribute": "Rows", "by": "decade"}]}}, "facet.by[0].by"),
+        ({"query": CT, "facet": {"by": [{"attribute": "Rows", "by": "number"}]}}, "facet.by[0].width"),
+        ({"query": CT, "facet": {"by": ["Nothing"]}}, "facet.attribute"),
+        ({"query": CT}, "facet"),
+    ],
+)
+def test_a_mistaken_facet_names_its_place(site: Site, body: dict[str, Any], field: str) -> None:
+    answer = site.post(Role.OPERATOR, "/cohorts/facets", body)
+
+    assert (answer.status_code, answer.json()["field"]) == (422, field)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from p2d.testing.installation import free_ports
 from p2d.testing.memory_warehouse import MemoryWarehouse
 from p2d.testing.warehouse_contract import WarehouseContract
 from p2d.testing.warehouse_rows import batch, small_study
-from p2d.warehouse.duckdb_engine import DuckDbWarehouse
+from p2d.warehouse.duckdb.engine import DuckDbWarehouse
 from p2d.warehouse.http import HttpWarehouse, WarehouseClient
 from p2d.warehouse.port import Warehouse
 from p2d.web.research.access import Role

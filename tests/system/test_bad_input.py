@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 
 from p2d.access.assertion import sign
 from p2d.cli.app import cli
+from p2d.clinical.native import COLUMNS
 from p2d.identity.http import HttpIdentity
 from p2d.identity.port import Domain
 from p2d.jobs.ledger import Ledger
@@ -28,7 +29,6 @@ from p2d.testing.datasets import three_patients
 from p2d.testing.installation import ArchiveAddress, Installation, free_ports, install
 from p2d.testing.processes import Processes
 from p2d.testing.warehouse_rows import batch, patient_psn
-from p2d.warehouse.clinical import FILES
 from p2d.warehouse.wire import MEDIA_TYPE, encode
 
 pytestmark = pytest.mark.system
@@ -635,8 +635,8 @@ def test_a_batch_with_something_else_than_pseudonyms_is_refused_whole(site: Site
 
 
 def test_clinical_files_with_something_else_than_pseudonyms_are_set_aside(site: Site, tmp_path: Path) -> None:
-    for name, schema in FILES.items():
-        (tmp_path / f"{name}.csv").write_text(",".join(schema.names) + "\n")
+    for name, columns in COLUMNS.items():
+        (tmp_path / f"{name}.csv").write_text(",".join(columns) + "\n")
     header = (tmp_path / "patient.csv").read_text()
     (tmp_path / "patient.csv").write_text(header + f"{CANARY},F,1950\n")
     before = site.state()
@@ -644,7 +644,7 @@ def test_clinical_files_with_something_else_than_pseudonyms_are_set_aside(site: 
     ended = p2d("load", tmp_path, "--settings", site.installation.settings("warehouse"))
 
     assert ended.returncode == 7, ended.stderr
-    assert "set aside: patient.csv line 2 column patient" in ended.stderr
+    assert "set aside: patient.csv row 1 field patient" in ended.stderr
     assert "Way out: correct them at their source" in ended.stderr
     assert CANARY not in ended.stdout + ended.stderr + site.audit_text()
     assert site.state() == before

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from warehouse_bench.questions import CHANGED, PAPER, further
+
 pytestmark = pytest.mark.system
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -30,3 +32,23 @@ def test_the_archive_benchmark_counts_right_and_ends_with_its_verdict() -> None:
     assert all(ratio > 0 for name, ratio in verdict["ratios"].items() if not name.startswith("counts"))
     assert all(word in ended.stdout for word in ("median (quartiles)", "KiB", "500,000 patients"))
     assert ended.returncode == (0 if verdict["pass"] else 1)
+
+
+def test_all_ways_to_ask_the_warehouse_name_the_same_patients(tmp_path: Path) -> None:
+    options = ["--patients", "1000", "--rounds", "1", "--build", str(tmp_path)]
+
+    ended = subprocess.run(
+        [sys.executable, str(BENCHMARKS / "warehouse.py"), *options],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+    verdict = json.loads(ended.stdout.splitlines()[-1])
+    assert verdict["ratios"]["answers_equal"] == 1.0, ended.stdout
+    assert verdict["benchmark"] == "warehouse"
+    assert verdict["pass"]
+    assert ended.returncode == 0
+    assert all(question.title in ended.stdout for question in (PAPER, CHANGED, *further([])))
+    assert all(word in ended.stdout for word in ("sqlite: tables", "postgresql: tables", "a million facts"))

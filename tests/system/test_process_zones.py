@@ -23,7 +23,7 @@ main()
 """
 ZONES = {
     "warehouse": (
-        ("p2d.warehouse.duckdb_engine", "p2d.web.research"),
+        ("p2d.warehouse.duckdb.engine", "p2d.web.research"),
         ("p2d.pacs", "p2d.identity", "p2d.deid", "p2d.model.identified", "pynetdicom", "p2d.testing"),
     ),
     "identity": (

@@ -23,7 +23,7 @@ from p2d.model.ids import check_character
 from p2d.testing.browser import chromium, is_painted, pale_texts, structure_faults
 from p2d.testing.viewing import ArchiveFake
 from p2d.warehouse.batch import SCHEMAS, Batch
-from p2d.warehouse.duckdb_engine import DuckDbWarehouse
+from p2d.warehouse.duckdb.engine import DuckDbWarehouse
 from p2d.web.research.access import Role
 from p2d.web.research.app import create_app
 

@@ -21,7 +21,7 @@ from p2d.settings.gateway import Archive
 from p2d.testing.datasets import ct
 from p2d.testing.gateway_stages import OPERATOR, GatewayStages, gateway_stages
 from p2d.testing.servers import RunningArchive, orthanc, store
-from p2d.warehouse.duckdb_engine import DuckDbWarehouse
+from p2d.warehouse.duckdb.engine import DuckDbWarehouse
 
 pytestmark = pytest.mark.system
 OPTIONS = SyncOptions(date(2022, 1, 1), date(2022, 1, 8))
@@ -135,7 +135,7 @@ from p2d.flows.gateway.sync.options import SyncOptions
 from p2d.flows.gateway.sync.sync import Sync
 from p2d.testing.datasets import held_ct
 from p2d.testing.gateway_stages import OPERATOR, gateway_stages
-from p2d.warehouse.duckdb_engine import DuckDbWarehouse
+from p2d.warehouse.duckdb.engine import DuckDbWarehouse
 
 folder, point = Path(sys.argv[1]), sys.argv[2]
 held = [

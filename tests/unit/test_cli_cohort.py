@@ -10,12 +10,14 @@ from click.testing import CliRunner, Result
 
 from p2d.cli.app import cli
 from p2d.cli.roots import Roots
+from p2d.clinical.native import COLUMNS
 from p2d.flows.research.cohort_client import Table
 from p2d.testing.memory_warehouse import MemoryWarehouse
 from p2d.testing.warehouse_rows import patient_psn
-from p2d.warehouse.clinical import FILES
+from p2d.warehouse.query.as_json import query_json
 from p2d.warehouse.query.examples import PAPER
 from p2d.warehouse.query.parse import parse
+from p2d.warehouse.query.text_form.grammar import parse_text
 
 SECRET = "zq81mX0pLw4vT9sKd7-Rb3nYh"
 P1 = patient_psn(1)
@@ -35,9 +37,22 @@ class FakeCohorts:
 
     preview = table
 
+    def parse(self, text: str) -> dict[str, object]:
+        return query_json(parse_text(text))
+
     def patients(self, query: Mapping[str, object]) -> tuple[str, ...]:
         self.asked.append(query)
         return (P1,)
+
+    def save(self, name: str, cohort: Mapping[str, object], *, shared: bool) -> None:
+        self.asked.append({"name": name, **cohort, "shared": shared})
+
+    def saved(self) -> tuple[Mapping[str, object], ...]:
+        kept = {"name": "pilot-1", "owner": "approved", "shared": True, "kind": "list", "patients": 2}
+        return ({**kept, "created_at": "2026-01-02T03:04:05"},)
+
+    def delete(self, name: str) -> None:
+        self.asked.append({"deleted": name})
 
 
 class FakeRoots:
@@ -96,7 +111,7 @@ def test_each_question_shows_its_answer(
 
     assert (answer.exit_code, shown in answer.output) == (0, True)
     assert roots.opened == [("http://127.0.0.1:9", SECRET)]
-    assert roots.cohorts.asked == [PAPER]
+    assert roots.cohorts.asked == [query_json(parse(PAPER))]
 
 
 def test_the_list_of_patients_is_a_list_file(roots: FakeRoots, where: list[str], query: str) -> None:
@@ -111,8 +126,30 @@ def test_a_query_comes_by_standard_input_too(roots: FakeRoots, where: list[str])
     assert json.loads(answer.output) == [{"patient": P1, "LVEF": 30.0}]
 
 
+def test_a_query_may_be_text(roots: FakeRoots, where: list[str]) -> None:
+    answer = run(roots, "cohort", "count", "-", *where, stdin="LVEF < 45 and Modality = CT")
+
+    assert answer.exit_code == 0
+    assert roots.cohorts.asked == [query_json(parse_text("LVEF < 45 and Modality = CT"))]
+
+
 @pytest.mark.parametrize(
-    "text", ["", "{", '{"version": 1}', '{"version": 1, "where": {"attribute": "LVEF"}}']
+    ("form", "shown"),
+    [
+        ("en", "- LVEF is less than 45"),
+        ("de", "- LVEF ist kleiner als 45"),
+        ("text", "LVEF < 45\n"),
+        ("json", '"less": 45'),
+    ],
+)
+def test_a_query_is_said_without_a_warehouse(roots: FakeRoots, form: str, shown: str) -> None:
+    answer = run(roots, "cohort", "say", "-", "--as", form, stdin="LVEF < 45")
+
+    assert (answer.exit_code, shown in answer.output) == (0, True)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "LVEF << 3", '{"version": 1}', '{"version": 1, "where": {"attribute": "LVEF"}}']
 )
 def test_a_wrong_query_ends_before_the_warehouse_is_asked(
     roots: FakeRoots, where: list[str], tmp_path: Path, text: str
@@ -135,9 +172,9 @@ def test_without_an_address_the_options_are_named(roots: FakeRoots, query: str) 
 
 def clinical(folder: Path, patients: list[str]) -> str:
     folder.mkdir()
-    for name, schema in FILES.items():
+    for name, columns in COLUMNS.items():
         rows: Any = patients if name == "patient" else []
-        (folder / f"{name}.csv").write_text("\n".join([",".join(schema.names), *rows]) + "\n")
+        (folder / f"{name}.csv").write_text("\n".join([",".join(columns), *rows]) + "\n")
     return str(folder)
 
 
@@ -154,7 +191,7 @@ def test_load_sets_aside_what_is_no_pseudonym_and_ends_incomplete(
     answer = run(roots, "load", clinical(tmp_path / "in", [f"{P1},F,1950", "Mustermann,F,1950"]), *where)
 
     assert answer.exit_code == 7
-    assert "patient.csv line 3 column patient: is not a pseudonym" in answer.output
+    assert "patient.csv row 2 field patient: is not a pseudonym" in answer.output
     assert "Mustermann" not in answer.output
     assert len(roots.warehouse.rows("patient")) == 1
 
@@ -166,3 +203,25 @@ def test_load_of_a_folder_without_files_is_invalid(
 
     assert answer.exit_code == 2
     assert "patient.csv" in answer.output
+
+
+def test_cohorts_are_saved_listed_and_deleted(roots: FakeRoots, tmp_path: Path) -> None:
+    query, listed, secret = tmp_path / "query.json", tmp_path / "psn.txt", tmp_path / "secret"
+    query.write_text(json.dumps(PAPER), encoding="utf-8")
+    listed.write_text(f"{P1}\n\n", encoding="utf-8")
+    secret.write_text(SECRET)
+    secret.chmod(0o600)
+    at = ["--url", "http://127.0.0.1:1", "--secret", str(secret)]
+
+    for arguments in (
+        ["save", "hf", str(query), "--shared"],
+        ["save", "pilot-1", str(listed), "--patients"],
+        ["delete", "hf"],
+    ):
+        assert CliRunner().invoke(cli, ["cohort", *arguments, *at], obj=cast("Roots", roots)).exit_code == 0
+    shown = CliRunner().invoke(cli, ["cohort", "list", *at], obj=cast("Roots", roots))
+
+    saved, *others = roots.cohorts.asked
+    assert {**saved, "query": parse(saved["query"])} == {"name": "hf", "query": parse(PAPER), "shared": True}
+    assert others == [{"name": "pilot-1", "patients": [P1], "shared": False}, {"deleted": "hf"}]
+    assert "pilot-1" in shown.output

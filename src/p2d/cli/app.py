@@ -28,6 +28,7 @@ _COMMANDS: Final = {
     "runs": "List bulk runs, print their reports, pause, resume, cancel, retry them.",
     "ledger": "Account for every image of a run; what does not fit together; a signed summary.",
     "load": "Load pseudonymised clinical data into the warehouse.",
+    "warehouse": "Look after the warehouse: check, promote, erase, arrange, export, rebuild, tables.",
     "cohort": "Query the warehouse: count, preview, table.",
     "query": "Ad hoc: metadata of a list of pseudonyms as CSV or JSON.",
     "images": "Ad hoc: images of a list of pseudonyms as DICOM or JPEG.",

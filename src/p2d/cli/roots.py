@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from p2d.flows.gateway.gateway import Gateway
     from p2d.flows.gateway.probing import Prober
     from p2d.flows.research.cohort_client import Cohorts
+    from p2d.flows.research.export_client import Exports
     from p2d.flows.research.gateway_client import GatewayClient
     from p2d.identity.port import Identity
     from p2d.identity.table import IdentityTable
@@ -41,8 +42,8 @@ class Roots:
     """Factories of everything a command may open; each is called with a settings file's path.
 
     ``serve`` maps a process name (gateway, warehouse, identity) to what starts and blocks on it,
-    ``check`` validates a settings file and asks its peers. ``open_loader`` and ``open_cohorts`` take the
-    warehouse's URL and a secret.
+    ``check`` validates a settings file and asks its peers. ``open_loader``, ``open_cohorts``
+    and ``open_exports`` take the warehouse's URL and a secret.
     """
 
     serve: Mapping[str, Callable[[Path], None]]
@@ -53,8 +54,12 @@ class Roots:
     open_identity_table: Callable[[Path], IdentityTable]
     open_loader: Callable[[str, str], Warehouse]
     open_cohorts: Callable[[str, str], Cohorts]
+    open_exports: Callable[[str, str], Exports]
+    rebuild_warehouse: Callable[[Path, Path, bool], Mapping[str, int]]
     open_gateway_client: Callable[[Path], GatewayClient]
     open_archive_orders: Callable[[Path, str], AbstractContextManager[ArchiveOrders]]
     run_demo: Callable[[DemoOptions], int]
     work: Callable[[Path, int | None], None]
     migrate_jobs: Callable[[Path], str]
+    migrate_warehouse: Callable[[Path], str]
+    rebuild_indexes: Callable[[Path, bool], tuple[str, ...]]

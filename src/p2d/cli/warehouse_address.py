@@ -1,4 +1,4 @@
-"""Where the warehouse is and the secret to show it: options shared by ``p2d cohort`` and ``p2d load``."""
+"""Where the warehouse is and the secret to show it: options shared by the commands that ask it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +26,9 @@ def warehouse_options(command: _F) -> _F:
 
 
 def address(settings: Path | None, url: str | None, secret: Path | None, role: str) -> tuple[str, str]:
-    """Return URL and secret of *role* (loader, researcher), from the settings or from both options.
+    """Return URL and secret of *role* (loader, operator, researcher), from the settings or from both options.
+
+    In the settings the secret of approved researchers goes before that of researchers.
 
     Raises:
         InvalidRequest: neither --settings nor --url with --secret is given.
@@ -35,9 +37,13 @@ def address(settings: Path | None, url: str | None, secret: Path | None, role: s
     """
     if settings is not None and url is None and secret is None:
         store = read_settings(settings, WarehouseSettings).warehouse
-        path = store.loader_secret if role == "loader" else store.researcher_secret
+        paths = {
+            "loader": store.loader_secret,
+            "operator": store.operator_secret,
+            "researcher": store.approved_secret or store.researcher_secret,
+        }
         return f"http://{store.host}:{store.port}", read_secret(
-            path, f"warehouse.{role}_secret"
+            paths[role], f"warehouse.{role}_secret"
         ).get_secret_value()
     if settings is None and url is not None and secret is not None:
         return url, read_secret(secret, "--secret").get_secret_value()

@@ -3,7 +3,13 @@
 from functools import lru_cache
 from typing import Final
 
-from pydicom.datadict import dictionary_keyword, dictionary_VM, dictionary_VR, tag_for_keyword
+from pydicom.datadict import (
+    dictionary_description,
+    dictionary_keyword,
+    dictionary_VM,
+    dictionary_VR,
+    tag_for_keyword,
+)
 
 TAG_DIGITS: Final = 8
 
@@ -49,6 +55,15 @@ def multiplicity_of(path: str) -> str:
     """Return the value multiplicity that PS3.6 gives the tag at the end of *path*, or an empty string."""
     try:
         return dictionary_VM(int(leaf_of(path), 16))
+    except (KeyError, ValueError):
+        return ""
+
+
+@lru_cache(maxsize=16384)
+def name_of(path: str) -> str:
+    """Return the name that PS3.6 gives the tag at the end of *path*, or an empty string."""
+    try:
+        return dictionary_description(int(leaf_of(path), 16))
     except (KeyError, ValueError):
         return ""
 

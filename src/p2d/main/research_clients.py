@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from p2d.flows.research.cohort_client import Cohorts
+from p2d.flows.research.export_client import Exports
 from p2d.flows.research.gateway_client import GatewayClient
 from p2d.warehouse.http import HttpWarehouse, WarehouseClient
 from p2d.warehouse.port import Warehouse
@@ -19,6 +20,11 @@ def open_loader(url: str, secret: str) -> Warehouse:
 def open_cohorts(url: str, secret: str) -> Cohorts:
     """Return the cohort interface of the warehouse at *url*."""
     return Cohorts(WarehouseClient(url, secret, _SECONDS))
+
+
+def open_exports(url: str, secret: str) -> Exports:
+    """Return the exports of the warehouse at *url*, for the operator's *secret*."""
+    return Exports(WarehouseClient(url, secret, _SECONDS))
 
 
 def open_gateway_client(settings_path: Path) -> GatewayClient:

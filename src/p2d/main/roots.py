@@ -32,9 +32,13 @@ def roots() -> Roots:
         open_identity_table=_late("identity", "open_identity_table"),
         open_loader=_late("research_clients", "open_loader"),
         open_cohorts=_late("research_clients", "open_cohorts"),
+        open_exports=_late("research_clients", "open_exports"),
+        rebuild_warehouse=_late("warehouse_exports", "rebuild_warehouse"),
         open_gateway_client=_late("research_clients", "open_gateway_client"),
         open_archive_orders=_late("archives", "open_archive_orders"),
         run_demo=_late("demo.show", "run_demo"),
         work=_late("worker", "work"),
         migrate_jobs=_late("worker", "migrate"),
+        migrate_warehouse=_late("warehouse_engine", "migrate"),
+        rebuild_indexes=_late("warehouse_engine", "rebuild_indexes"),
     )

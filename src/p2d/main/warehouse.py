@@ -1,4 +1,4 @@
-"""Composition root of the warehouse process (research zone): settings, DuckDB file, REST interface, pages.
+"""Composition root of the warehouse process (research zone): settings, engine, REST interface, pages.
 
 It loads nothing of archives, identity or de-identification (a test asserts it).
 """
@@ -7,19 +7,26 @@ import os
 from pathlib import Path
 from typing import Final
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from p2d.audit.log import AuditLog
 from p2d.flows.research.cohort import CohortDesk
 from p2d.flows.research.gateway_client import GatewayClient
+from p2d.flows.research.saved_cohorts import SavedCohorts
 from p2d.main.process import forbid_core_dumps, serve_app
+from p2d.main.warehouse_disclosure import open_disclosure
+from p2d.main.warehouse_engine import open_engine
+from p2d.main.warehouse_exports import add_exports, check_exports, states_of
 from p2d.main.warehouse_pages import add_pages
 from p2d.model.errors import Misconfigured
 from p2d.settings.file import read_secret, read_settings
 from p2d.settings.warehouse import Gateway, Store, WarehouseSettings
-from p2d.warehouse.duckdb_engine import DuckDbWarehouse
+from p2d.warehouse.catalogue.labels import read_labels
+from p2d.warehouse.duckdb.engine import DuckDbWarehouse
+from p2d.warehouse.duckdb.upkeep import Upkeep
 from p2d.web.research.access import Role
 from p2d.web.research.app import create_app
+from p2d.web.research.upkeep import upkeep_router
 
 AUDIT_FILE: Final = "audit.jsonl"
 _PRIVATE: Final = 0o077
@@ -37,11 +44,25 @@ def build(settings: WarehouseSettings) -> FastAPI:
     archive = _gateway(settings.gateway, store) if settings.gateway else None
     os.umask(_PRIVATE)  # DuckDB makes its files with the process's mask
     desk_audit = AuditLog(store.state_dir / AUDIT_FILE)
-    warehouse = DuckDbWarehouse(store.database, patient_form=store.patient_form)
-    desk = CohortDesk(warehouse, desk_audit, store.rows_per_preview)
-    app = create_app(warehouse, desk, secrets)
+    warehouse = open_engine(settings)
+    desk = CohortDesk(
+        warehouse,
+        desk_audit,
+        store.rows_per_preview,
+        disclosure=open_disclosure(settings),
+        saved=SavedCohorts(warehouse.saved, desk_audit),
+    )
+    app = create_app(warehouse, desk, secrets, _care(warehouse, store))
     add_pages(app, archive)
+    add_exports(app, states_of(warehouse, settings), desk_audit, settings)
     return app
+
+
+def _care(warehouse: object, store: Store) -> tuple[APIRouter, ...]:
+    """Return the endpoints of catalogue and upkeep, which DuckDB has."""
+    if not isinstance(warehouse, DuckDbWarehouse):
+        return ()
+    return (upkeep_router(Upkeep(warehouse, store.patient_form), read_labels(store.labels)),)
 
 
 def serve(settings_path: Path) -> None:
@@ -72,13 +93,14 @@ def open_gateway_client(settings_path: Path) -> GatewayClient:
 
 
 def check_secrets(settings: WarehouseSettings) -> None:
-    """Return if every secret and key that *settings* name is there and fit; nothing is opened.
+    """Return if every secret, key and file that *settings* name is there and fit; nothing is opened.
 
     Raises:
         Misconfigured: a secret is weak or shared, or a key is absent.
 
     """
     _secrets(settings.warehouse)
+    check_exports(settings)
     if settings.gateway:
         _gateway(settings.gateway, settings.warehouse).close()
 
@@ -89,6 +111,8 @@ def _secrets(store: Store) -> dict[Role, str]:
         Role.OPERATOR: store.operator_secret,
         Role.RESEARCHER: store.researcher_secret,
     }
+    if store.approved_secret is not None:
+        paths[Role.APPROVED] = store.approved_secret
     secrets = {
         role: read_secret(path, f"warehouse.{role}_secret").get_secret_value() for role, path in paths.items()
     }

@@ -1,7 +1,7 @@
 """Joins the pages to the warehouse: cohorts through the audited desk, studies from what was extracted."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Final
 
 from fastapi import FastAPI
@@ -10,7 +10,7 @@ from p2d.flows.research.cohort import Asker, CohortDesk
 from p2d.flows.research.viewing import Archive, CohortAnswer, SeriesEntry, StudyEntry
 from p2d.model.errors import Refused
 from p2d.warehouse.browse import SeriesLine, StudyLine
-from p2d.warehouse.duckdb_engine import DuckDbWarehouse
+from p2d.warehouse.port import ResearchWarehouse
 from p2d.warehouse.query.examples import PAPER
 from p2d.warehouse.query.parse import parse
 from p2d.web.research.access import Research, Role
@@ -30,12 +30,15 @@ class PageCohorts:
     """The pages' view of the warehouse: every query in the name of the signed-in user."""
 
     desk: CohortDesk
-    warehouse: DuckDbWarehouse
+    warehouse: ResearchWarehouse
 
     def run(self, user: str, query: Mapping[str, object], rows: int) -> CohortAnswer:
-        """Run *query* in the name of *user*; the answer shows at most *rows* rows."""
-        asker = Asker(user, str(Role.RESEARCHER))
-        counts = asdict(self.desk.count(query, asker))
+        """Run *query* in the name of *user*; the answer shows at most *rows* rows.
+
+        Whom an operator's link signed in is an approved researcher.
+        """
+        asker = Asker(user, str(Role.APPROVED))
+        counts = self.desk.count(query, asker)
         table = self.desk.preview(query, asker)
         return CohortAnswer(
             counts={title: counts[name] for title, name in _SHOWN.items()},
@@ -78,8 +81,10 @@ def add_pages(app: FastAPI, archive: Archive | None) -> None:
     )
 
 
-def _coverage(counts: Mapping[str, int]) -> str:
+def _coverage(counts: Mapping[str, int | None]) -> str:
     basic, extended, everyone = (counts[f"{name}_patients"] for name in ("basic", "extended", "all"))
+    if basic is None or extended is None or everyone is None:
+        return ""
     return (
         f"Image headers are known of {basic:,} of {everyone:,} patients in the warehouse, "
         f"extended ones of {extended:,}."

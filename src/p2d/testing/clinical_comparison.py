@@ -1,4 +1,4 @@
-"""Compare every clinical row of a warehouse file, and its links to studies, with the synthetic hospital.
+"""Compare every clinical row of a warehouse, and its links to studies, with the synthetic hospital.
 
 As in ``p2d.testing.comparison`` the expectation is plain Python over the truth and identity's keys, and a
 difference is a sentence of table, pseudonym and column names.
@@ -7,14 +7,11 @@ difference is a sentence of table, pseudonym and column names.
 import re
 from collections.abc import Iterable, Iterator
 from datetime import date
-from pathlib import Path
 from typing import Any, Final
-
-import duckdb
 
 from p2d.identity.port import Domain
 from p2d.model.identified import CaseStay, PatientId
-from p2d.testing.comparison import Truth
+from p2d.testing.comparison import Database, Truth
 from p2d.testing.hospital.nouns import Case, Document, Study
 
 _OLDEST: Final = 90  # years; nobody in the warehouse is born earlier
@@ -39,25 +36,24 @@ _LINKS: Final = """
     FROM study s LEFT JOIN clinical_case c USING (case_key)"""
 
 
-def clinical_differences(database: Path, truth: Truth, today: date) -> list[str]:
+def clinical_differences(db: Database, truth: Truth, today: date) -> list[str]:
     """Compare patients, cases, documents, facts, reports of studies and cases of studies with the truth.
 
     *today* is the day on which the clinical files were pseudonymised; all studies must be extracted.
     """
-    with duckdb.connect(str(database), read_only=True) as db:
-        asked: dict[str, tuple[str, Iterable[tuple[Any, ...]]]] = {
-            "patient": (_PATIENTS, _patients(truth, today)),
-            "case": (_CASES, _cases(truth)),
-            "document": (_DOCUMENTS, _documents(truth)),
-            "fact": (_FACTS, _facts(truth)),
-            "study and report": (_REPORTS, _reports(truth)),
-            "study and case": (_LINKS, _links(truth)),
-        }
-        return [
-            difference
-            for table, (sql, expected) in asked.items()
-            for difference in _compared(table, db.execute(sql).fetchall(), list(expected), truth)
-        ]
+    asked: dict[str, tuple[str, Iterable[tuple[Any, ...]]]] = {
+        "patient": (_PATIENTS, _patients(truth, today)),
+        "case": (_CASES, _cases(truth)),
+        "document": (_DOCUMENTS, _documents(truth)),
+        "fact": (_FACTS, _facts(truth)),
+        "study and report": (_REPORTS, _reports(truth)),
+        "study and case": (_LINKS, _links(truth)),
+    }
+    return [
+        difference
+        for table, (sql, expected) in asked.items()
+        for difference in _compared(table, db.execute(sql).fetchall(), list(expected), truth)
+    ]
 
 
 def _compared(

@@ -1,17 +1,14 @@
-"""Compare every imaging row of a warehouse file with the synthetic hospital that was extracted.
+"""Compare every imaging row of a warehouse with the synthetic hospital that was extracted.
 
 The expectation is computed from the truth and identity's keys by obvious plain Python, not by the code under
 test. Differences are returned as sentences without identifiers (pseudonyms and attribute names only).
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from pathlib import Path
-from typing import Any, Final
-
-import duckdb
+from typing import Any, Final, Protocol
 
 from p2d.dicom.dictionary import keyword_of
 from p2d.dicom.elements import elements_of
@@ -89,8 +86,29 @@ def picks(hospital: Hospital, *choices: str) -> dict[str, Instance]:
     return chosen
 
 
+class Answer(Protocol):
+    """What a statement yields."""
+
+    @property
+    def description(self) -> Sequence[Any] | None:
+        """The columns, each with its name first."""
+        ...
+
+    def fetchall(self) -> list[Any]:
+        """Return all rows."""
+        ...
+
+
+class Database(Protocol):
+    """A warehouse opened to be looked at: a connection of DuckDB or of psycopg."""
+
+    def execute(self, query: Any, /) -> Answer:
+        """Run *query*."""
+        ...
+
+
 def differences(
-    database: Path,
+    db: Database,
     truth: Truth,
     basic: Mapping[str, Instance],
     extended: Mapping[str, Instance],
@@ -101,13 +119,12 @@ def differences(
     *unanswered* are optional keys (PS3.4 C.6.1.1) that the archive does not answer: their columns are empty
     until a header of the series was retrieved.
     """
-    with duckdb.connect(str(database), read_only=True) as db:
-        return [
-            *_compared("study", _rows(db, _STUDIES), _studies(truth)),
-            *_compared("series", _rows(db, _SERIES), _series(truth, extended, unanswered)),
-            *_compared("instance", _rows(db, _INSTANCES), _instances(truth, basic, extended, unanswered)),
-            *_headers(db, truth, extended),
-        ]
+    return [
+        *_compared("study", _rows(db, _STUDIES), _studies(truth)),
+        *_compared("series", _rows(db, _SERIES), _series(truth, extended, unanswered)),
+        *_compared("instance", _rows(db, _INSTANCES), _instances(truth, basic, extended, unanswered)),
+        *_headers(db, truth, extended),
+    ]
 
 
 _STUDIES: Final = """
@@ -128,7 +145,7 @@ _HEADERS: Final = """
     FROM header h JOIN instance i USING (instance_key)"""
 
 
-def _rows(db: duckdb.DuckDBPyConnection, sql: str) -> dict[str, dict[str, Any]]:
+def _rows(db: Database, sql: str) -> dict[str, dict[str, Any]]:
     found = db.execute(sql)
     names = [column[0] for column in found.description or ()]
     listed = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
@@ -246,7 +263,7 @@ def _instances(
     }
 
 
-def _headers(db: duckdb.DuckDBPyConnection, truth: Truth, extended: Mapping[str, Instance]) -> Iterator[str]:
+def _headers(db: Database, truth: Truth, extended: Mapping[str, Instance]) -> Iterator[str]:
     rows: dict[str, dict[tuple[str, int], tuple[Any, ...]]] = {}
     for instance, path, item, *value in db.execute(_HEADERS).fetchall():
         rows.setdefault(instance, {})[path, item] = tuple(value)

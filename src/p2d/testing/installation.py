@@ -145,6 +145,9 @@ assertion_private_key = "../secrets/assertion.pem"
 [gateway]
 url = "{gateway}"
 service_secret = "../secrets/service"
+
+[disclosure]
+researcher = "patients"
 """
 
 

@@ -66,11 +66,19 @@ class Postgres:
         """Whether the server runs."""
         return self._run("pg_ctl", "-D", str(self.folder / "data"), "status", check=False).returncode == 0
 
-    def database(self, name: str) -> str:
-        """Make an empty database *name* and return its connection string."""
-        with psycopg.connect(f"host={self.folder} user={self.user} dbname=postgres", autocommit=True) as db:
-            db.execute(f'CREATE DATABASE "{name}"')
+    def database(self, name: str, *, template: str = "template1") -> str:
+        """Make a database *name*, a copy of *template*, and return its connection string."""
+        with self._administration() as db:
+            db.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         return f"host={self.folder} user={self.user} dbname={name}"
+
+    def has_database(self, name: str) -> bool:
+        """Whether there is a database *name*."""
+        with self._administration() as db:
+            return bool(db.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchall())
+
+    def _administration(self) -> psycopg.Connection[tuple[object, ...]]:
+        return psycopg.connect(f"host={self.folder} user={self.user} dbname=postgres", autocommit=True)
 
     def _control(self, *arguments: str) -> None:
         self._run("pg_ctl", "-D", str(self.folder / "data"), *arguments)

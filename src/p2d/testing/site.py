@@ -9,7 +9,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import duckdb
+
+from p2d.clinical.native import NativeSource
 from p2d.flows.gateway.pseudonymise import pseudonymise_clinical
 from p2d.flows.research.cohort_client import Cohorts
 from p2d.flows.research.gateway_client import GatewayClient
@@ -24,12 +28,15 @@ from p2d.model.request import Target
 from p2d.pacs.pynetdicom.connector import DimseArchive
 from p2d.settings.gateway import Archive
 from p2d.testing.clinical_comparison import clinical_differences
-from p2d.testing.comparison import Truth, differences
+from p2d.testing.comparison import Database, Truth, differences
 from p2d.testing.hospital import Hospital, Instance
 from p2d.testing.installation import ArchiveAddress, Installation, free_ports, install
 from p2d.testing.processes import Process, Processes
-from p2d.warehouse.clinical import read_clinical
 from p2d.warehouse.http import HttpWarehouse, WarehouseClient
+from p2d.warehouse.intake import Intake
+
+if TYPE_CHECKING:
+    from p2d.testing.warehouse_database import WarehouseDatabase
 
 _SECONDS = 120.0
 
@@ -50,6 +57,7 @@ class Site:
     list_file: Path
     client: GatewayClient = field(repr=False)
     cohorts: Cohorts = field(repr=False)
+    server: "WarehouseDatabase | None" = None
 
     @property
     def targets(self) -> tuple[Target, ...]:
@@ -60,6 +68,20 @@ class Site:
     def database(self) -> Path:
         """The warehouse's DuckDB file; only readable while the warehouse is stopped."""
         return self.installation.folder / "warehouse" / "warehouse.duckdb"
+
+    @contextmanager
+    def opened(self) -> Iterator[Database]:
+        """Open the warehouse's tables to be looked at (stops and restarts a warehouse in a file)."""
+        if self.server is not None:
+            with self.server.connection() as connection:
+                yield connection
+            return
+        self.processes["warehouse"].stop()
+        try:
+            with duckdb.connect(str(self.database), read_only=True) as connection:
+                yield connection
+        finally:
+            self.processes.restart("warehouse")
 
     def ledger(self) -> Ledger:
         """Return the gateway's ledger, opened beside the gateway."""
@@ -87,25 +109,23 @@ class Site:
         extended: Mapping[str, Instance],
         unanswered: frozenset[str] = frozenset(),
     ) -> list[str]:
-        """Compare every row of the warehouse with the truth (stops and restarts the warehouse)."""
-        self.processes["warehouse"].stop()
-        try:
-            return differences(self.database, self.truth, basic, extended, unanswered)
-        finally:
-            self.processes.restart("warehouse")
+        """Compare every row of the warehouse with the truth; see ``opened``."""
+        with self.opened() as database:
+            return differences(database, self.truth, basic, extended, unanswered)
 
     def clinical_differences(self) -> list[str]:
-        """Compare every clinical row and link with the truth (stops and restarts the warehouse)."""
-        self.processes["warehouse"].stop()
-        try:
-            return clinical_differences(self.database, self.truth, datetime.now(UTC).date())
-        finally:
-            self.processes.restart("warehouse")
+        """Compare every clinical row and link with the truth; see ``opened``."""
+        with self.opened() as database:
+            return clinical_differences(database, self.truth, datetime.now(UTC).date())
 
 
 @contextmanager
-def running_site(folder: Path, hospital: Hospital, archive: ArchiveAddress) -> Iterator[Site]:
+def running_site(
+    folder: Path, hospital: Hospital, archive: ArchiveAddress, server: "WarehouseDatabase | None" = None
+) -> Iterator[Site]:
     """Install and start a site whose archive already holds *hospital*, and load its clinical facts.
+
+    The warehouse is a DuckDB file, or in the database *server*.
 
     Raises:
         Unavailable: a process did not start.
@@ -113,6 +133,8 @@ def running_site(folder: Path, hospital: Hospital, archive: ArchiveAddress) -> I
     """
     with ExitStack() as stack:
         installation = install(folder / "p2d", archive)
+        if server is not None:
+            server.serve(installation)
         processes = stack.enter_context(Processes(installation))
         (folder / "hospital").mkdir(exist_ok=True)
         hospital.write_clinical(folder / "hospital")
@@ -124,7 +146,7 @@ def running_site(folder: Path, hospital: Hospital, archive: ArchiveAddress) -> I
         pseudonymise_clinical(folder / "hospital", clinical, identity)
         warehouse = HttpWarehouse(installation.url("warehouse"), installation.secret("loader"), _SECONDS)
         stack.callback(warehouse.close)
-        for batch in read_clinical(clinical).batches:
+        for batch in Intake(NativeSource(clinical)).batches:
             warehouse.load(batch)
         keys = read_key_file(folder / "p2d" / "identity" / "identity.key")
         table = IdentityTable(folder / "p2d" / "identity" / "identity.sqlite", keys)
@@ -150,6 +172,7 @@ def running_site(folder: Path, hospital: Hospital, archive: ArchiveAddress) -> I
             listed,
             client,
             Cohorts(asking),
+            server,
         )
 
 

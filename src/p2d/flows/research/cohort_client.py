@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from p2d.model.errors import ProtocolViolation
 from p2d.warehouse.http import WarehouseClient
@@ -27,10 +28,13 @@ class Cohorts:
 
     client: WarehouseClient = field(repr=False)
 
-    def count(self, query: Mapping[str, object]) -> dict[str, int]:
-        """Return the numbers of patients, cases, studies, series and instances, and the coverage."""
+    def count(self, query: Mapping[str, object]) -> dict[str, int | None]:
+        """Return the numbers of patients, cases, studies, series and instances, and the coverage.
+
+        None stands for a number that is too small to be shown.
+        """
         answer = self._ask("/cohorts/count", query)
-        return {str(name): int(number) for name, number in answer.items()}
+        return {str(name): None if number is None else int(number) for name, number in answer.items()}
 
     def preview(self, query: Mapping[str, object]) -> Table:
         """Return the first rows."""
@@ -46,6 +50,33 @@ class Cohorts:
         if not isinstance(listed, list):
             raise ProtocolViolation("warehouse", "answered without a list of patients", "update both sides")
         return tuple(str(patient) for patient in listed)
+
+    def parse(self, text: str) -> dict[str, object]:
+        """Return a query as text in its JSON form; the warehouse knows attributes from documents."""
+        query = self._ask("/cohorts/parse", {"text": text}).get("query")
+        if not isinstance(query, dict):
+            raise ProtocolViolation("warehouse", "answered without a query", "update both sides")
+        return query
+
+    def save(self, name: str, cohort: Mapping[str, object], *, shared: bool) -> None:
+        """Save *cohort*, an object with ``query`` or ``patients``, as *name*, whatever was called so."""
+        self._ask("/cohorts/saved", {"name": name, **cohort, "shared": shared})
+
+    def saved(self) -> tuple[Mapping[str, Any], ...]:
+        """Return one's own saved cohorts and those others share."""
+        listed = self.client.call("GET", "/cohorts/saved")
+        if not isinstance(listed, dict) or not isinstance(listed.get("cohorts"), list):
+            raise ProtocolViolation("warehouse", "answered without saved cohorts", "update both sides")
+        return tuple(listed["cohorts"])
+
+    def delete(self, name: str) -> None:
+        """Forget the saved cohort *name*.
+
+        Raises:
+            NotFound: there is none of one's own.
+
+        """
+        self.client.call("DELETE", f"/cohorts/saved/{quote(name, safe='')}")
 
     def _ask(self, path: str, query: Mapping[str, object]) -> dict[str, Any]:
         answer = self.client.call("POST", path, json=query)

@@ -58,11 +58,12 @@ class Listing:
 class CohortAnswer:
     """Result of a query: counts under the words shown, the first rows, and all patients of the cohort.
 
-    Rows have the order of ``columns``; the column ``patient`` holds pseudonyms. ``total`` counts the rows
-    beyond those shown, too. ``note`` is a sentence on what the counts stand for, or empty.
+    A count is None where it is not shown. Rows have the order of ``columns``; the column ``patient`` holds
+    pseudonyms. ``total`` counts the rows beyond those shown, too. ``note`` is a sentence on what the counts
+    stand for, or empty.
     """
 
-    counts: Mapping[str, int]
+    counts: Mapping[str, int | None]
     columns: Sequence[str]
     rows: Sequence[Sequence[object]] = field(repr=False)
     total: int

@@ -9,6 +9,7 @@ from typing import Any, Final
 import httpx
 
 from p2d.cli.progress import BulkProgress
+from p2d.clinical.native import NativeSource
 from p2d.flows.gateway.pseudonymise import pseudonymise_clinical
 from p2d.flows.research.download import Downloaded, download
 from p2d.flows.research.gateway_client import GatewayClient, SessionKey
@@ -19,8 +20,8 @@ from p2d.model.errors import Incomplete
 from p2d.model.ids import Pseudonym
 from p2d.model.level import Choice, Kind, Output
 from p2d.model.request import Request, Target
-from p2d.warehouse.clinical import read_clinical
 from p2d.warehouse.http import HttpWarehouse
+from p2d.warehouse.intake import Intake
 from p2d.warehouse.query.examples import PAPER
 
 TIMEOUT: Final = 120.0
@@ -33,7 +34,7 @@ def load_clinical(stage: Stage) -> dict[str, int]:
     pseudonymise_clinical(stage.clinical_identified, stage.clinical, identity)
     warehouse = HttpWarehouse(made.url("warehouse"), made.secret("loader"), TIMEOUT)
     rows: dict[str, int] = {}
-    for batch in read_clinical(stage.clinical).batches:
+    for batch in Intake(NativeSource(stage.clinical)).batches:
         for table, count in warehouse.load(batch).rows.items():
             rows[table] = rows.get(table, 0) + count
     return rows

@@ -1,26 +1,35 @@
-"""Who may call the warehouse: three bearer secrets, each with its role, compared in constant time."""
+"""Who may call the warehouse: bearer secrets, each with its role, compared in constant time."""
 
 import hashlib
 import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import cast
+from typing import Final, cast
 
 from fastapi import Request
 
 from p2d.access.service import Throttle
 from p2d.flows.research.cohort import Asker, CohortDesk
 from p2d.model.errors import Refused
-from p2d.warehouse.duckdb_engine import DuckDbWarehouse
+from p2d.warehouse.port import ResearchWarehouse
 
 
 class Role(StrEnum):
-    """What a secret admits to."""
+    """What a secret admits to.
+
+    A researcher sees shielded numbers only, unless the settings say otherwise; an approved one sees numbers
+    as they are, and patients.
+    """
 
     LOADER = "loader"
     OPERATOR = "operator"
     RESEARCHER = "researcher"
+    APPROVED = "approved"
+
+
+PEOPLE: Final = (Role.RESEARCHER, Role.APPROVED, Role.OPERATOR)
+"""Who may ask for cohorts."""
 
 
 class Door:
@@ -60,7 +69,7 @@ class Door:
 class Research:
     """What the endpoints work with, kept in ``app.state.research``."""
 
-    warehouse: DuckDbWarehouse
+    warehouse: ResearchWarehouse
     desk: CohortDesk
     door: Door = field(repr=False)
 

@@ -17,35 +17,38 @@ from p2d.audit.log import AuditLog
 from p2d.audit.refusals import record_refusal
 from p2d.flows.research.cohort import CohortDesk
 from p2d.model.errors import P2DError
-from p2d.warehouse.duckdb_engine import DuckDbWarehouse
+from p2d.warehouse.port import ResearchWarehouse
 from p2d.warehouse.wire import Limits
 from p2d.web.problems import install_problem_handlers, problem, problem_of
-from p2d.web.research import catalogue, cohorts, load
+from p2d.web.research import catalogue, cohorts, language, load, saved
 from p2d.web.research.access import Door, Research, Role, research_of, role_of
 
 _DESCRIPTION: Final = """
 Load batches by receipt and ask for cohorts. Every call carries a secret (`Authorization: Bearer …`): the
-loader's for `/load` and `/receipts`, the operator's or researcher's for the rest. Errors are RFC 9457 problem
-documents that name the field and the way out. The query language: docs/reference/cohort-language.md.
+loader's for `/load` and `/receipts`, the operator's or a researcher's for the rest; a researcher's shows
+shielded numbers only, unless the settings say otherwise. Errors are RFC 9457 problem documents that name the
+field and the way out. The query language: docs/reference/cohort-language.md.
 """
 _MAX_BODY: Final = 1024 * 1024
 
 
 def create_app(
-    warehouse: DuckDbWarehouse,
+    warehouse: ResearchWarehouse,
     desk: CohortDesk,
     secrets: Mapping[Role, str],
     routers: Sequence[APIRouter] = (),
 ) -> FastAPI:
     """Return the application over *warehouse*; *routers* are what the composition root adds to it.
 
-    The warehouse is closed when the server stops.
+    When the server stops, what was added to ``app.state.closing`` is called, last one first, and the
+    warehouse is closed.
     """
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
         yield
-        warehouse.close()
+        for close in reversed(app.state.closing):
+            close()
 
     app = FastAPI(
         title="P2D warehouse",
@@ -55,9 +58,11 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
+    app.state.closing = [warehouse.close]
     app.state.research = Research(warehouse, desk, Door(secrets, Throttle()))
     install_problem_handlers(app, lambda request, error: _record(desk.audit, request, error))
-    for router in (load.router, cohorts.router, catalogue.router, *routers):
+    routes = (load.router, cohorts.router, language.router, saved.router, catalogue.router, *routers)
+    for router in routes:
         app.include_router(router)
     app.middleware("http")(_limits)
 

@@ -11,10 +11,10 @@ from p2d.flows.research.cohort import Asker
 from p2d.model.errors import NotFound
 from p2d.model.ids import Pseudonym
 from p2d.warehouse.query.attributes import TYPED, Attribute
-from p2d.web.research.access import Role, admit, research_of
+from p2d.web.research.access import PEOPLE, Role, admit, research_of
 
 router = APIRouter(tags=["catalogue"])
-Person = Annotated[Asker, Depends(admit(Role.RESEARCHER, Role.OPERATOR))]
+Person = Annotated[Asker, Depends(admit(*PEOPLE))]
 Operator = Annotated[Asker, Depends(admit(Role.OPERATOR))]
 
 
@@ -45,6 +45,7 @@ def patients(request: Request, asker: Operator) -> dict[str, object]:
 def studies(request: Request, asker: Person, patient: str) -> JSONResponse:
     """List what was extracted, without asking the archive; 404 for a patient without studies."""
     research = research_of(request)
+    research.desk.check_patients(asker)
     pseudonym = Pseudonym.parse(patient, "patient")
     subject = {"role": asker.role, "patient": str(pseudonym)}
     audit = research.desk.audit

@@ -1,7 +1,6 @@
-"""``/cohorts``: the query language over HTTP. One body for all four questions."""
+"""``/cohorts``: the query language over HTTP. One body for all questions, beside what some ask of it."""
 
 import io
-from dataclasses import asdict
 from datetime import date
 from typing import Annotated, Any, Literal, cast
 
@@ -13,22 +12,89 @@ from p2d.export.table import Cell, write_csv
 from p2d.flows.research.cohort import Asker
 from p2d.warehouse.query.examples import PAPER
 from p2d.warehouse.query.results import ResultTable
-from p2d.web.research.access import Role, admit, research_of
+from p2d.web.research.access import PEOPLE, admit, research_of
 
 router = APIRouter(prefix="/cohorts", tags=["cohorts"])
-Person = Annotated[Asker, Depends(admit(Role.RESEARCHER, Role.OPERATOR))]
+Person = Annotated[Asker, Depends(admit(*PEOPLE))]
 _CT: dict[str, object] = {"version": 1, "where": {"attribute": "Modality", "equals": "CT"}}
 _EXAMPLES: dict[str, Example] = {
     "paper": Example(summary="Heart failure, NYHA III or IV, CT of the thorax", value=PAPER),
     "modality": Example(summary="Patients with a CT series", value=_CT),
 }
 Asked = Annotated[dict[str, Any], Body(openapi_examples=_EXAMPLES)]
+_FACETS: dict[str, Example] = {
+    "manufacturers": Example(
+        summary="Series by manufacturer and year",
+        value={
+            "query": _CT,
+            "facet": {
+                "by": [{"attribute": "Manufacturer"}, {"attribute": "StudyDate", "by": "year"}],
+                "level": "series",
+                "top": 20,
+            },
+        },
+    ),
+    "ages": Example(
+        summary="Patients by decade of birth",
+        value={"query": _CT, "facet": {"by": [{"attribute": "birth_year", "by": "number", "width": 10}]}},
+    ),
+}
+_REASONS: dict[str, Example] = {
+    "reasons": Example(summary="Why is this patient in?", value={"query": _CT, "patients": ["P2D-…"]})
+}
+AskedFacet = Annotated[dict[str, Any], Body(openapi_examples=_FACETS)]
+AskedReasons = Annotated[dict[str, Any], Body(openapi_examples=_REASONS)]
 
 
 @router.post("/count", summary="How many patients, cases, studies, series, instances")
-def count(request: Request, asker: Person, query: Asked) -> dict[str, int]:
+def count(request: Request, asker: Person, query: Asked) -> dict[str, int | None]:
     """Count; ``basic_patients`` and ``extended_patients`` say of how many patients headers were extracted."""
-    return asdict(research_of(request).desk.count(query, asker))
+    return research_of(request).desk.count(query, asker)
+
+
+@router.post("/attrition", summary="How many patients each criterion leaves")
+def attrition(request: Request, asker: Person, query: Asked) -> dict[str, object]:
+    """Return for each part of the outermost ``all`` its patients alone, and together with those before it.
+
+    Imaging criteria that are held together in one series or study are one step with several ``places``.
+    """
+    return {"steps": research_of(request).desk.attrition(query, asker)}
+
+
+@router.post("/widen", summary="The count of each choice of frame for imaging criteria")
+def widen(request: Request, asker: Person, query: Asked) -> dict[str, object]:
+    """Return for each imaging frame, implicit or written, the patients if it were another one.
+
+    `{"series": 3011, "study": 3011, "case": 6203, "patient": 6806}` says how much "in the same series"
+    matters.
+    """
+    return {"frames": research_of(request).desk.widen(query, asker)}
+
+
+@router.post("/facets", summary="How often values occur among what the query finds")
+def facets(request: Request, asker: Person, asked: AskedFacet) -> dict[str, object]:
+    """Count things of `level` by value, `year`, `month` or bins of a `number`, of one or two attributes.
+
+    Things with several values count for each; `others` have one beyond the `top` cells, `missing` have none.
+    """
+    return research_of(request).desk.facet(asked, asker)
+
+
+@router.post("/reasons", summary="Which values speak for some of the cohort's patients")
+def reasons(request: Request, asker: Person, asked: AskedReasons) -> dict[str, object]:
+    """Return for up to 100 patients the earliest ten values that fulfil each criterion, with their days."""
+    found = research_of(request).desk.reasons(asked, asker)
+    return {
+        "reasons": [
+            {
+                "patient": str(reason.patient),
+                "place": reason.place,
+                "value": reason.value,
+                "date": reason.day.isoformat() if reason.day else None,
+            }
+            for reason in found
+        ]
+    }
 
 
 @router.post("/preview", summary="The first rows of the table")

@@ -8,6 +8,7 @@ from p2d.audit.refusals import marked
 from p2d.flows.research.cohort import Asker
 from p2d.model.errors import NotFound
 from p2d.warehouse.batch import Receipt
+from p2d.warehouse.quarantine import OnBadRows
 from p2d.warehouse.wire import MEDIA_TYPE, decode
 from p2d.web.research.access import Role, admit, research_of
 
@@ -25,15 +26,21 @@ _ANSWER: Final[dict[int | str, dict[str, object]]] = {
 
 @router.post("/load", summary="Commit a batch and its receipt, or nothing", responses=_ANSWER)
 def load(
-    request: Request, asker: Loader, content: Annotated[bytes, Body(media_type=MEDIA_TYPE)]
+    request: Request,
+    asker: Loader,
+    content: Annotated[bytes, Body(media_type=MEDIA_TYPE)],
+    on_bad_rows: OnBadRows = "refuse",
 ) -> dict[str, object]:
-    """Take a batch in the form of ``p2d.warehouse.wire``; the same batch again gives the same receipt."""
+    """Take a batch in the form of ``p2d.warehouse.wire``; the same batch again gives the same receipt.
+
+    With ``on_bad_rows=quarantine`` the bad rows of a clinical batch are set aside and the rest goes in.
+    """
     research = research_of(request)
     subject = {"role": asker.role, "bytes": len(content)}
     audit = research.desk.audit
     with marked(), audit.query(action="load", user=asker.user, session="", subject=subject) as entry:
         batch = decode(content)
-        receipt = research.warehouse.load(batch)
+        receipt = research.warehouse.load(batch, on_bad_rows)
         entry.outcome(batch=receipt.batch_id, rows=dict(receipt.rows))
     return _json(receipt)
 

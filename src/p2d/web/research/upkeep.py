@@ -48,8 +48,10 @@ def _add_catalogue(router: APIRouter, upkeep: Upkeep, labels: Labels) -> None:
     @router.get("/catalogue", summary="The tree of attributes, or those that words find")
     def catalogue(request: Request, asker: Person, words: str = "") -> dict[str, object]:
         entries = upkeep.entries()
-        found = {"found": search(labels, entries, words)} if words else {"tree": tree(labels, entries)}
-        return shown(request, asker, found)
+        made: dict[str, object] = {"tree": tree(labels, entries)}
+        if words:
+            made = {"found": search(labels, entries, words)}
+        return shown(request, asker, made)
 
     @router.get("/catalogue/{kind}/{name}", summary="Counts, distribution and codes of one attribute")
     def one(request: Request, asker: Person, kind: Kind, name: str) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """A disk that is full or read-only: what was written stays whole, what was not is told and done again."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -77,7 +78,7 @@ def test_a_run_whose_state_folder_is_full_ends_and_is_done_when_there_is_space(
     truth = gateway_stages(tmp_path / "truth", three_patients().listed, patients_per_batch=1)
     BulkExtractor(truth.gateway).run(BulkExtractor(truth.gateway).open(request_of(truth), OPERATOR), OPERATOR)
     stages = gateway_stages(disk.folder, three_patients().listed, patients_per_batch=1)
-    extractor = BulkExtractor(stages.gateway)
+    extractor = BulkExtractor(replace(stages.gateway, outage_seconds=0.2))
     run_id = extractor.open(request_of(stages), OPERATOR)
 
     def fills(_: Progress) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from collections.abc import Iterator
 from io import BytesIO
 from itertools import pairwise
@@ -52,11 +53,8 @@ def test_hostile_bytes_are_an_array_of_objects_or_refused(content: bytes) -> Non
     except NotJson:
         return
 
-    assert (
-        not content.strip()
-        or json.loads(content.decode("utf-8-sig").replace("},]", "}]")) == found
-        or found == []
-    )
+    written = re.sub(r"}\s*,\s*\]", "}]", content.decode("utf-8-sig"))  # a comma behind the last is let pass
+    assert not content.strip() or json.loads(written) == found
 
 
 @pytest.mark.parametrize(
@@ -71,6 +69,10 @@ def test_hostile_bytes_are_an_array_of_objects_or_refused(content: bytes) -> Non
         b"[{}] x",
         b"[{}][{}]",
         b"[{]}",
+        b"[,]",
+        b"[,{}]",
+        b"[{}{}]",
+        b"[{},,{}]",
         b"[[{}]]",
         b'[{"a": \xff}]',
         b'[{"a"}]',

@@ -14,7 +14,7 @@ LONGEST_OBJECT: Final = 64 << 20
 _OUTSIDE: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"|["{}\[\]]', re.DOTALL)
 """A whole string, or one mark; a quotation mark alone begins a string that has not arrived whole."""
 _INSIDE: Final = re.compile(rb'["\\]')
-_BETWEEN: Final = b" \t\r\n,"
+_BLANK: Final = b" \t\r\n"
 _BEFORE: Final = b"\xef\xbb\xbf \t\r\n"  # a byte order mark may be ignored (RFC 8259 8.1)
 _DEEPEST: Final = 200
 
@@ -37,6 +37,7 @@ class ArraySplitter:
         """Where the object being read begins, or what stands between two objects."""
         self._depth = 0
         self._in_string = False
+        self._has_objects = False
 
     @property
     def is_whole(self) -> bool:
@@ -95,7 +96,8 @@ class ArraySplitter:
         if self._depth == 0 and character == b"[" and not self._waiting[:position].strip(_BEFORE):
             self._begin = position + 1
         elif self._depth == 1 and character == b"{":
-            self._check_between(position)
+            self._check_between(position, (b",",) if self._has_objects else (b"",))
+            self._has_objects = True
             self._begin = position
         elif self._depth < 2:  # noqa: PLR2004 - as above
             raise NotJson("no array of objects")
@@ -112,14 +114,14 @@ class ArraySplitter:
                 raise NotJson("an object is longer than any limit")
             yield whole
         elif self._depth == 0 and character == b"]":
-            self._check_between(position)
+            self._check_between(position, (b"", b",") if self._has_objects else (b"",))
             self._begin = position + 1
             self._depth = -1
         elif self._depth < 2:  # noqa: PLR2004 - as above
             raise NotJson("brackets do not match")
 
-    def _check_between(self, position: int) -> None:
-        if self._waiting[self._begin : position].strip(_BETWEEN):
+    def _check_between(self, position: int, allowed: tuple[bytes, ...]) -> None:
+        if self._waiting[self._begin : position].strip(_BLANK) not in allowed:
             raise NotJson("an array of something other than objects")
 
 

@@ -78,7 +78,7 @@ def test_a_run_whose_state_folder_is_full_ends_and_is_done_when_there_is_space(
     truth = gateway_stages(tmp_path / "truth", three_patients().listed, patients_per_batch=1)
     BulkExtractor(truth.gateway).run(BulkExtractor(truth.gateway).open(request_of(truth), OPERATOR), OPERATOR)
     stages = gateway_stages(disk.folder, three_patients().listed, patients_per_batch=1)
-    extractor = BulkExtractor(replace(stages.gateway, outage_seconds=0.2))
+    extractor = BulkExtractor(replace(stages.gateway, outage_seconds=0.2, lease_seconds=2.0))
     run_id = extractor.open(request_of(stages), OPERATOR)
 
     def fills(_: Progress) -> None:

@@ -18,6 +18,7 @@ from p2d.flows.gateway.folder.run import FolderJob, FolderResult, deidentify_fol
 from p2d.flows.gateway.folder.workers import Equipment
 from p2d.model.errors import InvalidRequest, Misconfigured, NotFound, P2DError, Unavailable
 from p2d.testing.datasets import ct
+from p2d.testing.waiting import until
 
 PATIENTS, IMAGES = 4, 3
 
@@ -69,7 +70,7 @@ def test_several_processes_write_what_one_does(tmp_path: Path) -> None:
         assert len(lines[0]) > PATIENTS
         if name == "{}.csv":
             assert lines[0] == lines[1]
-    assert not multiprocessing.active_children()
+    until(lambda: not multiprocessing.active_children())
 
 
 def test_a_run_in_several_processes_goes_on_where_one_in_one_ended(tmp_path: Path) -> None:
@@ -94,7 +95,7 @@ def test_what_stops_one_process_stops_the_run_with_its_reason(tmp_path: Path) ->
     with pytest.raises(InvalidRequest, match="taken"):
         run(tmp_path, 2, "out")
 
-    assert not multiprocessing.active_children()
+    until(lambda: not multiprocessing.active_children())
 
 
 def test_a_process_that_is_killed_ends_the_run_and_the_next_completes_it(tmp_path: Path) -> None:

@@ -57,6 +57,8 @@ class Site:
 
     def records(self, process: str = "gateway") -> list[dict[str, Any]]:
         path = self.installation.folder / process / "audit.jsonl"
+        if not path.exists():  # nothing was asked yet
+            return []
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
     def audit_text(self) -> str:

@@ -6,14 +6,10 @@ value type is B, is a document. Two modifiers carry what i2b2 has no column for:
 document an observation was read from (for a document: its own key), ``P2D:ACCESSION`` its accession number.
 """
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Final
 
-from p2d.clinical.chunk import LABEL, Chunk, Tally
-from p2d.clinical.mapping import IntakeMapping
-from p2d.clinical.relational import Database, Reading
-from p2d.model.errors import InvalidRequest
+from p2d.clinical.chunk import LABEL
+from p2d.clinical.relational import Reading, RelationalSource
 
 DOCUMENT_MODIFIER: Final = "P2D:DOCUMENT"
 ACCESSION_MODIFIER: Final = "P2D:ACCESSION"
@@ -162,31 +158,11 @@ SELECT instance, modifier, min("value") AS "value" FROM kept_link GROUP BY ALL""
 )
 
 
-class I2b2Source:
+class I2b2Source(RelationalSource):
     """The CSV or Parquet files of an i2b2 star in *folder*, one or several a table."""
 
-    def __init__(self, folder: Path, mapping: IntakeMapping) -> None:
-        self._database = Database(folder, mapping)
-        for file in ("patient_dimension", "observation_fact"):
-            if not self._database.has(file):
-                raise InvalidRequest(file, "is not in the folder", f"export {file} as CSV or Parquet")
-        self._tallies: dict[str, Tally] = {}
-        self._is_indexed = False
-
-    @property
-    def tallies(self) -> Mapping[str, Tally]:
-        """The account of the latest reading of each table."""
-        return self._tallies
-
-    def chunks(self, table: str) -> Iterator[Chunk]:
-        """Yield the rows of *table*; see the port."""
-        if not self._is_indexed:
-            self._index()
-            self._is_indexed = True
-        tally = self._tallies[table] = Tally()
-        for reading in READINGS:
-            if reading.into == table:
-                yield from self._database.records(reading, tally)
+    NEEDED = ("patient_dimension", "observation_fact")
+    READINGS = READINGS
 
     def _index(self) -> None:
         """Keep what rows refer to: patients and encounters with their own ids, names of codes, documents."""

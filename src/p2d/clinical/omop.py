@@ -6,17 +6,13 @@ measurements, and ``*_event_id`` where its field concept is named ``note.note_id
 id is the integer key, and what tells groups and notes apart is a label.
 """
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
 
-from p2d.clinical.chunk import LABEL, Chunk, Tally
-from p2d.clinical.mapping import IntakeMapping
-from p2d.clinical.relational import Database, Reading
-from p2d.model.errors import InvalidRequest
+from p2d.clinical.chunk import LABEL
+from p2d.clinical.relational import Reading, RelationalSource
 
 _NO_PERSON: Final = "names a person that the person table does not hold"
 _NO_VISIT: Final = "names a visit that the visit_occurrence table does not hold"
@@ -207,30 +203,11 @@ READINGS: Final = (
 _RELATIONS: Final = ("domain_concept_id_1", "fact_id_1", "domain_concept_id_2", "fact_id_2")
 
 
-class OmopSource:
+class OmopSource(RelationalSource):
     """The CSV or Parquet files of an OMOP CDM 5.4 in *folder*, one or several a table."""
 
-    def __init__(self, folder: Path, mapping: IntakeMapping) -> None:
-        self._database = Database(folder, mapping)
-        if not self._database.has("person"):
-            raise InvalidRequest("person", "is not in the folder", "export person as CSV or Parquet")
-        self._tallies: dict[str, Tally] = {}
-        self._is_indexed = False
-
-    @property
-    def tallies(self) -> Mapping[str, Tally]:
-        """The account of the latest reading of each table."""
-        return self._tallies
-
-    def chunks(self, table: str) -> Iterator[Chunk]:
-        """Yield the rows of *table*; see the port."""
-        if not self._is_indexed:
-            self._index()
-            self._is_indexed = True
-        tally = self._tallies[table] = Tally()
-        for reading in READINGS:
-            if reading.into == table:
-                yield from self._database.records(reading, tally)
+    NEEDED = ("person",)
+    READINGS = READINGS
 
     def _index(self) -> None:
         """Keep what rows refer to: persons, visits, notes, the concepts that are used, links and groups."""

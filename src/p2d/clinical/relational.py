@@ -5,10 +5,11 @@ is a constant of its format's module; values reach it as registered Arrow tables
 in the hospital zone the rows are identified.
 """
 
-from collections.abc import Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import duckdb
 import pyarrow as pa
@@ -165,6 +166,45 @@ class Database:
                 for column in wanted:
                     columns.setdefault(column, pa.nulls(len(rows), pa.string()))
                 yield path.name, len(rows), pa.table({**columns, "row": rows})
+
+
+class RelationalSource(ABC):
+    """The CSV or Parquet files of a relational format in *folder*; ``READINGS`` make the tables of it.
+
+    Raises:
+        InvalidRequest: a file of ``NEEDED`` is not in the folder.
+
+    """
+
+    NEEDED: ClassVar[Sequence[str]]
+    READINGS: ClassVar[Sequence[Reading]]
+
+    def __init__(self, folder: Path, mapping: IntakeMapping) -> None:
+        self._database = Database(folder, mapping)
+        for file in self.NEEDED:
+            if not self._database.has(file):
+                raise InvalidRequest(file, "is not in the folder", f"export {file} as CSV or Parquet")
+        self._tallies: dict[str, Tally] = {}
+        self._is_indexed = False
+
+    @property
+    def tallies(self) -> Mapping[str, Tally]:
+        """The account of the latest reading of each table."""
+        return self._tallies
+
+    def chunks(self, table: str) -> Iterator[Chunk]:
+        """Yield the rows of *table*; see the port."""
+        if not self._is_indexed:
+            self._index()
+            self._is_indexed = True
+        tally = self._tallies[table] = Tally()
+        for reading in self.READINGS:
+            if reading.into == table:
+                yield from self._database.records(reading, tally)
+
+    @abstractmethod
+    def _index(self) -> None:
+        """Keep in the database what rows of the large tables refer to."""
 
 
 def _texts(words: Any) -> pa.Array:

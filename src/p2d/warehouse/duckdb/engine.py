@@ -3,44 +3,26 @@
 No extension is loaded and nothing outside the file is opened: values come in as Arrow tables and parameters.
 """
 
-import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
 import duckdb
 
-from p2d.model.errors import InvalidRequest, Unavailable
+from p2d.model.errors import Unavailable
 from p2d.model.ids import Pseudonym
-from p2d.warehouse.batch import SCHEMAS, Batch, Receipt
+from p2d.warehouse.batch import Batch, Receipt
 from p2d.warehouse.browse import StudyLine, read_studies
-from p2d.warehouse.check import check, check_form
 from p2d.warehouse.duckdb.opening import open_database
 from p2d.warehouse.duckdb.session import Vocabulary, question
 from p2d.warehouse.duckdb.staging import DuckDbStaging
-from p2d.warehouse.load.linking import draw_together
-from p2d.warehouse.load.merging import merge_batch
+from p2d.warehouse.load.receipts import load_batch, receipt_of, row_counts
 from p2d.warehouse.load.saved import CohortTables
-from p2d.warehouse.quarantine import OnBadRows, Sifted, sift
+from p2d.warehouse.quarantine import OnBadRows
 from p2d.warehouse.query.answers import Answers
 from p2d.warehouse.query.catalogue_reading import Branches, no_branches
 from p2d.warehouse.query.session import Session
-from p2d.warehouse.wire import digest
-
-_COUNTED: Final = (
-    "patient",
-    "clinical_case",
-    "document",
-    "fact",
-    "study",
-    "series",
-    "instance",
-    "header",
-    "issue",
-    "receipt",
-)
 
 
 class DuckDbWarehouse(Answers):
@@ -81,24 +63,12 @@ class DuckDbWarehouse(Answers):
             Unavailable: the database did not commit.
 
         """
-        check_form(batch)
-        content = digest(batch)
-        known = _same(self.receipt(batch.batch_id), content)
-        if known is not None:
-            return known  # its content was checked when it came before
-        sifted = None
-        if on_bad_rows == "quarantine":
-            sifted = sift(batch, self._patient_form)
-        else:
-            check(batch, self._patient_form)
-        with self.writing() as cursor:
-            known = _same(_receipt(cursor, batch.batch_id), content)  # another thread may have brought it
-            return known if known is not None else self._commit(cursor, batch, content, sifted)
+        return load_batch(batch, self.receipt, self._staging, self._patient_form, on_bad_rows)
 
     def receipt(self, batch_id: str) -> Receipt | None:
         """Return the receipt of a committed batch, or None."""
         with self._cursor() as cursor:
-            return _receipt(cursor, batch_id)
+            return receipt_of(DuckDbStaging(cursor), batch_id)
 
     @contextmanager
     def session(self) -> Iterator[Session]:
@@ -119,10 +89,8 @@ class DuckDbWarehouse(Answers):
 
     def counts(self) -> dict[str, int]:
         """Return the number of rows of every table."""
-        parts = ", ".join(f"(SELECT count(*) FROM {table})" for table in _COUNTED)  # noqa: S608 - names of _COUNTED
-        with self._cursor() as cursor:
-            row = cursor.execute(f"SELECT {parts}").fetchall()[0]
-        return dict(zip(_COUNTED, (int(number) for number in row), strict=True))
+        with self._looking() as session:
+            return row_counts(session)
 
     @contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -148,18 +116,6 @@ class DuckDbWarehouse(Answers):
         with self._lock:
             self._database.close()
 
-    def _commit(
-        self, cursor: duckdb.DuckDBPyConnection, batch: Batch, content: str, sifted: Sifted | None
-    ) -> Receipt:
-        session = DuckDbStaging(cursor)
-        rows = merge_batch(session, sifted.batch if sifted else batch, sifted)
-        draw_together(session, batch, frozenset(rows) & SCHEMAS.keys())
-        cursor.execute(
-            "INSERT INTO receipt VALUES ($1, $2, $3, now()::TIMESTAMP)",
-            [batch.batch_id, content, json.dumps(rows, sort_keys=True)],
-        )
-        return Receipt(batch.batch_id, content, rows)
-
     @contextmanager
     def _looking(self) -> Iterator[DuckDbStaging]:
         with self.reading() as cursor:
@@ -184,17 +140,3 @@ class DuckDbWarehouse(Answers):
             raise Unavailable("warehouse", problem, "try again; see disk space and memory") from None
         finally:
             cursor.close()
-
-
-def _same(known: Receipt | None, content: str) -> Receipt | None:
-    """Return *known*, the receipt of a batch of this id, if there is one and its digest is *content*."""
-    if known is not None and known.digest != content:
-        raise InvalidRequest(
-            "batch_id", "is known with another digest; nothing was loaded", "use a new batch id"
-        )
-    return known
-
-
-def _receipt(cursor: duckdb.DuckDBPyConnection, batch_id: str) -> Receipt | None:
-    rows = cursor.execute('SELECT digest, "rows" FROM receipt WHERE batch_id = $1', [batch_id]).fetchall()
-    return Receipt(batch_id, rows[0][0], json.loads(rows[0][1])) if rows else None

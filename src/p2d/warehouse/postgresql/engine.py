@@ -4,7 +4,6 @@ Two pools: the loader's, and the reader's, whose user can only read and sees no 
 off in a COMMIT is known by its receipt, so that its sender may just send again.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,37 +14,22 @@ from psycopg import errors
 
 from p2d.model.errors import InvalidRequest, Misconfigured
 from p2d.model.ids import Pseudonym
-from p2d.warehouse.batch import SCHEMAS, Batch, Receipt
+from p2d.warehouse.batch import Batch, Receipt
 from p2d.warehouse.browse import StudyLine, read_studies
-from p2d.warehouse.check import check, check_form
-from p2d.warehouse.load.linking import draw_together
-from p2d.warehouse.load.merging import merge_batch
+from p2d.warehouse.load.receipts import load_batch, receipt_of, row_counts
 from p2d.warehouse.load.saved import CohortTables
 from p2d.warehouse.postgresql.connection import VERSION, Pool, connected, version_of
 from p2d.warehouse.postgresql.roles import confine
 from p2d.warehouse.postgresql.session import asking
 from p2d.warehouse.postgresql.staging import PostgresStaging, PostgresStatements
-from p2d.warehouse.quarantine import OnBadRows, Sifted, sift
+from p2d.warehouse.quarantine import OnBadRows
 from p2d.warehouse.query.answers import Answers
 from p2d.warehouse.query.catalogue_reading import Branches, no_branches
 from p2d.warehouse.query.session import Session
 from p2d.warehouse.statements import Row
-from p2d.warehouse.wire import digest
 
 _LOADING: Final = 0x50325749
 """Of a load under way, as a PostgreSQL advisory lock: surrogate keys and links are one writer's at a time."""
-_COUNTED: Final = (
-    "patient",
-    "clinical_case",
-    "document",
-    "fact",
-    "study",
-    "series",
-    "instance",
-    "header",
-    "issue",
-    "receipt",
-)
 
 
 class Logins(NamedTuple):
@@ -113,20 +97,8 @@ class PostgresWarehouse(Answers):
             Unavailable: the database did not commit.
 
         """
-        check_form(batch)
-        content = digest(batch)
-        known = self.receipt(batch.batch_id)
-        if known is not None:
-            return _same(known, content)
-        sifted = None
-        if on_bad_rows == "quarantine":
-            sifted = sift(batch, self._patient_form)
-        else:
-            check(batch, self._patient_form)
         try:
-            with self._writing() as session:
-                known = _receipt(session, batch.batch_id)
-                return _same(known, content) if known else _commit(session, batch, content, sifted)
+            return load_batch(batch, self.receipt, self._writing, self._patient_form, on_bad_rows)
         except _UnkeptError:
             raise InvalidRequest(
                 "batch", "holds a text that PostgreSQL cannot keep", "remove U+0000 from texts"
@@ -135,7 +107,7 @@ class PostgresWarehouse(Answers):
     def receipt(self, batch_id: str) -> Receipt | None:
         """Return the receipt of a committed batch, or None."""
         with self._loader.connection() as connection:
-            return _receipt(PostgresStatements(connection), batch_id)
+            return receipt_of(PostgresStatements(connection), batch_id)
 
     @contextmanager
     def session(self) -> Iterator[Session]:
@@ -157,10 +129,8 @@ class PostgresWarehouse(Answers):
 
     def counts(self) -> dict[str, int]:
         """Return the number of rows of every table."""
-        parts = ", ".join(f"(SELECT count(*) FROM {table})" for table in _COUNTED)  # noqa: S608 - names of _COUNTED
         with self._loader.connection() as connection:
-            (row,) = PostgresStatements(connection).rows(f"SELECT {parts}")
-        return dict(zip(_COUNTED, (int(number) for number in row), strict=True))
+            return row_counts(PostgresStatements(connection))
 
     def close(self) -> None:
         """Close all connections."""
@@ -189,31 +159,6 @@ class PostgresWarehouse(Answers):
 
 class _UnkeptError(Exception):
     """The server refused a value as none of its type."""
-
-
-def _commit(staging: PostgresStaging, batch: Batch, content: str, sifted: Sifted | None) -> Receipt:
-    rows = merge_batch(staging, sifted.batch if sifted else batch, sifted)
-    draw_together(staging, batch, frozenset(rows) & SCHEMAS.keys())
-    staging.rows(
-        "INSERT INTO receipt VALUES ($batch, $digest, $rows, now()::TIMESTAMP)",
-        batch=batch.batch_id,
-        digest=content,
-        rows=json.dumps(rows, sort_keys=True),
-    )
-    return Receipt(batch.batch_id, content, rows)
-
-
-def _receipt(session: PostgresStatements, batch_id: str) -> Receipt | None:
-    found = session.rows('SELECT digest, "rows" FROM receipt WHERE batch_id = $batch', batch=batch_id)
-    return Receipt(batch_id, str(found[0][0]), json.loads(found[0][1])) if found else None
-
-
-def _same(known: Receipt, content: str) -> Receipt:
-    if known.digest != content:
-        raise InvalidRequest(
-            "batch_id", "is known with another digest; nothing was loaded", "use a new batch id"
-        )
-    return known
 
 
 def _need_version(connection: psycopg.Connection[Row], field: str) -> None:

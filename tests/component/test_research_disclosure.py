@@ -16,7 +16,7 @@ from p2d.testing.app_client import AppClient
 from p2d.testing.warehouse_rows import Row, batch, patient_psn, uid
 from p2d.warehouse.catalogue.labels import read_labels
 from p2d.warehouse.duckdb.engine import DuckDbWarehouse
-from p2d.warehouse.duckdb.upkeep import Upkeep
+from p2d.warehouse.upkeep.upkeep import Upkeep
 from p2d.web.research.access import Role
 from p2d.web.research.app import create_app
 from p2d.web.research.upkeep import upkeep_router

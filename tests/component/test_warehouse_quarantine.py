@@ -8,7 +8,7 @@ import pytest
 from p2d.model.errors import InvalidRequest
 from p2d.testing.warehouse_rows import Row, batch, case_psn, patient_psn, small_study, uid
 from p2d.warehouse.duckdb.engine import DuckDbWarehouse
-from p2d.warehouse.duckdb.upkeep import Upkeep
+from p2d.warehouse.upkeep.upkeep import Upkeep
 
 P1: Row = {"patient": patient_psn(1)}
 DAY = date(2020, 1, 2)

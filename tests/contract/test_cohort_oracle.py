@@ -62,17 +62,22 @@ def _closed() -> Iterator[None]:
     warehouse.cache_clear()
 
 
-def asked(engine: str, seed: int, numbers: range) -> Iterator[tuple[int, Query]]:
-    """Draw a query for each number; one of a unit that this warehouse never has is no question to it."""
+def asked(engine: str, seed: int, first: int, count: int) -> Iterator[tuple[int, Query]]:
+    """Draw *count* queries; one of a unit that this warehouse never has is no question to it."""
     made, _ = warehouse(engine, seed)
     catalogue = made.catalogue()
-    for number in numbers:
+    found = 0
+    for number in range(first, first + 4 * count):
         query = question(number, LEVELS, ALL_BRANCHES)
         try:
             resolve(query, catalogue)
         except InvalidRequest:
             continue
-        yield number, query
+        yield found, query
+        found += 1
+        if found == count:
+            return
+    raise AssertionError(f"only {found} of {count} queries are questions to this warehouse")
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -80,7 +85,7 @@ def asked(engine: str, seed: int, numbers: range) -> Iterator[tuple[int, Query]]
 def test_two_thousand_queries_are_answered_as_by_the_oracle(engine: str, seed: int) -> None:
     made, oracle = warehouse(engine, seed)
 
-    for number, query in asked(engine, seed, range(seed * 10_000, seed * 10_000 + 260)):
+    for number, query in asked(engine, seed, seed * 10_000, 250):
         check_patients(made, oracle, query)
         if number % 6 == 0:
             check_cohort(made, oracle, query)
@@ -104,7 +109,7 @@ def test_columns_of_everybody_are_those_of_the_oracle(engine: str, seed: int) ->
 def test_ten_thousand_queries_are_answered_as_by_the_oracle(engine: str, seed: int) -> None:
     made, oracle = warehouse(engine, seed)
 
-    for _, query in asked(engine, seed, range(1_000_000 + seed * 10_000, 1_000_000 + seed * 10_000 + 1300)):
+    for _, query in asked(engine, seed, 1_000_000 + seed * 10_000, 1250):
         check_cohort(made, oracle, query)
         check_table(made, oracle, query)
 

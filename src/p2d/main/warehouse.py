@@ -22,8 +22,8 @@ from p2d.model.errors import Misconfigured
 from p2d.settings.file import read_secret, read_settings
 from p2d.settings.warehouse import Gateway, Store, WarehouseSettings
 from p2d.warehouse.catalogue.labels import read_labels
-from p2d.warehouse.duckdb.engine import DuckDbWarehouse
-from p2d.warehouse.duckdb.upkeep import Upkeep
+from p2d.warehouse.port import ResearchWarehouse
+from p2d.warehouse.upkeep.upkeep import Upkeep
 from p2d.web.research.access import Role
 from p2d.web.research.app import create_app
 from p2d.web.research.upkeep import upkeep_router
@@ -58,10 +58,8 @@ def build(settings: WarehouseSettings) -> FastAPI:
     return app
 
 
-def _care(warehouse: object, store: Store) -> tuple[APIRouter, ...]:
-    """Return the endpoints of catalogue and upkeep, which DuckDB has."""
-    if not isinstance(warehouse, DuckDbWarehouse):
-        return ()
+def _care(warehouse: ResearchWarehouse, store: Store) -> tuple[APIRouter, ...]:
+    """Return the endpoints of catalogue and upkeep."""
     return (upkeep_router(Upkeep(warehouse, store.patient_form), read_labels(store.labels)),)
 
 

@@ -8,6 +8,7 @@ from p2d.warehouse.browse import StudyLine
 from p2d.warehouse.quarantine import OnBadRows
 from p2d.warehouse.query.results import CohortEngine
 from p2d.warehouse.saved import CohortStore
+from p2d.warehouse.upkeep.tending import Tended
 
 
 class Warehouse(Protocol):
@@ -29,7 +30,7 @@ class Warehouse(Protocol):
         ...
 
 
-class ResearchWarehouse(Warehouse, CohortEngine, Protocol):
+class ResearchWarehouse(Warehouse, CohortEngine, Tended, Protocol):
     """What the warehouse process serves, whichever engine keeps it; safe to share between threads."""
 
     def load(self, batch: Batch, on_bad_rows: OnBadRows = "refuse") -> Receipt:

@@ -14,6 +14,7 @@ from p2d.model.errors import Unavailable
 from p2d.model.ids import Pseudonym
 from p2d.warehouse.batch import Batch, Receipt
 from p2d.warehouse.browse import StudyLine, read_studies
+from p2d.warehouse.duckdb.arranging import ORDERS, arrange, is_arranged
 from p2d.warehouse.duckdb.opening import open_database
 from p2d.warehouse.duckdb.session import Vocabulary, question
 from p2d.warehouse.duckdb.staging import DuckDbStaging
@@ -50,7 +51,7 @@ class DuckDbWarehouse(Answers):
         self._lock = threading.Lock()
         self._database = open_database(path)
         self._vocabulary = Vocabulary()
-        self.saved = CohortTables(self._looking, self._staging)
+        self.saved = CohortTables(self.looking, self.tending)
 
     def load(self, batch: Batch, on_bad_rows: OnBadRows = "refuse") -> Receipt:
         """Commit *batch* and its receipt in one transaction; a batch known already gives its receipt.
@@ -63,7 +64,7 @@ class DuckDbWarehouse(Answers):
             Unavailable: the database did not commit.
 
         """
-        return load_batch(batch, self.receipt, self._staging, self._patient_form, on_bad_rows)
+        return load_batch(batch, self.receipt, self.tending, self._patient_form, on_bad_rows)
 
     def receipt(self, batch_id: str) -> Receipt | None:
         """Return the receipt of a committed batch, or None."""
@@ -89,7 +90,7 @@ class DuckDbWarehouse(Answers):
 
     def counts(self) -> dict[str, int]:
         """Return the number of rows of every table."""
-        with self._looking() as session:
+        with self.looking() as session:
             return row_counts(session)
 
     @contextmanager
@@ -116,15 +117,40 @@ class DuckDbWarehouse(Answers):
         with self._lock:
             self._database.close()
 
+    @property
+    def keeps_words(self) -> bool:
+        """True: there is the table ``term``."""
+        return True
+
     @contextmanager
-    def _looking(self) -> Iterator[DuckDbStaging]:
+    def looking(self) -> Iterator[DuckDbStaging]:
+        """Open what questions see; every statement sees the latest state."""
         with self.reading() as cursor:
             yield DuckDbStaging(cursor)
 
     @contextmanager
-    def _staging(self) -> Iterator[DuckDbStaging]:
+    def inspecting(self) -> Iterator[DuckDbStaging]:
+        """Open one state of everything."""
+        with self.reading() as cursor:
+            cursor.begin()
+            yield DuckDbStaging(cursor)
+
+    @contextmanager
+    def tending(self) -> Iterator[DuckDbStaging]:
+        """Open the one transaction that writes now; it commits unless an error leaves."""
         with self.writing() as cursor:
             yield DuckDbStaging(cursor)
+
+    def arrange(self) -> dict[str, bool]:
+        """Bring every table in the order of queries, one transaction each; tell which were out of it."""
+        rewritten = {}
+        for table in ORDERS:
+            with self.reading() as cursor:
+                rewritten[table] = not is_arranged(cursor, table)
+            if rewritten[table]:
+                with self.writing() as cursor:
+                    arrange(cursor, table)
+        return rewritten
 
     @contextmanager
     def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -8,17 +8,24 @@ import numpy as np
 import pyarrow as pa
 
 from p2d.model.errors import Unavailable
-from p2d.warehouse.duckdb.counting import make_stale
-from p2d.warehouse.duckdb.promotion import fill_promoted
-from p2d.warehouse.duckdb.terms import index_documents
+from p2d.warehouse.duckdb.terms import index_documents, rebuild
 from p2d.warehouse.load.staging import Keys, agree
 from p2d.warehouse.statements import Row
+from p2d.warehouse.upkeep.counting import make_stale
+from p2d.warehouse.upkeep.promotion import fill_promoted
+from p2d.warehouse.upkeep.tending import ColumnType
 
+_TYPES: Final[dict[ColumnType, str]] = {
+    "number": "DOUBLE",
+    "date": "DATE",
+    "text": "VARCHAR",
+    "multi": "VARCHAR",
+}
 _DRAWN: Final = "SELECT min(k), max(k) FROM (SELECT nextval('surrogate') AS k FROM range($1))"
 
 
 class DuckDbStaging:
-    """A transaction under way; see ``p2d.warehouse.load.staging``."""
+    """A transaction under way; see ``p2d.warehouse.load.staging`` and ``p2d.warehouse.upkeep.tending``."""
 
     row_id = "rowid"
 
@@ -61,6 +68,18 @@ class DuckDbStaging:
 
     def catch_up(self, tables: frozenset[str]) -> None:
         """Make the catalogue's counts stale and fill promoted columns."""
-        make_stale(self._cursor, tables)
+        make_stale(self, tables)
         if "header" in tables:
-            fill_promoted(self._cursor)
+            fill_promoted(self)
+
+    def add_column(self, table: str, name: str, kind: ColumnType) -> None:
+        """Give *table* the empty column *name*, a DICOM keyword."""
+        self._cursor.execute(f'ALTER TABLE {table} ADD COLUMN "{name}" {_TYPES[kind]}')
+
+    def drop_column(self, table: str, name: str) -> None:
+        """Take the column *name* away from *table*."""
+        self._cursor.execute(f'ALTER TABLE {table} DROP COLUMN "{name}"')
+
+    def index_all_documents(self) -> None:
+        """Index the words of all documents anew."""
+        rebuild(self._cursor)

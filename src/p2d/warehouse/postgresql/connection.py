@@ -20,7 +20,7 @@ from p2d.warehouse.statements import Row
 SCHEMA: Final = "warehouse"
 """Where the tables lie; a database of its own is not needed."""
 
-VERSION: Final = "4"
+VERSION: Final = "5"
 """Of the tables that this program works with: Alembic's head."""
 
 _CONNECT_SECONDS: Final = 5

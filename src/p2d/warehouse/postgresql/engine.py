@@ -73,7 +73,7 @@ class PostgresWarehouse(Answers):
         branches: Branches = no_branches,
     ) -> None:
         super().__init__(branches=branches)
-        self.saved = CohortTables(self._reading, self._writing)
+        self.saved = CohortTables(self.looking, self.tending)
         self._patient_form = patient_form
         self._limits = limits
         with (
@@ -98,7 +98,7 @@ class PostgresWarehouse(Answers):
 
         """
         try:
-            return load_batch(batch, self.receipt, self._writing, self._patient_form, on_bad_rows)
+            return load_batch(batch, self.receipt, self.tending, self._patient_form, on_bad_rows)
         except _UnkeptError:
             raise InvalidRequest(
                 "batch", "holds a text that PostgreSQL cannot keep", "remove U+0000 from texts"
@@ -117,12 +117,12 @@ class PostgresWarehouse(Answers):
 
     def studies_of(self, patient: str) -> tuple[StudyLine, ...]:
         """Return the studies and series known of *patient*, oldest first; none for an unknown one."""
-        with self._reading() as session:
+        with self.looking() as session:
             return read_studies(session, patient)
 
     def patients(self) -> tuple[Pseudonym, ...]:
         """Return all patients' pseudonyms, in order."""
-        with self._reading() as session:
+        with self.looking() as session:
             return tuple(
                 Pseudonym(text) for (text,) in session.rows("SELECT patient FROM patient ORDER BY 1")
             )
@@ -137,9 +137,25 @@ class PostgresWarehouse(Answers):
         self._loader.close()
         self._reader.close()
 
+    def arrange(self) -> dict[str, bool]:
+        """Return no table: questions find their rows by indexes, whatever the order they lie in."""
+        return {}
+
+    @property
+    def keeps_words(self) -> bool:
+        """False: words are found by a trigram index."""
+        return False
+
     @contextmanager
-    def _writing(self) -> Iterator[PostgresStaging]:
-        """Yield the one transaction that writes now; it commits unless an error leaves."""
+    def inspecting(self) -> Iterator[PostgresStatements]:
+        """Open one state of everything, receipts and what was set aside as well."""
+        with self._loader.connection() as connection, connection.transaction():
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            yield PostgresStatements(connection)
+
+    @contextmanager
+    def tending(self) -> Iterator[PostgresStaging]:
+        """Open the one transaction that writes now; it commits unless an error leaves."""
         with self._loader.connection() as connection:
             try:
                 with connection.transaction():
@@ -150,8 +166,8 @@ class PostgresWarehouse(Answers):
                 raise _UnkeptError from None
 
     @contextmanager
-    def _reading(self) -> Iterator[PostgresStatements]:
-        """Yield one snapshot of what the reader may see."""
+    def looking(self) -> Iterator[PostgresStatements]:
+        """Open one state of what the reader may see."""
         with self._reader.connection() as connection, connection.transaction():
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             yield PostgresStatements(connection)

@@ -1,6 +1,7 @@
 """Who may do what in the database: the loader writes rows, the reader reads what a query may see.
 
-Neither owns a table or makes one that lasts. The reader sees no receipt, no issue and no quarantined row, and
+Neither owns a table or makes one that lasts; two functions of the owner's add and drop promoted columns for the
+loader. The reader sees no receipt, no issue and no quarantined row, and
 cannot write; the process refuses to start where the database lets it do more.
 """
 
@@ -15,6 +16,9 @@ from p2d.warehouse.statements import Row
 
 WITHHELD: Final = ("receipt", "quarantine", "issue")
 """Tables that the reader may not see: who loaded what, and what was wrong with it."""
+
+_LOADERS: Final = ("promote_column(VARCHAR, VARCHAR, VARCHAR)", "demote_column(VARCHAR, VARCHAR)")
+"""Functions that run as the owner, for the loader alone: they add and drop promoted columns, nothing else."""
 
 _VERSION_TABLE: Final = "alembic_version"
 _TABLES: Final = (
@@ -58,6 +62,11 @@ def grant(connection: psycopg.Connection[Row], loader: str, reader: str) -> None
             theirs = sql.SQL(", ").join(sql.Identifier(SCHEMA, table) for table in listed)
             statement = sql.SQL("GRANT {} ON {} TO {}")
             connection.execute(statement.format(sql.SQL(rights), theirs, sql.Identifier(name)))
+        for function in _LOADERS:
+            call = sql.SQL("GRANT EXECUTE ON FUNCTION {} TO {}")
+            connection.execute(
+                call.format(sql.SQL(f"{SCHEMA}.{function}"), sql.Identifier(loader))  # one of ours
+            )
         sequences = sql.SQL("GRANT USAGE ON ALL SEQUENCES IN SCHEMA {} TO {}")
         connection.execute(sequences.format(schema, sql.Identifier(loader)))
 

@@ -14,6 +14,9 @@ from p2d.warehouse.load.staging import Keys, agree
 from p2d.warehouse.postgresql.arrays import keys_of
 from p2d.warehouse.postgresql.connection import translated
 from p2d.warehouse.statements import Row
+from p2d.warehouse.upkeep.counting import make_stale
+from p2d.warehouse.upkeep.promotion import fill_promoted
+from p2d.warehouse.upkeep.tending import ColumnType
 
 _CHUNK: Final = 32_768
 """Rows turned into text at a time."""
@@ -94,7 +97,21 @@ class PostgresStaging(PostgresStatements):
         """Do nothing: the trigram index follows by itself."""
 
     def catch_up(self, tables: frozenset[str]) -> None:
-        """Do nothing: PostgreSQL keeps neither counts of the catalogue nor promoted columns yet."""
+        """Make the catalogue's counts stale and fill promoted columns."""
+        make_stale(self, tables)
+        if "header" in tables:
+            fill_promoted(self)
+
+    def add_column(self, table: str, name: str, kind: ColumnType) -> None:
+        """Give *table* the empty column *name*; a function of the owner's does it, which checks all three."""
+        self.rows("SELECT promote_column($table, $name, $kind)", table=table, name=name, kind=kind)
+
+    def drop_column(self, table: str, name: str) -> None:
+        """Take the promoted column *name* away from *table*, by a function of the owner's."""
+        self.rows("SELECT demote_column($table, $name)", table=table, name=name)
+
+    def index_all_documents(self) -> None:
+        """Do nothing: the trigram index follows by itself."""
 
     def _forget(self, name: str) -> None:
         if name in self._kept:

@@ -10,7 +10,7 @@ from p2d.flows.research.cohort import Asker
 from p2d.model.errors import NotFound
 from p2d.warehouse.catalogue.labels import Labels
 from p2d.warehouse.catalogue.tree import detail, search, tree, without_numbers
-from p2d.warehouse.duckdb.upkeep import Upkeep
+from p2d.warehouse.upkeep.upkeep import Upkeep
 from p2d.web.research.access import PEOPLE, Role, admit, research_of
 
 Person = Annotated[Asker, Depends(admit(*PEOPLE))]

@@ -7,29 +7,29 @@ in the extended headers only.
 
 import re
 from dataclasses import dataclass
-from typing import Any, Final
-
-import duckdb
+from typing import Final
 
 from p2d.dicom.dictionary import multiplicity_of, tag_of, vr_of
 from p2d.model.errors import InvalidRequest
-from p2d.warehouse.duckdb.columns import LEVELS, promoted, typed_columns
+from p2d.warehouse.load.staging import Staging
+from p2d.warehouse.upkeep.columns import LEVELS, promoted, typed_columns
+from p2d.warehouse.upkeep.tending import ColumnType, Tending
 
 _NUMBERS: Final = frozenset({"DS", "IS", "FL", "FD", "SL", "SS", "SV", "UL", "US", "UV", "US or SS"})
-SQL_TYPES: Final = {"number": "DOUBLE", "date": "DATE", "text": "VARCHAR", "multi": "VARCHAR"}
-_KEYWORD: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}")
+_KEYWORD: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{0,62}")
+"""62 more: what PostgreSQL tells names apart by."""
 _VALUE: Final = {
-    "number": 'any_value("number")',
-    "date": 'any_value("date")',
-    "text": 'any_value("text")',
+    "number": 'min("number")',
+    "date": 'min("date")',
+    "text": 'min("text")',
     "multi": """string_agg("text", '\\' ORDER BY item)""",
 }
 # The value of each element that was read, then the one on which those of an owner agree.
 _AGREED: Final = """
-SELECT k, any_value(value) AS value, count(DISTINCT value) AS found, bool_or(value IS NULL) AS unfit FROM (
+SELECT k, min(value) AS value, count(DISTINCT value) AS found, bool_or(value IS NULL) AS unfit FROM (
   SELECT {level}_key AS k, owner_key, path, {value} AS value FROM header
   WHERE keyword = $keyword AND {level}_key IS NOT NULL AND ("text" <> '' OR "number" IS NOT NULL) {among}
-  GROUP BY ALL) GROUP BY k
+  GROUP BY {level}_key, owner_key, path) AS one GROUP BY k
 """
 _FILL: Final = """
 UPDATE {level} SET "{keyword}" = CASE WHEN a.found = 1 THEN a.value END FROM ({agreed}) a
@@ -37,6 +37,10 @@ WHERE {level}.{level}_key = a.k
   AND {level}."{keyword}" IS DISTINCT FROM CASE WHEN a.found = 1 THEN a.value END
 """
 _AMONG: Final = "AND {level}_key IN (SELECT {level}_key FROM staged_header WHERE keyword = $keyword)"
+_REPORT: Final = (
+    "SELECT count(*) FILTER (WHERE found = 1), count(*) FILTER (WHERE found > 1), "
+    "count(*) FILTER (WHERE unfit) FROM ({agreed}) AS a"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ class Promotion:
     unfit: int
 
 
-def promote(cursor: duckdb.DuckDBPyConnection, keyword: str, level: str) -> Promotion:
+def promote(session: Tending, keyword: str, level: str) -> Promotion:
     """Give *level* (study, series, instance) a column *keyword* and fill it; done again it fills it anew.
 
     Its type is that of the VR in PS3.6: numbers, dates, texts, or texts joined by a backslash where PS3.6
@@ -64,50 +68,53 @@ def promote(cursor: duckdb.DuckDBPyConnection, keyword: str, level: str) -> Prom
     kind = _type(keyword)
     if level not in LEVELS:
         raise InvalidRequest("level", "is not a level of images", f"use {', '.join(LEVELS)}")
-    known = promoted(cursor)
+    known = promoted(session)
     elsewhere = [one for one in LEVELS if one != level and keyword in known[one]]
-    own = any(keyword in columns for columns in typed_columns(cursor).values())
+    own = any(keyword in columns for columns in typed_columns(session).values())
     if keyword not in known[level]:
         if elsewhere or own:
             problem = f"is a column of {elsewhere[0]}" if elsewhere else "is a column already"
             raise InvalidRequest("keyword", problem, "demote it first" if elsewhere else "")
-        cursor.execute(f'ALTER TABLE {level} ADD COLUMN "{keyword}" {SQL_TYPES[kind]}')
-        cursor.execute("INSERT INTO promotion VALUES ($1, $2, $3, now()::TIMESTAMP)", [keyword, level, kind])
-        cursor.execute(
-            'INSERT INTO catalogue_attribute (kind, name, "level", facts, patients, is_stale) '
-            "VALUES ('column', $1, $2, 0, 0, true)",
-            [keyword, level],
+        session.add_column(level, keyword, kind)
+        session.rows(
+            "INSERT INTO promotion VALUES ($keyword, $level, $kind, now()::TIMESTAMP)",
+            keyword=keyword,
+            level=level,
+            kind=kind,
         )
-    cursor.execute(_fill(keyword, level, kind), {"keyword": keyword})
+        session.rows(
+            'INSERT INTO catalogue_attribute (kind, name, "level", facts, patients, is_stale) '
+            "VALUES ('column', $keyword, $level, 0, 0, true)",
+            keyword=keyword,
+            level=level,
+        )
+    session.rows(_fill(keyword, level, kind), keyword=keyword)
     agreed = _AGREED.format(level=level, value=_VALUE[kind], among="")
-    row = cursor.execute(
-        f"SELECT count_if(found = 1), count_if(found > 1), count_if(unfit) FROM ({agreed})",  # noqa: S608 - constants and a level
-        {"keyword": keyword},
-    ).fetchall()[0]
+    (row,) = session.rows(_REPORT.format(agreed=agreed), keyword=keyword)
     return Promotion(keyword, level, kind, *(int(number or 0) for number in row))
 
 
-def demote(cursor: duckdb.DuckDBPyConnection, keyword: str) -> None:
+def demote(session: Tending, keyword: str) -> None:
     """Take the column *keyword* away; its values stay in the extended headers.
 
     Raises:
         InvalidRequest: it was not promoted.
 
     """
-    levels = [level for level, columns in promoted(cursor).items() if keyword in columns]
+    levels = [level for level, columns in promoted(session).items() if keyword in columns]
     if not levels:
         raise InvalidRequest("keyword", "is not promoted", "GET /promotions lists what is")
-    cursor.execute(f'ALTER TABLE {levels[0]} DROP COLUMN "{keyword}"')
-    cursor.execute("DELETE FROM promotion WHERE keyword = $1", [keyword])
+    session.drop_column(levels[0], keyword)
+    session.rows("DELETE FROM promotion WHERE keyword = $keyword", keyword=keyword)
     for table in ("catalogue_attribute", "catalogue_number", "catalogue_value"):
-        cursor.execute(f"DELETE FROM {table} WHERE kind = 'column' AND name = $1", [keyword])  # noqa: S608 - names of the schema
+        session.rows(f"DELETE FROM {table} WHERE kind = 'column' AND name = $keyword", keyword=keyword)  # noqa: S608 - names of the schema
 
 
-def fill_promoted(cursor: duckdb.DuckDBPyConnection) -> None:
+def fill_promoted(session: Staging) -> None:
     """Fill the promoted columns of what the staged headers describe."""
-    for level, columns in promoted(cursor).items():
+    for level, columns in promoted(session).items():
         for keyword, kind in columns.items():
-            cursor.execute(_fill(keyword, level, kind, _AMONG.format(level=level)), {"keyword": keyword})
+            session.rows(_fill(keyword, level, kind, _AMONG.format(level=level)), keyword=keyword)
 
 
 def _fill(keyword: str, level: str, kind: str, among: str = "") -> str:
@@ -115,7 +122,7 @@ def _fill(keyword: str, level: str, kind: str, among: str = "") -> str:
     return _FILL.format(level=level, keyword=keyword, agreed=agreed)
 
 
-def _type(keyword: str) -> Any:
+def _type(keyword: str) -> ColumnType:
     try:
         tag = tag_of(keyword) if _KEYWORD.fullmatch(keyword) else ""
     except KeyError:

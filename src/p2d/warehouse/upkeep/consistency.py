@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from typing import Final
 
-import duckdb
+from p2d.warehouse.statements import Statements, scalar
 
 _PARENTS: Final = (
     ("clinical_case", "patient_key", "patient"),
@@ -77,9 +77,12 @@ _CLAIMS: Final = {
         "WHERE l.study_key = s.study_key AND l.document_key = d.document_key)"
     ),
     "facts of a group share its key and belong to one document": (
-        "FROM (SELECT group_key FROM fact GROUP BY group_key "
-        "HAVING count(DISTINCT (patient_key, coalesce(document_key, 0), coalesce(\"group\", ''))) > 1)"
+        "FROM (SELECT group_key FROM fact GROUP BY group_key HAVING min(patient_key) <> max(patient_key) "
+        "OR min(coalesce(document_key, 0)) <> max(coalesce(document_key, 0)) "
+        "OR min(coalesce(\"group\", '')) <> max(coalesce(\"group\", ''))) AS mixed"
     ),
+}
+_OF_WORDS: Final = {
     "texts are in the word index": (
         "FROM document d WHERE regexp_matches(\"text\", '[\\pL\\pN]') AND NOT EXISTS "
         "(SELECT 1 FROM term t WHERE t.document_key = d.document_key)"
@@ -87,33 +90,39 @@ _CLAIMS: Final = {
 }
 
 
-def inconsistencies(cursor: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """Return the claims that do not hold, each with the number of rows against it."""
-    claims = dict(_CLAIMS)
+def inconsistencies(session: Statements, *, keeps_words: bool) -> dict[str, int]:
+    """Return the claims that do not hold, each with the number of rows against it.
+
+    *keeps_words* says that there is an index of the words of documents, which has to fit them, too.
+    """
+    claims = _CLAIMS | _OF_WORDS if keeps_words else dict(_CLAIMS)
     for table, key, parent in _PARENTS:
-        claims[f"{table}.{key} leads to a row of {parent}"] = (
-            f"FROM {table} WHERE {key} IS NOT NULL AND {key} NOT IN (SELECT {key} FROM {parent})"  # noqa: S608 - names of this module
-        )
+        if table != "term" or keeps_words:
+            claims[f"{table}.{key} leads to a row of {parent}"] = (
+                f"FROM {table} c WHERE c.{key} IS NOT NULL "  # noqa: S608 - names of this module
+                f"AND NOT EXISTS (SELECT 1 FROM {parent} p WHERE p.{key} = c.{key})"
+            )
     for table, columns in _KEYS:
-        claims[f"({columns}) is unique in {table}"] = (
-            f"FROM (SELECT {columns} FROM {table} GROUP BY ALL HAVING count(*) > 1)"  # noqa: S608 - as above
-        )
+        if table != "term" or keeps_words:
+            claims[f"({columns}) is unique in {table}"] = (
+                f"FROM (SELECT {columns} FROM {table} GROUP BY {columns} HAVING count(*) > 1) AS twice"  # noqa: S608 - as above
+            )
     found = {}
     for claim, source in claims.items():
-        number = int(cursor.execute(f"SELECT count(*) {source}").fetchall()[0][0])
+        number = scalar(session, f"SELECT count(*) {source}")
         if number:
             found[claim] = number
-    return found | _unaccounted(cursor)
+    return found | _unaccounted(session)
 
 
-def _unaccounted(cursor: duckdb.DuckDBPyConnection) -> dict[str, int]:
+def _unaccounted(session: Statements) -> dict[str, int]:
     """Return the tables that hold more rows than all receipts together account for, and how many more."""
     sent: Counter[str] = Counter()
-    for (rows,) in cursor.execute('SELECT "rows" FROM receipt').fetchall():
+    for (rows,) in session.rows('SELECT "rows" FROM receipt'):
         sent.update(json.loads(rows))
     found = {}
     for name, table in _RECEIVED.items():
-        held = int(cursor.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])  # noqa: S608 - names of this module
+        held = scalar(session, f"SELECT count(*) FROM {table}")  # noqa: S608 - names of this module
         if held > sent[name]:
             found[f"receipts account for the rows of {table}"] = held - sent[name]
     return found

@@ -7,8 +7,10 @@ remains, so that the same batch is not loaded again by mistake.
 from collections.abc import Sequence
 from typing import Final
 
-import duckdb
 import pyarrow as pa
+
+from p2d.warehouse.load.staging import Staging
+from p2d.warehouse.statements import scalar
 
 _BY_KEY: Final = (
     *("clinical_case", "document", "fact", "study", "series", "instance", "header"),
@@ -21,6 +23,10 @@ _THEIRS: Final = "patient_key IN (SELECT patient_key FROM leaving)"
 
 def _of(key: str, table: str) -> str:
     return f"{key} IN (SELECT {key} FROM {table} WHERE {_THEIRS})"  # noqa: S608 - names of this module
+
+
+def _lacks(key: str, table: str, parent: str) -> str:
+    return f"NOT EXISTS (SELECT 1 FROM {parent} p WHERE p.{key} = {table}.{key})"  # noqa: S608 - as above
 
 
 _LEAVING: Final = {
@@ -36,32 +42,33 @@ _LEAVING: Final = {
 # What would still name them, counted after: rows by key, and children without a parent.
 _LEFT: Final = {
     **{table: _LEAVING[table] for table in (*_BY_KEY, *_BY_PSEUDONYM, "patient")},
-    "term": "document_key NOT IN (SELECT document_key FROM document)",
-    "instance_archive": "instance_key NOT IN (SELECT instance_key FROM instance)",
-    **dict.fromkeys(_BY_STUDY, "study_key NOT IN (SELECT study_key FROM study)"),
+    "term": _lacks("document_key", "term", "document"),
+    "instance_archive": _lacks("instance_key", "instance_archive", "instance"),
+    **{table: _lacks("study_key", table, "study") for table in _BY_STUDY},
 }
 
 
 def erase(
-    cursor: duckdb.DuckDBPyConnection, patients: Sequence[str]
+    session: Staging, patients: Sequence[str], *, keeps_words: bool
 ) -> tuple[dict[str, int], dict[str, int]]:
     """Delete all rows of *patients*; return, by table, how many went and how many are left (none).
 
     Unknown pseudonyms are passed over, but still deleted from saved cohorts and the quarantine.
+    *keeps_words* says that there is an index of the words of documents.
     """
-    cursor.register("asked", pa.table({"patient": pa.array(sorted(set(patients)), pa.string())}))
-    cursor.execute(
-        "CREATE OR REPLACE TEMP TABLE leaving AS "
-        "SELECT a.patient, p.patient_key FROM asked a LEFT JOIN patient p USING (patient)"
+    session.receive("asked", pa.table({"patient": pa.array(sorted(set(patients)), pa.string())}))
+    session.keep(
+        "leaving", "SELECT a.patient, p.patient_key FROM asked a LEFT JOIN patient p ON p.patient = a.patient"
     )
-    cursor.unregister("asked")
     gone = {
-        table: int(cursor.execute(f"DELETE FROM {table} WHERE {condition}").fetchall()[0][0])  # noqa: S608 - names and conditions of this module
+        table: session.changed(f"DELETE FROM {table} WHERE {condition}")  # noqa: S608 - names and conditions of this module
         for table, condition in _LEAVING.items()
+        if table != "term" or keeps_words
     }
     left = {
-        table: int(cursor.execute(f"SELECT count(*) FROM {table} WHERE {condition}").fetchall()[0][0])  # noqa: S608 - as above
+        table: scalar(session, f"SELECT count(*) FROM {table} WHERE {condition}")  # noqa: S608 - as above
         for table, condition in _LEFT.items()
+        if table != "term" or keeps_words
     }
-    cursor.execute("UPDATE catalogue_attribute SET is_stale = true")
+    session.rows("UPDATE catalogue_attribute SET is_stale = true")
     return gone, left

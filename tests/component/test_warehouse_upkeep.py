@@ -302,7 +302,9 @@ def test_the_tree_has_names_in_both_languages_and_is_searched_by_synonyms(
     assert detail(labels, thick)["dicom"]["tag"] == "(0018,0050)"
 
 
-def test_what_few_patients_share_is_counted_but_not_shown(warehouse: ResearchWarehouse, upkeep: Upkeep) -> None:
+def test_what_few_patients_share_is_counted_but_not_shown(
+    warehouse: ResearchWarehouse, upkeep: Upkeep
+) -> None:
     load_everything(warehouse, 4)
 
     (lvef,) = (e for e in upkeep.entries() if e.name == "LVEF")
@@ -328,7 +330,9 @@ def test_postgresql_has_no_order_to_bring_its_tables_in(postgres_server: Postgre
 
 
 @pytest.mark.system
-def test_the_catalogue_is_the_same_on_both_engines(postgres_server: Postgres, duckdb: DuckDbWarehouse) -> None:
+def test_the_catalogue_is_the_same_on_both_engines(
+    postgres_server: Postgres, duckdb: DuckDbWarehouse
+) -> None:
     other = warehouse_database(postgres_server).open()
     for one in (duckdb, other):
         load_everything(one)

@@ -12,8 +12,10 @@ import duckdb
 import pyarrow as pa
 
 from p2d.model.errors import Misconfigured
-from p2d.warehouse.duckdb import counting, terms
+from p2d.warehouse.duckdb import terms
+from p2d.warehouse.duckdb.staging import DuckDbStaging
 from p2d.warehouse.negation import negated_texts
+from p2d.warehouse.upkeep import counting
 
 SCHEMA_VERSION: Final = 4
 _TEXTS: Final = 20_000  # documents whose negated passages are computed at a time
@@ -96,7 +98,7 @@ def _with_groups_and_negation(database: duckdb.DuckDBPyConnection) -> None:
     database.execute("INSERT INTO data_version VALUES (1)")
     _negate(database)
     terms.rebuild(database)
-    counting.discover(database)
+    counting.discover(DuckDbStaging(database))
 
 
 _NEW_IN_4: Final = (

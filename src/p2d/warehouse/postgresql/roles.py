@@ -1,8 +1,8 @@
 """Who may do what in the database: the loader writes rows, the reader reads what a query may see.
 
-Neither owns a table or makes one that lasts; two functions of the owner's add and drop promoted columns for the
-loader. The reader sees no receipt, no issue and no quarantined row, and
-cannot write; the process refuses to start where the database lets it do more.
+Neither owns a table or makes one that lasts; two functions of the owner's add and drop promoted columns for
+the loader. The reader sees no receipt, no issue and no quarantined row, and cannot
+write; the process refuses to start where the database lets it do more.
 """
 
 from typing import Final

@@ -109,7 +109,9 @@ def refresh(session: Staging, *, everything: bool = False) -> int:
         return 0
     for table in ("catalogue_number", "catalogue_value"):
         session.rows(f"DELETE FROM {table} WHERE {_IS_REFRESHED.format(table=table)}")  # noqa: S608 - names of this module
-    session.rows("DELETE FROM catalogue_path WHERE name IN (SELECT name FROM refreshed WHERE kind = 'header')")
+    session.rows(
+        "DELETE FROM catalogue_path WHERE name IN (SELECT name FROM refreshed WHERE kind = 'header')"
+    )
     session.rows(
         'UPDATE catalogue_attribute SET facts = 0, patients = 0, "first" = NULL, "last" = NULL, '  # noqa: S608 - as above
         "is_stale = false, refreshed_at = now()::TIMESTAMP WHERE "
@@ -179,9 +181,7 @@ def _column(table: str, name: str, holds: Holds) -> str:
     )
 
 
-def _by_name(
-    session: Statements, table: str, order: str
-) -> dict[tuple[Any, ...], list[tuple[Any, ...]]]:
+def _by_name(session: Statements, table: str, order: str) -> dict[tuple[Any, ...], list[tuple[Any, ...]]]:
     found: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
     for kind, name, *rest in session.rows(f"SELECT * FROM {table} ORDER BY {order}"):  # noqa: S608 - names of this module
         found.setdefault((kind, name), []).append(tuple(rest))

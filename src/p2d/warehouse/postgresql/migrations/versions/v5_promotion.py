@@ -1,7 +1,7 @@
 """Version 5: promotion. The loader owns no table, so two functions of the owner's change columns for it.
 
-They take only what promotion gives them: a level of images, a DICOM keyword (PS3.6), one of four types; a column
-that is dropped has to be one that was promoted.
+They take only what promotion gives them: a level of images, a DICOM keyword (PS3.6), one of four types; a
+column that is dropped has to be one that was promoted.
 """
 
 from alembic import op
@@ -18,7 +18,8 @@ DECLARE
   made CONSTANT TEXT := CASE kind WHEN 'number' THEN 'DOUBLE PRECISION' WHEN 'date' THEN 'DATE'
     WHEN 'text' THEN 'VARCHAR COLLATE "und-x-icu"' WHEN 'multi' THEN 'VARCHAR COLLATE "und-x-icu"' END;
 BEGIN
-  IF "level" NOT IN ('study', 'series', 'instance') OR keyword !~ '^[A-Z][A-Za-z0-9]{0,62}$' OR made IS NULL THEN
+  IF "level" NOT IN ('study', 'series', 'instance') OR keyword !~ '^[A-Z][A-Za-z0-9]{0,62}$'
+      OR made IS NULL THEN
     RAISE EXCEPTION 'no column of a promotion' USING ERRCODE = 'invalid_parameter_value';
   END IF;
   EXECUTE format('ALTER TABLE warehouse.%I ADD COLUMN %I ', "level", keyword) || made;

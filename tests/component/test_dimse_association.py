@@ -1,5 +1,6 @@
 """Associations that we request, against a scripted peer: nothing is lost, confused or waited for."""
 
+import itertools
 import multiprocessing
 import select
 import socket
@@ -19,13 +20,14 @@ from p2d.dimse.messages import Message
 from p2d.dimse.messages import encoded as encoded_message
 from p2d.dimse.negotiation import Peer, Proposal
 from p2d.dimse.pdu import AssociateAccept, AssociateReject, ContextResult
-from p2d.dimse.services import FIND, IMPLICIT, VERIFICATION
-from p2d.dimse.user_information import AsynchronousWindow, ExtendedNegotiation
+from p2d.dimse.services import FIND, GET, IMPLICIT, VERIFICATION
+from p2d.dimse.user_information import AsynchronousWindow, ExtendedNegotiation, RoleSelection
 from p2d.dimse.wire import Wire, connect
 from p2d.model.errors import Misconfigured, P2DError, ProtocolViolation, Unavailable
 from p2d.testing.responder import Conversation, Responder, accepting
 from p2d.testing.waiting import until
 
+CT = "1.2.840.10008.5.1.4.1.1.2"
 QUERY = Proposal(
     ((FIND[0], (IMPLICIT,)), (VERIFICATION, (IMPLICIT,))),
     extended=(ExtendedNegotiation(FIND[0], b"\x01"),),
@@ -241,6 +243,61 @@ def test_an_abort_from_another_thread_frees_the_owner_at_once() -> None:
 
         until(lambda: responder.aborts == 1)
     assert time.monotonic() - started < 10
+
+
+def test_rows_that_never_end_do_not_buy_a_request_time() -> None:
+    def respond(conversation: Conversation, message: Message) -> None:
+        row = encoded("STUDY", {"00100020": "P-1", "0020000D": "1.2.3"})
+        with suppress(P2DError):  # until the association is aborted
+            while True:
+                conversation.send(message.context, find_response(message, 0xFF00), row)
+                threading.Event().wait(0.01)
+
+    with Responder(respond) as responder:
+        association = Association(peer(responder.port, request_seconds=0.3), QUERY)
+        begin = time.monotonic()
+        with pytest.raises(Unavailable, match=r"no final response after 0\.3 s"):
+            association.find(association.context(FIND[0]), question(1))
+
+        assert time.monotonic() - begin < 3  # less than answer_seconds
+        assert not association.is_ready
+        until(lambda: responder.aborts == 1)
+
+
+def test_objects_that_never_end_do_not_buy_a_request_time() -> None:
+    proposal = Proposal(
+        ((GET[0], (IMPLICIT,)), (CT, (IMPLICIT,))), roles=(RoleSelection(CT, scu=False, scp=True),)
+    )
+    numbers = itertools.count(1)
+
+    def respond(conversation: Conversation, message: Message) -> None:
+        if message.command.operation in {Operation.C_GET_RQ, Operation.C_STORE_RSP}:
+            uid = f"1.2.{next(numbers)}"
+            store = Command(
+                Operation.C_STORE_RQ, message_id=7, sop_class_uid=CT, sop_instance_uid=uid, has_data_set=True
+            )
+            threading.Event().wait(0.01)
+            conversation.send(conversation.context(CT), store, encoded("IMAGE", {"00080018": uid}))
+
+    with Responder(respond) as responder:
+        association = Association(peer(responder.port, request_seconds=0.5), proposal)
+        stored = association.get(
+            association.context(GET[0]), encoded("STUDY", {"0020000D": "1.2"}), lambda _: (0, True)
+        )
+        with pytest.raises(Unavailable, match="no final response"):
+            for _ in stored:
+                pass
+
+        assert next(numbers) > 3  # objects came all the time
+        assert not association.is_ready
+
+
+def test_the_time_of_a_request_begins_anew_with_each() -> None:
+    with Responder(answer_rows) as responder, associated(responder, request_seconds=0.4) as association:
+        context = association.context(FIND[0])
+        begin = time.monotonic()
+        while time.monotonic() - begin < 0.6:
+            assert len(association.find(context, question(2))) == 2
 
 
 def test_an_association_that_the_peer_has_left_is_not_ready() -> None:

@@ -14,8 +14,10 @@ from p2d.dimse.services import FIND
 from p2d.model.errors import InvalidRequest, Misconfigured
 from p2d.model.identified import PatientId
 from p2d.pacs.dicomweb.connector import DicomWebArchive
-from p2d.pacs.lean.connector import store_scp
+from p2d.pacs.lean.connector import LeanArchive, store_scp
+from p2d.model.level import Level
 from p2d.pacs.lists import LIST_LENGTH
+from p2d.pacs.port import Query
 from p2d.pacs.probe.asking import Asking, Bill, query_proposal
 from p2d.pacs.probe.document import as_toml, write
 from p2d.pacs.probe.known import Known
@@ -209,3 +211,21 @@ def test_a_web_archive_without_metadata_is_described_as_one(web: DicomWebServer)
 def test_a_web_archive_without_the_patients_ends_the_probe(web: DicomWebServer) -> None:
     with pytest.raises(InvalidRequest, match="names no patient"):
         web_probe(web).run([PatientId("P-9")])
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_retrieval_without_bulk_data_is_used_where_an_archive_has_it_and_does_it(*, keeps: bool) -> None:
+    hospital = generate(3, 1, 30)
+    patients = [PatientId(one.patient_id) for one in hospital.patients]
+    with DimseArchiveServer(hospital, without_bulk_data=True) as server:
+        server.faults.keeps_bulk_data = keeps
+        peer = Peer("127.0.0.1", server.port, "ARCHIVE", "P2D", answer_seconds=5)
+        profile = Probe("main", peer, effort=Effort(images=40, associations=1)).run(patients).profile
+        settings = {"host": "127.0.0.1", "port": server.port, "called_ae_title": "ARCHIVE"}
+        with LeanArchive(Archive.model_validate(settings), profile) as pacs:
+            headers = list(pacs.find(Query(Level.INSTANCE, patients[0])))
+            arrived = list(pacs.retrieve(patients[0], headers, pixels=False))
+
+    assert profile.retrieve.without_bulk_data is not keeps
+    assert {one.header.sop_instance_uid for one in arrived} == {one.sop_instance_uid for one in headers}
+    assert all(one.is_cut for one in arrived)

@@ -53,6 +53,7 @@ class Association:
         self.late_seconds = 0.0
         self._message_id = 0
         self._outstanding: dict[int, Context] = {}
+        self._deadlines: dict[int, float] = {}  # of what is outstanding, the earliest first
         self.is_awaited = False
         self._waiting: deque[Message] = deque()
         plain = connect(peer.host, peer.port, peer.connect_seconds, peer.tls, peer.server_name)
@@ -115,6 +116,7 @@ class Association:
                 break
         self.answered = False
         self._outstanding[self._message_id] = context
+        self._deadlines[self._message_id] = time.monotonic() + self.peer.request_seconds
         self.reply(
             context,
             replace(
@@ -140,16 +142,20 @@ class Association:
         """Return the next message; None when *seconds* pass without the begin of one.
 
         Raises:
-            Unavailable: aborted, closed, or nothing came within ``answer_seconds``.
+            Unavailable: aborted, closed, nothing came within ``answer_seconds``, or a request of ours has been
+                running for ``request_seconds``; the association is aborted.
             ProtocolViolation: what came is no message; the association is aborted.
 
         """
         self.is_awaited = True
         try:
             while not self._waiting:
-                received = self._wire.read(self.peer.answer_seconds if seconds is None else seconds)
-                if received is None and seconds is not None:
+                left = self._left()
+                received = self._wire.read(min(self.peer.answer_seconds if seconds is None else seconds, left))
+                if received is None and seconds is not None and seconds <= left:
                     return None
+                if received is None and left < self.peer.answer_seconds:
+                    continue  # the request's time is over, which is said at the head of the loop
                 if received is None:
                     raise Unavailable("pacs", "no answer in time", "try again later")
                 if received.kind != Kind.P_DATA:
@@ -162,6 +168,17 @@ class Association:
             self.is_awaited = False
         self.answered = True
         return self._waiting.popleft()
+
+    def _left(self) -> float:
+        """Return the seconds that what runs may go on, however much the peer still sends."""
+        left = next(iter(self._deadlines.values()), inf) - time.monotonic()
+        if left <= 0:
+            raise Unavailable(
+                "pacs",
+                f"a request had no final response after {self.peer.request_seconds:g} s",
+                "raise request_seconds, or ask for less at a time (list_length)",
+            )
+        return left
 
     def _ended(self, kind: int) -> NoReturn:
         if kind == Kind.RELEASE_RQ:
@@ -191,7 +208,7 @@ class Association:
             self.drop()
             raise ProtocolViolation("pacs", "the archive sent a message that answers no request of ours")
         if command.status not in PENDING:
-            del self._outstanding[command.responds_to]
+            del self._outstanding[command.responds_to], self._deadlines[command.responds_to]
         return command.responds_to, command.status
 
     def echo(self, context: Context) -> None:

@@ -24,8 +24,9 @@ class Peer:
     """The application entity to associate with, our own title, and how long we wait.
 
     ``connect_seconds`` bound connection, TLS handshake and negotiation each, ``answer_seconds`` the silence
-    before each message and the arrival of each PDU. ``pdu_bytes`` is the longest P-DATA that we offer to
-    take; ``server_name`` the name in the peer's certificate where it is not its host.
+    before each message and the arrival of each PDU, ``request_seconds`` a request from its sending to its
+    final response, whatever comes meanwhile. ``pdu_bytes`` is the longest P-DATA that we offer to take;
+    ``server_name`` the name in the peer's certificate where it is not its host.
     """
 
     host: str
@@ -37,6 +38,7 @@ class Peer:
     pdu_bytes: int = LONGEST_PDU
     tls: ssl.SSLContext | None = None
     server_name: str | None = None
+    request_seconds: float = 3600.0
 
 
 @dataclass(frozen=True, slots=True)

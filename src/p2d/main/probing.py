@@ -42,6 +42,7 @@ def _probe(archive: Archive | WebArchive) -> AnyProbe:
         archive.answer_seconds,
         archive.pdu_bytes,
         None if tls is None else tls.client(),
+        request_seconds=archive.request_seconds,
     )
     open_store = partial(store_scp, archive, tls)
 

@@ -120,8 +120,9 @@ class Archive(Strict):
     (addresses or networks; those of ``host`` unless stated) under ``store_ae_titles`` (``called_ae_title``
     unless stated). ``associations`` are the most we hold open towards the archive, ``list_length`` the UIDs
     in one request, ``pdu_bytes`` the longest PDU we take, ``object_mib`` the largest object. Objects of more
-    than a few MiB go to ``spool_dir`` on tmpfs, or to memory outside the heap. ``profile`` is the file that
-    ``p2d probe`` wrote.
+    than a few MiB go to ``spool_dir`` on tmpfs, or to memory outside the heap. ``answer_seconds`` bound the
+    silence within an answer, ``request_seconds`` a request as a whole, whatever keeps coming. ``profile`` is
+    the file that ``p2d probe`` wrote.
     """
 
     connector: Literal["dimse", "pynetdicom"] = "dimse"
@@ -143,6 +144,7 @@ class Archive(Strict):
     spool_dir: FilePath | None = None
     connect_seconds: float = Field(5.0, gt=0, le=120)
     answer_seconds: float = Field(60.0, gt=0, le=3600)
+    request_seconds: float = Field(3600.0, gt=0, le=86_400)
     tls: Tls | None = None
     governor: Governing = Governing()
     profile: FilePath | None = None

@@ -62,6 +62,7 @@ class LeanArchive:
             settings.connect_seconds,
             settings.answer_seconds,
             settings.pdu_bytes,
+            request_seconds=settings.request_seconds,
         )
         most = settings.associations
         if profile is not None:

@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Any, Final
 
 from pynetdicom import AE, evt
@@ -37,6 +38,7 @@ class Association:
     def __init__(self, archive: Archive, contexts: Sequence[Any], roles: Sequence[Any] = ()) -> None:
         self._archive = archive
         self._message_id = 0
+        self._until = inf
         self.answered = False
         self._messages: queue.Queue[Message | None] = queue.Queue()
         self._broken = threading.Event()
@@ -107,6 +109,7 @@ class Association:
             raise Unavailable("pacs", "the association has ended", "try again")
         self._message_id = self._message_id % _LAST_MESSAGE_ID + 1
         self.answered = False
+        self._until = time.monotonic() + self._archive.request_seconds
         named: dict[int, int | str] = {
             SOP_CLASS_UID: str(context.abstract_syntax),
             MESSAGE_ID: self._message_id,
@@ -133,12 +136,19 @@ class Association:
         """Return the next message; None when *seconds* pass without one.
 
         Raises:
-            Unavailable: aborted, closed, or nothing came within the archive's ``answer_seconds``.
+            Unavailable: aborted, closed, nothing came within the archive's ``answer_seconds``, or the request
+                has been running for its ``request_seconds``.
 
         """
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise self._too_long()
+        wait = seconds or self._archive.answer_seconds
         try:
-            received = self._messages.get(timeout=seconds or self._archive.answer_seconds)
+            received = self._messages.get(timeout=min(wait, left))
         except queue.Empty:
+            if left < wait:
+                raise self._too_long() from None
             if seconds is not None:
                 return None
             raise Unavailable("pacs", "no answer in time", "try again later") from None
@@ -148,6 +158,13 @@ class Association:
             )
         self.answered = True
         return received
+
+    def _too_long(self) -> Unavailable:
+        return Unavailable(
+            "pacs",
+            f"a request had no final response after {self._archive.request_seconds:g} s",
+            "raise request_seconds, or ask for less at a time (list_length)",
+        )
 
     def response(self, command: int, message_id: int, received: Message | None) -> Message:
         """Return *received* when it is the response *command* to *message_id*.

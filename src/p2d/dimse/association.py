@@ -142,8 +142,8 @@ class Association:
         """Return the next message; None when *seconds* pass without the begin of one.
 
         Raises:
-            Unavailable: aborted, closed, nothing came within ``answer_seconds``, or a request of ours has been
-                running for ``request_seconds``; the association is aborted.
+            Unavailable: aborted, closed, nothing came within ``answer_seconds``, or a request of ours has
+                been running for ``request_seconds``; the association is aborted.
             ProtocolViolation: what came is no message; the association is aborted.
 
         """
@@ -151,7 +151,9 @@ class Association:
         try:
             while not self._waiting:
                 left = self._left()
-                received = self._wire.read(min(self.peer.answer_seconds if seconds is None else seconds, left))
+                received = self._wire.read(
+                    min(self.peer.answer_seconds if seconds is None else seconds, left)
+                )
                 if received is None and seconds is not None and seconds <= left:
                     return None
                 if received is None and left < self.peer.answer_seconds:

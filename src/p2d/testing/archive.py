@@ -4,7 +4,6 @@ Query answers leave as ready-made bytes on pynetdicom's own socket, because enco
 takes a hundred times as long; everything else goes through pynetdicom.
 """
 
-import copy
 import logging
 import socket
 import struct
@@ -17,7 +16,6 @@ from typing import Any, Final, Self
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
-from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE, AllStoragePresentationContexts, _config, evt
 
 from p2d.dimse.association import Association
@@ -37,11 +35,6 @@ _SYNTAXES: Final = (
     "1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81",
     "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91", "1.2.840.10008.1.2.5",
 )  # fmt: skip
-_BULK: Final = frozenset({
-    (0x7FE0, 0x0008), (0x7FE0, 0x0009), (0x7FE0, 0x0010), (0x0028, 0x7FE0), (0x0042, 0x0011), (0x5400, 0x1010),
-    (0x5600, 0x0020),
-})  # fmt: skip
-_REPEATING_BULK: Final = frozenset({(0x5000, 0x200C), (0x5000, 0x3000), (0x6000, 0x3000)})
 _ABORT: Final = b"\x07\0\0\0\0\x04\0\0\0\0"  # A-ABORT by the service user (PS3.8 9.3.8)
 _PENDING: Final = 0xFF00
 _BATCH: Final = 65_536
@@ -69,8 +62,6 @@ class Faults:
     """Send these as well, though nobody asked for them."""
     skips_in_lists: frozenset[str] = field(default=frozenset(), repr=False)
     """SOP Instance UIDs left out unless asked for alone."""
-    keeps_bulk_data: bool = False
-    """Send whole objects where they are asked for without bulk data."""
 
 
 class DimseArchiveServer:
@@ -78,10 +69,10 @@ class DimseArchiveServer:
 
     ``peers`` maps AE titles to the address of their Storage SCP (C-MOVE destinations); ``callers`` are the
     AE titles accepted, empty for all. Stored objects are kept in memory where ``accepts_stores``.
-    ``without_bulk_data`` offers the retrieval of PS3.4 Annex Z.
+    ``without_bulk_data`` offers the retrieval of PS3.4 Annex Z, which pynetdicom does.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what an archive may be like
         self,
         holdings: Holdings,
         *,
@@ -204,15 +195,12 @@ class DimseArchiveServer:
 
     def _get(self, event: Any) -> Iterator[Any]:
         chosen = self._chosen(event)
-        is_cut = (
-            event.context.abstract_syntax == GET_WITHOUT_BULK_DATA and not self.faults.keeps_bulk_data
-        )
         yield len(chosen)
         for one in chosen:
             if event.is_cancelled:
                 yield 0xFE00, None
                 return
-            yield _PENDING, without_bulk_data(one.render()) if is_cut else one.render()
+            yield _PENDING, one.render()
 
     def _move(self, event: Any) -> Iterator[Any]:
         address = self.peers.get(event.move_destination)
@@ -293,33 +281,6 @@ def held(dataset: Dataset) -> HeldInstance:
         if value is not None:
             attributes[keyword] = str(value)
     return HeldInstance(attributes, lambda: dataset)
-
-
-def without_bulk_data(dataset: Dataset) -> Dataset:
-    """Return a copy of *dataset* without the attributes that PS3.4 Z.1.2 calls bulk data, at any depth.
-
-    It is uncompressed: an encapsulated syntax makes no sense without pixel data.
-    """
-    cut = copy.deepcopy(dataset)
-    for one in _with_items(cut):
-        for element in [element for element in one if _is_bulk(element.tag.group, element.tag.element)]:
-            del one[element.tag]
-    if cut.file_meta.TransferSyntaxUID.is_encapsulated:
-        cut.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    return cut
-
-
-def _with_items(dataset: Dataset) -> Iterator[Dataset]:
-    yield dataset
-    for element in dataset:
-        if element.VR == "SQ":
-            for item in element.value:
-                yield from _with_items(item)
-
-
-def _is_bulk(group: int, element: int) -> bool:
-    repeating = (group & 0xFF00, element)
-    return (group, element) in _BULK or (repeating in _REPEATING_BULK and group % 2 == 0)
 
 
 def serve_archive(

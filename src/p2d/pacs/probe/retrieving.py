@@ -62,7 +62,7 @@ class Getter:
 
     def without_bulk_data(self, keys: dict[str, str], uids: Sequence[str]) -> list[Arrived]:
         """Ask for instances without their bulk data (PS3.4 Z.1.1: SOP Instance UIDs alone)."""
-        return self._asking.get(GET_WITHOUT_BULK_DATA, "IMAGE", keys, uids, pixels=True)
+        return self._asking.get(GET_WITHOUT_BULK_DATA, "IMAGE", keys, uids, pixels=False)
 
     def close(self) -> None:
         """End the association."""

@@ -16,7 +16,7 @@ from measuring.works import Taken, gateway_of
 from p2d.export.directory import write_images
 from p2d.flows.gateway.gateway import Gateway
 from p2d.flows.gateway.locate import locate
-from p2d.flows.gateway.patient import prepare, release_images
+from p2d.flows.gateway.patient import prepared_ahead, release_images
 from p2d.model.ids import Pseudonym
 from p2d.model.level import Choice, Kind, Output
 from p2d.model.released import ReleasedInstance, Withheld
@@ -82,8 +82,9 @@ class Copies:
 
 def _outcomes(gateway: Gateway, request: Request) -> Iterator[ReleasedInstance | Withheld]:
     works, _ = locate(gateway, request.targets, None)
-    for work in works:
-        yield from release_images(gateway, prepare(gateway, work, request), lambda _: True)
+    with closing(prepared_ahead(gateway, works, request)) as patients:
+        for prepared in patients:
+            yield from release_images(gateway, prepared, lambda _: True)
 
 
 def orthanc_id(image: Instance) -> str:

@@ -7,15 +7,18 @@ files 0600; below the root no symbolic link is followed.
 
 import hashlib
 import os
+import threading
 import zipfile
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
+from zlib import crc32
 
 from p2d.export.files import (
     ELSEWHERE,
@@ -36,6 +39,9 @@ from p2d.model.level import Output
 from p2d.model.released import ReleasedHeader, ReleasedInstance, Withheld
 
 _MOST_BEHIND: Final = 16 << 20
+_LANES: Final = 4
+"""Files that are forced to the disk at a time: their waits overlap, and the disk takes several in one go."""
+
 _LISTS: Final[Mapping[str, Sequence[str]]] = {"manifest.csv": MANIFEST, "withheld.csv": WITHHELD}
 
 
@@ -49,7 +55,10 @@ class Exported:
 
 
 class ImageDirectory:
-    """A directory that images go to; used as a context manager, which closes it."""
+    """A directory that images go to; used as a context manager, which closes it.
+
+    Threads may write different files at a time.
+    """
 
     def __init__(self, root: Path) -> None:
         """Open *root*, made with mode 0700 where absent.
@@ -64,6 +73,7 @@ class ImageDirectory:
             self._root = os.open(root, OPEN_ROOT)
         self._written = 0
         self._kept = 0
+        self._lock = threading.Lock()
         try:
             self._files = {str(line["file"]): line for line in _earlier(self._root, "manifest.csv")}
             self._withheld = {_image(line): line for line in _earlier(self._root, "withheld.csv")}
@@ -94,7 +104,8 @@ class ImageDirectory:
     def withhold(self, item: Withheld) -> None:
         """Note *item* for ``withheld.csv``."""
         line = withheld_line(item)
-        self._withheld[_image(line)] = line
+        with self._lock:
+            self._withheld[_image(line)] = line
 
     def unpack(self, packed: Path) -> None:
         """Write the images of the ZIP *packed* whose lists are in it, each checked against its digest.
@@ -138,13 +149,14 @@ class ImageDirectory:
         name = str(line["file"])
         *folders, leaf = name.split("/")
         with trouble(), folder_below(self._root, folders) as folder:
-            if is_equal(folder, leaf, content):
-                self._kept += 1
-            else:
+            is_kept = is_equal(folder, leaf, content)
+            if not is_kept:
                 write_new(folder, leaf, content)
-                self._written += 1
-        self._files[name] = line
-        self._withheld.pop(_image(line), None)
+        with self._lock:
+            self._kept += is_kept
+            self._written += not is_kept
+            self._files[name] = line
+            self._withheld.pop(_image(line), None)
 
 
 def write_images(
@@ -159,8 +171,10 @@ def write_images(
         InvalidRequest, Unavailable: as ``ImageDirectory``; files written so far stay and are kept next time.
 
     """
-    with ImageDirectory(root) as directory, ThreadPoolExecutor(1, "write") as writer:
-        behind = _Behind(writer)
+    with ImageDirectory(root) as directory, ExitStack() as stack:
+        behind = _Behind(
+            [stack.enter_context(ThreadPoolExecutor(1, f"write {lane}")) for lane in range(_LANES)]
+        )
         for outcome in outcomes:
             drawn: ReleasedInstance | Jpeg | Withheld = outcome
             if isinstance(outcome, ReleasedInstance) and output is Output.JPEG:
@@ -168,27 +182,31 @@ def write_images(
                     raise InvalidRequest("output", "JPEG needs a renderer", "use dicom")
                 drawn = to_jpeg(outcome, renderer)
             if isinstance(drawn, Withheld):
-                behind.put(0, partial(directory.withhold, drawn))
+                behind.put(drawn.instance, 0, partial(directory.withhold, drawn))
             else:
-                content = drawn.content
-                behind.put(len(content), partial(directory.write, drawn.header, content, output))
+                header, content = drawn.header, drawn.content
+                behind.put(header.instance, len(content), partial(directory.write, header, content, output))
         behind.wait()
         return directory.finish()
 
 
 class _Behind:
-    """Writes of a thread of its own, in order: the disk takes one file while the next is released."""
+    """Writes of threads of their own: the disk takes files while the next is released.
 
-    def __init__(self, writer: ThreadPoolExecutor) -> None:
-        self._writer = writer
+    What is of one image goes the same way, in order.
+    """
+
+    def __init__(self, lanes: Sequence[ThreadPoolExecutor]) -> None:
+        self._lanes = lanes
         self._waiting: deque[tuple[int, Future[object]]] = deque()
         self._held = 0
 
-    def put(self, size: int, write: Callable[[], object]) -> None:
-        """Begin *write*, of *size* bytes, once few enough bytes wait; raise what an earlier one raised."""
+    def put(self, image: str, size: int, write: Callable[[], object]) -> None:
+        """Begin *write* of *image*, once few enough bytes wait for its *size*; raise what an earlier one raised."""
         while self._waiting and self._held + size > _MOST_BEHIND:
             self._take()
-        self._waiting.append((size, self._writer.submit(write)))
+        lane = self._lanes[crc32(image.encode()) % len(self._lanes)]
+        self._waiting.append((size, lane.submit(write)))
         self._held += size
 
     def wait(self) -> None:

@@ -5,7 +5,7 @@ asked, and again on every object received.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field, replace
 
 from p2d.access.check import check_session_request, inside, unknown
@@ -17,7 +17,7 @@ from p2d.flows.gateway.deid_report import ImageRun
 from p2d.flows.gateway.forms import check_attributes, check_forms
 from p2d.flows.gateway.gateway import Gateway
 from p2d.flows.gateway.locate import PatientWork, locate
-from p2d.flows.gateway.patient import extract_headers, prepare, release_images
+from p2d.flows.gateway.patient import Prepared, extract_headers, prepared_ahead, release_images
 from p2d.jobs import ledger
 from p2d.jobs.counts import SeriesCounts
 from p2d.model.errors import Refused
@@ -120,22 +120,28 @@ class AdHoc:
         policy: ModalityPolicy,
         run: ImageRun,
     ) -> Iterator[ReleasedInstance | Withheld]:
-        for work in works:
-            prepared = prepare(self.gateway, work, request)
-            allowed = [h for h in prepared.picks if policy.permits(text_of(h.elements, _MODALITY))]
-            kept = {header.sop_instance_uid for header in allowed}
-            for header in prepared.picks:
-                if header.sop_instance_uid not in kept:
-                    study, series = prepared.pseudonyms_of(header)
-                    instance = prepared.keys.uids.get(header.sop_instance_uid, "")
-                    withheld = Withheld(work.patient, study, series, instance, Reason.MODALITY)
-                    prepared.tally.count(study, series, withheld)
-                    yield withheld
-            yield from release_images(self.gateway, replace(prepared, picks=allowed), policy.permits)
-            lines, tally = prepared.tally.lines(), prepared.tally
-            run.lines.extend(lines)
-            run.entries.append(ledger.Entry(str(work.patient), lines, tally.notes, findings=tally.findings))
-            run.tally.merge(prepared.deid)
+        with closing(prepared_ahead(self.gateway, works, request)) as patients:
+            for prepared in patients:
+                yield from self._outcomes_of(prepared, policy, run)
+
+    def _outcomes_of(
+        self, prepared: Prepared, policy: ModalityPolicy, run: ImageRun
+    ) -> Iterator[ReleasedInstance | Withheld]:
+        patient = prepared.work.patient
+        allowed = [h for h in prepared.picks if policy.permits(text_of(h.elements, _MODALITY))]
+        kept = {header.sop_instance_uid for header in allowed}
+        for header in prepared.picks:
+            if header.sop_instance_uid not in kept:
+                study, series = prepared.pseudonyms_of(header)
+                instance = prepared.keys.uids.get(header.sop_instance_uid, "")
+                withheld = Withheld(patient, study, series, instance, Reason.MODALITY)
+                prepared.tally.count(study, series, withheld)
+                yield withheld
+        yield from release_images(self.gateway, replace(prepared, picks=allowed), policy.permits)
+        lines, tally = prepared.tally.lines(), prepared.tally
+        run.lines.extend(lines)
+        run.entries.append(ledger.Entry(str(patient), lines, tally.notes, findings=tally.findings))
+        run.tally.merge(prepared.deid)
 
     def studies(self, patient: Pseudonym, session: Session) -> list[ReleasedHeader]:
         """Return one released header a series of *patient*: what a viewer lists.

@@ -1,7 +1,7 @@
 """One patient through the pipeline: list, pick, retrieve, release; every image accounted for."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
@@ -161,6 +161,18 @@ def prepare(gateway: Gateway, work: PatientWork, request: Request) -> Prepared:
     """
     (prepared,) = keyed(gateway, [listed(gateway, work, request)], request)
     return prepared
+
+
+def prepared_ahead(
+    gateway: Gateway, works: Iterable[PatientWork], request: Request
+) -> Generator[Prepared, None, None]:
+    """Yield *works* prepared, in their order; the next is prepared in a thread while one is worked.
+
+    Raises:
+        Unavailable, ProtocolViolation: as ``prepare``, after the patients before it.
+
+    """
+    return ahead((prepare(gateway, work, request) for work in works), 1)
 
 
 def _expect(tally: Tally, keys: PatientKeys, listing: SeriesListing, choice: Choice) -> None:

@@ -202,7 +202,7 @@ class _Behind:
         self._held = 0
 
     def put(self, image: str, size: int, write: Callable[[], object]) -> None:
-        """Begin *write* of *image*, once few enough bytes wait for its *size*; raise what an earlier one raised."""
+        """Begin *write* of *image* (*size* bytes) once few enough wait; raise what an earlier one raised."""
         while self._waiting and self._held + size > _MOST_BEHIND:
             self._take()
         lane = self._lanes[crc32(image.encode()) % len(self._lanes)]

@@ -17,6 +17,12 @@ _FORMS: Final = ("eav", "omop", "i2b2", "fhir", "parquet", "csv")
 @click.option("--database", default="", help="Name of an [[exchange_database]] of warehouse.toml instead.")
 @click.option("--files", default="csv", type=click.Choice(["csv", "parquet"]), help="For eav, omop and i2b2.")
 @click.option("--instances", is_flag=True, help="List every image in FHIR's ImagingStudy.")
+@click.option(
+    "--parts",
+    default=1,
+    type=click.IntRange(1, 1024),
+    help="Divide --form parquet by patients, for engines of many workers.",
+)
 @click.option("--no-wait", is_flag=True, help="Order it and leave; the export's id is printed.")
 @warehouse_options
 @click.pass_obj
@@ -28,6 +34,7 @@ def export(  # noqa: PLR0913 - one parameter an option
     database: str,
     files: str,
     instances: bool,
+    parts: int,
     no_wait: bool,
     settings: Path | None,
     url: str | None,
@@ -42,9 +49,17 @@ def export(  # noqa: PLR0913 - one parameter an option
       p2d warehouse export --form omop --to omop --settings warehouse.toml
       p2d warehouse export --form eav --database dwh --settings warehouse.toml
       p2d warehouse export --form parquet --to backup --url http://127.0.0.1:8130 --secret operator
+      p2d warehouse export --form parquet --to spark --parts 64 --settings warehouse.toml
     """  # noqa: D301 - click's paragraph marker
     exports = roots.open_exports(*address(settings, url, secret, "operator"))
-    wanted = {"form": form, "to": to, "database": database, "files": files, "instances": instances}
+    wanted = {
+        "form": form,
+        "to": to,
+        "database": database,
+        "files": files,
+        "instances": instances,
+        "parts": parts,
+    }
     ordered = exports.order(wanted)
     if no_wait:
         click.echo(ordered)

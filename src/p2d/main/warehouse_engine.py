@@ -5,27 +5,31 @@ from typing import TYPE_CHECKING, Final
 
 from p2d.model.errors import Misconfigured
 from p2d.settings.file import read_foreign_secret, read_settings
-from p2d.settings.warehouse import PostgreSql, WarehouseSettings
+from p2d.settings.warehouse import PostgreSql, Spark, Store, WarehouseSettings
 from p2d.warehouse.catalogue.labels import read_labels
 from p2d.warehouse.duckdb.engine import DuckDbWarehouse
 from p2d.warehouse.port import ResearchWarehouse
+from p2d.warehouse.query.catalogue_reading import Branches
 
 if TYPE_CHECKING:
     from p2d.warehouse.postgresql.engine import Logins
 
 _OWNER: Final = "postgresql.owner_dsn"
+_SAVED: Final = "saved-cohorts.duckdb"
 
 
 def open_engine(settings: WarehouseSettings) -> ResearchWarehouse:
     """Return the warehouse of *settings*.
 
     Raises:
-        Misconfigured: the file, the server's tables or its users are not as they must be.
+        Misconfigured: the file, the server's tables or its users, or Spark's copy are not as they must be.
         Unavailable: the server cannot be reached.
 
     """
     store = settings.warehouse
     branches = read_labels(store.labels).members
+    if settings.spark is not None and store.engine == "spark":
+        return _on_spark(settings.spark, store, branches)
     if settings.postgresql is None or store.engine == "duckdb":
         return DuckDbWarehouse(store.database, patient_form=store.patient_form, branches=branches)
     _need_drivers()
@@ -43,6 +47,31 @@ def open_engine(settings: WarehouseSettings) -> ResearchWarehouse:
     )
 
 
+def _on_spark(settings: Spark, store: Store, branches: Branches) -> ResearchWarehouse:
+    try:
+        from p2d.warehouse.spark.cluster import Application, started  # noqa: PLC0415 - Spark is an extra
+        from p2d.warehouse.spark.engine import SparkWarehouse  # noqa: PLC0415 - as above
+    except ImportError:
+        raise Misconfigured(
+            "warehouse.engine", "is 'spark', which is not installed", "pip install 'p2d[spark]'"
+        ) from None
+    application = Application(
+        settings.master,
+        settings.host,
+        settings.driver_memory_mib,
+        settings.executor_memory_mib,
+        settings.partitions,
+    )
+    return SparkWarehouse(
+        started(application),
+        settings.directory,
+        store.state_dir / _SAVED,
+        query_seconds=settings.query_seconds,
+        most=settings.questions,
+        branches=branches,
+    )
+
+
 def migrate(settings_path: Path) -> str:
     """Bring the server's tables to this version, let the two users in; return what was done, as a sentence.
 
@@ -51,6 +80,8 @@ def migrate(settings_path: Path) -> str:
 
     """
     settings = read_settings(settings_path, WarehouseSettings)
+    if settings.warehouse.engine == "spark":
+        return "The engine is 'spark': its copy is written anew by p2d warehouse export --form parquet."
     if settings.warehouse.engine == "duckdb":
         return "The engine is 'duckdb': its file is brought to this version whenever it is opened."
     server, owner = _owned(settings)
@@ -71,8 +102,9 @@ def rebuild_indexes(settings_path: Path, drop: bool) -> tuple[str, ...]:  # noqa
 
     """
     settings = read_settings(settings_path, WarehouseSettings)
-    if settings.warehouse.engine == "duckdb":
-        raise Misconfigured("warehouse.engine", "is 'duckdb', which has no indexes", "")
+    engine = settings.warehouse.engine
+    if engine != "postgresql":
+        raise Misconfigured("warehouse.engine", f"is '{engine}', which has no indexes", "")
     _, owner = _owned(settings)
     from p2d.warehouse.postgresql import migration  # noqa: PLC0415 - as above
 

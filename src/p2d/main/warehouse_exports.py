@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from p2d.audit.log import AuditLog
 from p2d.flows.research.exporting import ExportDesk, Snapshot
-from p2d.model.errors import Misconfigured
+from p2d.model.errors import InvalidRequest, Misconfigured
 from p2d.settings.file import read_foreign_secret, read_settings
 from p2d.settings.warehouse import WarehouseSettings
 from p2d.warehouse.duckdb.engine import DuckDbWarehouse
@@ -71,6 +71,13 @@ def states_of(warehouse: ResearchWarehouse, settings: WarehouseSettings) -> Snap
         with connected(dsn, field) as connection, postgresql_snapshot(connection) as source:
             yield source
 
+    @contextmanager
+    def of_copy() -> Iterator[Source]:
+        raise InvalidRequest("form", "is not exported from a copy", "ask the warehouse that the copy is of")
+        yield  # pragma: no cover - a generator
+
+    if settings.warehouse.engine == "spark":
+        return of_copy
     return of_file if isinstance(warehouse, DuckDbWarehouse) else of_server
 
 

@@ -14,15 +14,15 @@ class Exchange(Strict):
     """`[exchange]`: where exports go.
 
     ``directory`` holds a folder for each export name, and the file of ids. ``concepts`` is a concept map
-    (CSV)
-    for OMOP. ``dicomweb_url`` is the gateway's DICOMweb address that OMOP and FHIR
-    exports name. ``rows_at_once`` bounds the memory: about 1 kB a row.
+    (CSV) for OMOP. ``dicomweb_url`` is the gateway's DICOMweb address that OMOP and FHIR exports name. ``rows_at_once`` bounds the memory: about 1 kB a row. ``versions`` are the exports that stay
+    in a folder, the newest among them.
     """
 
     directory: FilePath
     concepts: FilePath | None = None
     dicomweb_url: HttpUrl | None = None
     rows_at_once: int = Field(500_000, ge=10_000, le=10_000_000)
+    versions: int = Field(2, ge=1, le=1000)
 
 
 class ForeignDatabase(Strict):

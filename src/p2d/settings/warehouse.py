@@ -12,8 +12,8 @@ from p2d.settings.gateway import Pattern, Port
 class Store(Strict):
     """`[warehouse]`: where it listens, its engine, who may load and who may ask.
 
-    ``engine`` is ``duckdb``, one file (``database``) of this process, or ``postgresql``, the server of
-    ``[postgresql]``. ``patient_form`` is the regular expression of a foreign IDM's patient pseudonyms;
+    ``engine`` is ``duckdb``, one file (``database``) of this process, ``postgresql``, the server of
+    ``[postgresql]``, or ``spark``, which answers over the copy of ``[spark]`` and takes no loads. ``patient_form`` is the regular expression of a foreign IDM's patient pseudonyms;
     without it only P2D's own form (check character) is loaded. ``labels`` is a file of the site's own names
     of attributes.
     """
@@ -21,7 +21,7 @@ class Store(Strict):
     host: str = "127.0.0.1"
     port: Port = 8130
     state_dir: FilePath
-    engine: Literal["duckdb", "postgresql"] = "duckdb"
+    engine: Literal["duckdb", "postgresql", "spark"] = "duckdb"
     database: FilePath | None = None
     loader_secret: FilePath
     operator_secret: FilePath
@@ -58,6 +58,25 @@ class PostgreSql(Strict):
     load_seconds: float = Field(1800.0, gt=0, le=86_400)
 
 
+class Spark(Strict):
+    """`[spark]`: the cluster behind ``engine = "spark"``, and the copy it reads.
+
+    ``directory`` is the folder of a Parquet export (``p2d warehouse export --form parquet``), at the same path on
+    every worker. ``master`` is written as Spark does; ``host`` is the address that workers reach this process
+    at. Memory in MiB. ``partitions`` are the parts that rows are divided into on their way, ``questions`` those
+    asked at a time.
+    """
+
+    directory: FilePath
+    master: str = Field("local[*]", pattern=r"^(local(\[(\*|[0-9]+)\])?|spark://\S+)$")
+    host: str = "127.0.0.1"
+    driver_memory_mib: int = Field(2048, ge=512, le=1_048_576)
+    executor_memory_mib: int = Field(2048, ge=512, le=1_048_576)
+    partitions: int = Field(8, ge=1, le=10_000)
+    questions: int = Field(2, ge=1, le=64)
+    query_seconds: float = Field(300.0, gt=0, le=86_400)
+
+
 class Disclosure(Strict):
     """`[disclosure]`: what the researcher's secret shows; approved researchers and operators see everything.
 
@@ -81,6 +100,7 @@ class WarehouseSettings(Strict):
     exchange: Exchange | None = None
     exchange_database: tuple[ForeignDatabase, ...] = ()
     postgresql: PostgreSql | None = None
+    spark: Spark | None = None
 
     @model_validator(mode="after")
     def _has_its_engine(self) -> Self:
@@ -88,6 +108,10 @@ class WarehouseSettings(Strict):
             raise ValueError("warehouse.database is missing: name the DuckDB file")
         if self.warehouse.engine == "postgresql" and self.postgresql is None:
             raise ValueError("[postgresql] is missing, but warehouse.engine is 'postgresql'")
-        if self.warehouse.engine == "postgresql" and self.warehouse.database is not None:
-            raise ValueError("warehouse.database is the DuckDB file; remove it, engine is 'postgresql'")
+        if self.warehouse.engine == "spark" and self.spark is None:
+            raise ValueError("[spark] is missing, but warehouse.engine is 'spark'")
+        if self.warehouse.engine != "duckdb" and self.warehouse.database is not None:
+            raise ValueError(
+                f"warehouse.database is the DuckDB file; remove it, engine is '{self.warehouse.engine}'"
+            )
         return self

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ from p2d.testing.hospital.house import generate
 from p2d.testing.hospital.pseudonymised import pseudonymised
 from p2d.warehouse.batch import Batch
 from p2d.warehouse.duckdb.engine import DuckDbWarehouse
+from p2d.warehouse.duckdb.opening import SCHEMA_VERSION
+from p2d.warehouse.exchange.dump import FORM, write_dump
 from p2d.warehouse.exchange.form import Form, run
-from p2d.warehouse.exchange.source import DuckDbSource
+from p2d.warehouse.exchange.publication import publication
+from p2d.warehouse.exchange.source import DuckDbSource, snapshot
 from p2d.warehouse.exchange.workbench import workbench
 
 SMALL_RANGE = 300
@@ -56,6 +60,17 @@ def filled(batches: Iterable[Batch]) -> Iterator[DuckDbWarehouse]:
 def small_hospital(patients: int = 8, seed: int = 1, max_images: int = 30) -> list[Batch]:
     """Return the batches of a small synthetic hospital with extended headers."""
     return pseudonymised(generate(patients, seed, max_images))
+
+
+def copied(warehouse: DuckDbWarehouse, folder: Path, parts: int = 1, kind: str = "parquet") -> Path:
+    """Publish the tables of *warehouse* below *folder* as a dump, and return *folder*."""
+    now = datetime.now(UTC)
+    with warehouse.reading() as state, snapshot(state) as source:
+        version = source.data_version
+        with publication(folder, FORM, version, now) as made:
+            write_dump(source, made, kind, parts=parts)
+            made.publish({"data_version": version, "schema_version": SCHEMA_VERSION})
+    return folder
 
 
 def exported(

@@ -22,7 +22,7 @@ class Exports:
     client: WarehouseClient = field(repr=False)
 
     def order(self, wanted: Mapping[str, object]) -> str:
-        """Begin the export *wanted* (form, to, database, files, instances) and return its id."""
+        """Begin the export *wanted* (form, to, database, files, instances, parts) and return its id."""
         return str(_answer(self.client.call("POST", "/exports", json=dict(wanted)))["export"])
 
     def state(self, export: str) -> Mapping[str, Any]:

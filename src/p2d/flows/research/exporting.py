@@ -43,7 +43,8 @@ Snapshot = Callable[[], AbstractContextManager[Source]]
 class Order:
     """What is asked for: *form* as files in the folder *to*, or into the *database* of that name.
 
-    ``files`` is csv or parquet, for the forms that are tables; ``instances`` lists every image in FHIR.
+    ``files`` is csv or parquet, for the forms that are tables; ``instances`` lists every image in FHIR; ``parts``
+    divides a Parquet dump by patients.
     """
 
     form: str
@@ -51,6 +52,7 @@ class Order:
     database: str = ""
     files: str = "csv"
     instances: bool = False
+    parts: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,8 @@ class ExportDesk:
             raise InvalidRequest("to", "is not a folder's name: a-z 0-9 - _", "send a name, not a path")
         if order.files not in {"csv", "parquet"}:
             raise InvalidRequest("files", "is neither csv nor parquet", "send one of them")
+        if order.parts > 1 and order.form != "parquet":
+            raise InvalidRequest("parts", "divide a Parquet dump alone", "send form parquet, or no parts")
         found = self._databases.get(order.database)
         if order.database and (found is None or found.form != order.form):
             names = [one.name for one in self._databases.values() if one.form == order.form]
@@ -188,10 +192,12 @@ class ExportDesk:
             name = "canonical" if order.form in {"parquet", "csv"} else order.form
             version = source.data_version
             folder = exchange.directory / order.to
-            made = stack.enter_context(publication(folder, name, version, datetime.now(UTC)))
+            made = stack.enter_context(
+                publication(folder, name, version, datetime.now(UTC), exchange.versions)
+            )
             facts = {"data_version": version, "created_at": datetime.now(UTC).isoformat(timespec="seconds")}
             if name == "canonical":
-                tables = write_dump(source, made, order.form, show)
+                tables = write_dump(source, made, order.form, show, order.parts)
                 return tables, made.publish({**facts, "schema_version": self._schema_version}).name
             form = _form(order, exchange)
             kind = "ndjson" if order.form == "fhir" else order.files

@@ -12,7 +12,7 @@ import pyarrow as pa
 from p2d.warehouse.exchange.dictionary import TYPES, Column, Layout, layouts
 from p2d.warehouse.exchange.form import Progress
 from p2d.warehouse.exchange.publication import Publication
-from p2d.warehouse.exchange.sinks import FILES
+from p2d.warehouse.exchange.sinks import FILES, PATIENT_KEY, ParquetParts, Sink, part_names
 from p2d.warehouse.exchange.source import DERIVED, Source
 
 FORM: Final = "canonical"
@@ -27,12 +27,14 @@ def write_dump(
     publication: Publication,
     kind: str,
     show: Callable[[Progress], None] = lambda _: None,
+    parts: int = 1,
 ) -> Mapping[str, int]:
     """Write every table of *source* as files of *kind* (parquet, csv) and return the rows of each.
 
-    *show* is told how far it is and may raise to stop.
+    *show* is told how far it is and may raise to stop. With more than one of *parts* the tables of patients
+    are that many Parquet files each, see ``sinks.ParquetParts``.
     """
-    sink = FILES[kind](publication)
+    sink: Sink = ParquetParts(publication, parts) if parts > 1 else FILES[kind](publication)
     counts: dict[str, int] = {}
     described = []
     for table in source.columns():
@@ -46,7 +48,9 @@ def write_dump(
             counts[table] += batch.num_rows
             show(Progress(len(counts), sum(counts.values())))
         entry = layout_of(table, reader.schema).described()
-        described.append({**entry, "path": f"{table}.{kind}", "rows": counts[table]})
+        is_in_parts = parts > 1 and PATIENT_KEY in reader.schema.names
+        path = part_names(table, parts) if is_in_parts else f"{table}.{kind}"
+        described.append({**entry, "path": path, "rows": counts[table]})
     sink.finish()
     write_dictionary(publication, described)
     return counts

@@ -25,7 +25,9 @@ LAYOUT: Final = 1
 """Version of the folder's layout; readers refuse a later one."""
 
 _PARTIAL: Final = ".partial-"
-_KEPT: Final = 2
+DEFAULT_VERSIONS: Final = 2
+"""Exports that stay, the newest among them: a reader may still have the one before open."""
+
 _CHUNK: Final = 1024 * 1024
 _REMEDY: Final = "export again"
 
@@ -75,11 +77,15 @@ class HashedFile:
 
 @dataclass(slots=True)
 class Publication:
-    """An export being written below ``folder``; use ``publication`` to make one."""
+    """An export being written below ``folder``; use ``publication`` to make one.
+
+    The newest ``versions`` stay.
+    """
 
     folder: Path
     label: str
     form: str
+    versions: int = DEFAULT_VERSIONS
     counts: dict[str, int] = field(default_factory=dict)
     _files: dict[str, HashedFile] = field(default_factory=dict)
 
@@ -90,7 +96,9 @@ class Publication:
 
     def file(self, name: str) -> HashedFile:
         """Return the new file *name*; the caller adds to its ``rows``."""
-        made = self._files[name] = HashedFile(self.partial / name)
+        path = self.partial / name
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        made = self._files[name] = HashedFile(path)
         return made
 
     def count(self, name: str, number: int) -> None:
@@ -128,25 +136,29 @@ class Publication:
         shutil.rmtree(self.partial, ignore_errors=True)
 
     def _forget_old(self) -> None:
-        """Remove all but the newest versions; one that a reader may still have open stays a turn longer."""
+        """Remove all but the newest versions."""
         written = {
             path.stat().st_mtime_ns: path.parent
             for path in self.folder.glob(f"*/{MANIFEST}")
             if path.parent.name not in {self.label, self.partial.name}
         }
-        for time in sorted(written)[: 1 - _KEPT]:
+        for time in sorted(written)[: len(written) - self.versions + 1]:
             shutil.rmtree(written[time], ignore_errors=True)
 
 
 @contextmanager
-def publication(folder: Path, form: str, data_version: int, now: datetime) -> Iterator[Publication]:
+def publication(
+    folder: Path, form: str, data_version: int, now: datetime, versions: int = DEFAULT_VERSIONS
+) -> Iterator[Publication]:
     """Yield an export of *form* below *folder*; it is discarded unless it was published.
+
+    Older ones go then, the newest *versions* stay.
 
     Raises:
         Unavailable: the folder cannot be written to, or the disk is full.
 
     """
-    made = Publication(folder, f"v{data_version:012d}-{now:%Y%m%dT%H%M%S%f}", form)
+    made = Publication(folder, f"v{data_version:012d}-{now:%Y%m%dT%H%M%S%f}", form, versions)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for left in folder.glob(f"{_PARTIAL}*"):

@@ -93,14 +93,15 @@ def _filled(published: Published, path: Path) -> dict[str, int]:
     counts: dict[str, int] = {}
     db = open_database(path)
     try:
-        for table in _tables(published):
+        for table in tables_of(published):
             name = table["name"]
             _complete(db, name, table["schema"]["fields"])
             columns = ", ".join(f'"{field["name"]}"' for field in table["schema"]["fields"])
-            for rows in _rows(published.folder / table["path"], table["schema"]["fields"]):
-                db.register("incoming", rows)
-                db.execute(f'INSERT INTO "{name}" ({columns}) SELECT {columns} FROM incoming')  # noqa: S608 - names that the schema knows
-                db.unregister("incoming")
+            for path in paths_of(table):
+                for rows in _rows(published.folder / path, table["schema"]["fields"]):
+                    db.register("incoming", rows)
+                    db.execute(f'INSERT INTO "{name}" ({columns}) SELECT {columns} FROM incoming')  # noqa: S608 - names that the schema knows
+                    db.unregister("incoming")
             counts[name] = int(db.execute(f'SELECT count(*) FROM "{name}"').fetchall()[0][0])  # noqa: S608 - as above
             if counts[name] != table["rows"]:
                 raise InvalidRequest(f"dump.{name}", "does not hold the rows that it states", _REMEDY)
@@ -112,12 +113,24 @@ def _filled(published: Published, path: Path) -> dict[str, int]:
     return counts
 
 
-def _tables(published: Published) -> list[dict[str, Any]]:
+def tables_of(published: Published) -> list[dict[str, Any]]:
+    """Return the entries of the data dictionary of the dump *published*.
+
+    Raises:
+        InvalidRequest: there is no readable one.
+
+    """
     try:
         package = json.loads((published.folder / DICTIONARY).read_text(encoding="utf-8"))
         return [dict(table) for table in package["resources"]]
     except (OSError, ValueError, KeyError, TypeError):
         raise InvalidRequest("dump", f"has no readable {DICTIONARY}", _REMEDY) from None
+
+
+def paths_of(table: Mapping[str, Any]) -> list[str]:
+    """Return the files of *table*, an entry of the data dictionary: one, or its parts."""
+    path = table["path"]
+    return [path] if isinstance(path, str) else list(path)
 
 
 def _complete(db: duckdb.DuckDBPyConnection, table: str, fields: list[dict[str, str]]) -> None:

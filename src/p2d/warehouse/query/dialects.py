@@ -231,6 +231,13 @@ class SparkDialect(Dialect):
         named = _PARAMETER.sub(lambda found: f":{found[1]}", text)
         return named, {name: parameters[name] for name in dict.fromkeys(_PARAMETER.findall(text))}
 
+    def _text(self, query: exp.Expr) -> str:
+        """Return *query* as text; what is in no set becomes an anti join.
+
+        NOT IN of columns that may be NULL, as all of a Parquet file may, is compared pair by pair.
+        """
+        return super()._text(query.transform(_without, copy=False))
+
     def matches(self, place: exp.Expr, pattern: str, bind: Bind, *, ignore_case: bool) -> exp.Expr:
         """See ``Dialect``."""
         return _call("rlike", place, bind(_insensitive(spell_java(pattern), ignore_case, "(?iu)")))
@@ -265,6 +272,20 @@ class SparkDialect(Dialect):
     def one_of(self, place: exp.Expr, listed: str, bind: Bind) -> exp.Expr:
         """See ``Dialect``."""
         return _call("array_contains", _call("split", bind(listed), exp.Literal.string("\n")), place)
+
+
+def _without(node: exp.Expr) -> exp.Expr:
+    """Return NOT EXISTS for the NOT IN of keys, which are never NULL; anything else as it is."""
+    if not isinstance(node, exp.Not) or not isinstance(node.this, exp.In):
+        return node
+    keys = node.this.args.get("query")
+    if not isinstance(keys, exp.Subquery):
+        return node
+    name = keys.this.selects[0].alias_or_name
+    is_same = exp.EQ(this=exp.column(name, table="one_of_them"), expression=node.this.this)
+    found = exp.select(exp.Literal.number(1), copy=False)
+    found.from_(keys.this.subquery("one_of_them", copy=False), copy=False).where(is_same, copy=False)
+    return exp.Not(this=exp.Exists(this=found))
 
 
 def _whole(number: int) -> exp.Expr:

@@ -23,6 +23,7 @@ class OrderBody(BaseModel):
     database: str = Field("", max_length=32)
     files: Literal["csv", "parquet"] = "csv"
     instances: bool = False
+    parts: int = Field(1, ge=1, le=1024)
 
 
 def exports_router(desk: ExportDesk) -> APIRouter:

@@ -1,0 +1,121 @@
+"""The warehouse on Spark: it answers questions over a Parquet copy and is never loaded.
+
+What is one patient's only (the list of studies) is read from the files themselves: the start of a Spark job
+costs more than that. Saved cohorts lie in a small file of this process.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import SparkSession
+
+from p2d.model.errors import InvalidRequest
+from p2d.model.ids import Pseudonym
+from p2d.warehouse.batch import Batch, Receipt
+from p2d.warehouse.browse import StudyLine, read_studies
+from p2d.warehouse.duckdb.engine import DuckDbWarehouse
+from p2d.warehouse.quarantine import OnBadRows
+from p2d.warehouse.query.answers import Answers
+from p2d.warehouse.query.catalogue_reading import Branches, no_branches
+from p2d.warehouse.query.session import Session
+from p2d.warehouse.spark.cluster import Sessions
+from p2d.warehouse.spark.copy import Copy
+from p2d.warehouse.spark.session import asking
+from p2d.warehouse.statements import Row
+
+_REMEDY: Final = "load into the warehouse that the copy is made of, then: p2d warehouse export --form parquet"
+
+
+class SparkWarehouse(Answers):
+    """The research side's port over *spark* and the copies below *folder*; safe to share between threads.
+
+    A question sees the copy that is the newest when it begins. Saved cohorts lie in the file *saved*, in memory
+    where it is None. At most *most* questions are asked at a time, each for *query_seconds*.
+
+    Raises:
+        Misconfigured: there is no copy of this version of P2D, or *saved* cannot be opened.
+
+    """
+
+    def __init__(  # noqa: PLR0913 - settings
+        self,
+        spark: SparkSession,
+        folder: Path,
+        saved: Path | None,
+        *,
+        query_seconds: float = 300.0,
+        most: int = 2,
+        branches: Branches = no_branches,
+    ) -> None:
+        super().__init__(branches=branches)
+        Copy.newest(folder)
+        self._own = DuckDbWarehouse(saved)
+        self.saved = self._own.saved
+        self._folder = folder
+        self._seconds = query_seconds
+        self._sessions = Sessions(spark, folder, most, query_seconds)
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """Open a snapshot for a question; see ``p2d.warehouse.query.session``."""
+        with (
+            self._sessions.session() as (spark, copy),
+            asking(spark, copy.version, self._seconds) as session,
+        ):
+            yield session
+
+    def load(self, batch: Batch, on_bad_rows: OnBadRows = "refuse") -> Receipt:
+        """Refuse: the copy is written by the warehouse it is of.
+
+        Raises:
+            InvalidRequest: always.
+
+        """
+        del batch, on_bad_rows
+        raise InvalidRequest("warehouse", "is a copy on Spark, which is only read", _REMEDY)
+
+    def receipt(self, batch_id: str) -> None:
+        """Return None: nothing was loaded here."""
+
+    def studies_of(self, patient: str) -> tuple[StudyLine, ...]:
+        """Return the studies and series known of *patient*, oldest first; none for an unknown one."""
+        copy = Copy.newest(self._folder)
+        found = copy.tables["patient"].read(where=pc.field("patient") == patient)
+        if not found.num_rows:
+            return ()
+        rows = dict(copy.of_patient(found["patient_key"][0].as_py()))
+        gone = copy.tables["archive_gone"].read()
+        rows["archive_gone"] = gone.filter(pc.is_in(gone["study_key"], rows["study"]["study_key"]))
+        with duckdb.connect(":memory:") as database:
+            return read_studies(_Registered(database, rows), patient)
+
+    def patients(self) -> tuple[Pseudonym, ...]:
+        """Return all patients' pseudonyms, in order."""
+        listed = Copy.newest(self._folder).tables["patient"].read()["patient"].to_pylist()
+        return tuple(Pseudonym(text) for text in sorted(listed))
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of rows of every table."""
+        return {name: table.rows for name, table in Copy.newest(self._folder).tables.items()}
+
+    def close(self) -> None:
+        """Close the file of saved cohorts; Spark is its starter's to stop."""
+        self._own.close()
+
+
+class _Registered:
+    """Statements over *rows*, tables of one patient."""
+
+    def __init__(self, database: duckdb.DuckDBPyConnection, rows: dict[str, pa.Table]) -> None:
+        self._database = database
+        for name, table in rows.items():
+            database.register(name, table)
+
+    def rows(self, statement: str, /, **values: object) -> list[Row]:
+        """Run *statement* and return its rows."""
+        return self._database.execute(statement, values).fetchall()

@@ -34,12 +34,14 @@ def hospital() -> Iterator[DuckDbWarehouse]:
         yield made
 
 
-def dumped(warehouse: DuckDbWarehouse, folder: Path, kind: str) -> Mapping[str, int]:
+def dumped(
+    warehouse: DuckDbWarehouse, folder: Path, kind: str, parts: int = 1, versions: int = 2
+) -> Mapping[str, int]:
     with warehouse.reading() as state:
         source = DuckDbSource(state)
         version = source.data_version
-        with publication(folder, "canonical", version, datetime.now(UTC)) as made:
-            counts = write_dump(source, made, kind)
+        with publication(folder, "canonical", version, datetime.now(UTC), versions) as made:
+            counts = write_dump(source, made, kind, parts=parts)
             made.publish({"schema_version": SCHEMA_VERSION, "data_version": version})
     return counts
 
@@ -64,6 +66,36 @@ def test_a_warehouse_rebuilt_from_a_dump_is_equal(
     again = DuckDbWarehouse(tmp_path / "new.duckdb")
     assert content(again) == content(hospital)
     again.close()
+
+
+def test_a_dump_in_parts_keeps_a_patient_together_and_is_a_warehouse_again(
+    hospital: DuckDbWarehouse, tmp_path: Path
+) -> None:
+    counts = dumped(hospital, tmp_path / "dump", "parquet", parts=3)
+
+    shown = Published.current(tmp_path / "dump")
+    shown.verify()
+    for table in BY_PATIENT:
+        files = sorted((shown.folder / table).glob("*.parquet"))
+        assert [file.name for file in files] == [f"part-{number:04d}.parquet" for number in range(3)]
+        for number, file in enumerate(files):
+            keys = pq.read_table(file)["patient_key"].to_pylist()
+            assert all(key % 3 == number for key in keys)
+    assert rebuild(tmp_path / "dump", tmp_path / "new.duckdb") == counts
+    again = DuckDbWarehouse(tmp_path / "new.duckdb")
+    assert content(again) == content(hospital)
+    again.close()
+
+
+@pytest.mark.parametrize("versions", [1, 2, 4])
+def test_as_many_versions_stay_as_the_settings_say(
+    hospital: DuckDbWarehouse, tmp_path: Path, versions: int
+) -> None:
+    for _ in range(5):
+        dumped(hospital, tmp_path, "csv", versions=versions)
+
+    assert len(list(tmp_path.glob("*/manifest.json"))) == versions
+    Published.current(tmp_path).verify()
 
 
 def test_a_rebuilt_warehouse_goes_on_loading_with_new_keys(hospital: DuckDbWarehouse, tmp_path: Path) -> None:

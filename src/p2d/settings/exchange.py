@@ -14,8 +14,9 @@ class Exchange(Strict):
     """`[exchange]`: where exports go.
 
     ``directory`` holds a folder for each export name, and the file of ids. ``concepts`` is a concept map
-    (CSV) for OMOP. ``dicomweb_url`` is the gateway's DICOMweb address that OMOP and FHIR exports name. ``rows_at_once`` bounds the memory: about 1 kB a row. ``versions`` are the exports that stay
-    in a folder, the newest among them.
+    (CSV) for OMOP. ``dicomweb_url`` is the gateway's DICOMweb address that OMOP and FHIR exports name.
+    ``rows_at_once`` bounds the memory: about 1 kB a row. ``versions`` are the exports that stay in a folder,
+    the newest among them.
     """
 
     directory: FilePath

@@ -13,9 +13,9 @@ class Store(Strict):
     """`[warehouse]`: where it listens, its engine, who may load and who may ask.
 
     ``engine`` is ``duckdb``, one file (``database``) of this process, ``postgresql``, the server of
-    ``[postgresql]``, or ``spark``, which answers over the copy of ``[spark]`` and takes no loads. ``patient_form`` is the regular expression of a foreign IDM's patient pseudonyms;
-    without it only P2D's own form (check character) is loaded. ``labels`` is a file of the site's own names
-    of attributes.
+    ``[postgresql]``, or ``spark``, which answers over the copy of ``[spark]`` and takes no loads.
+    ``patient_form`` is the regular expression of a foreign IDM's patient pseudonyms; without it only P2D's
+    own form (check character) is loaded. ``labels`` is a file of the site's own names of attributes.
     """
 
     host: str = "127.0.0.1"
@@ -61,10 +61,10 @@ class PostgreSql(Strict):
 class Spark(Strict):
     """`[spark]`: the cluster behind ``engine = "spark"``, and the copy it reads.
 
-    ``directory`` is the folder of a Parquet export (``p2d warehouse export --form parquet``), at the same path on
-    every worker. ``master`` is written as Spark does; ``host`` is the address that workers reach this process
-    at. Memory in MiB. ``partitions`` are the parts that rows are divided into on their way, ``questions`` those
-    asked at a time.
+    ``directory`` is the folder of a Parquet export (``p2d warehouse export --form parquet``), at the same
+    path on every worker. ``master`` is written as Spark does; ``host`` is the address that workers reach this
+    process at. Memory in MiB. ``partitions`` are the parts that rows are divided into on their way,
+    ``questions`` those asked at a time.
     """
 
     directory: FilePath

@@ -18,13 +18,21 @@ from p2d.testing.waiting import until
 from p2d.warehouse.spark.cluster import Application, started
 
 _START_SECONDS: Final = 60.0
+_SMALL: Final = {
+    "spark.sql.codegen.wholeStage": "false",  # compiling takes longer than the few rows of a test
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "1",
+    "spark.sql.files.maxPartitionBytes": "1g",
+    "spark.sql.files.openCostInBytes": "0",
+}
 _MASTER: Final = "org.apache.spark.deploy.master.Master"
 _WORKER: Final = "org.apache.spark.deploy.worker.Worker"
 
 
 def in_process() -> SparkSession:
     """Return Spark in this process, small and with two threads; it lives as long as the process."""
-    return started(Application(master="local[2]", driver_memory=1024, partitions=2))
+    return started(Application("local[2]", driver_memory=1024, partitions=1, settings=_SMALL))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +74,7 @@ def _running(name: str, log: Path, *arguments: str) -> Iterator[None]:
     environment = {
         **os.environ,
         "SPARK_HOME": str(Path(pyspark.__file__).parent),
+        "SPARK_SCALA_VERSION": "2.13",  # else it is looked for in a build of Spark
         "PYSPARK_PYTHON": sys.executable,
     }
     with log.open("wb") as out:

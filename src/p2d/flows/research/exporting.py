@@ -43,8 +43,8 @@ Snapshot = Callable[[], AbstractContextManager[Source]]
 class Order:
     """What is asked for: *form* as files in the folder *to*, or into the *database* of that name.
 
-    ``files`` is csv or parquet, for the forms that are tables; ``instances`` lists every image in FHIR; ``parts``
-    divides a Parquet dump by patients.
+    ``files`` is csv or parquet, for the forms that are tables; ``instances`` lists every image in FHIR;
+    ``parts`` divides a Parquet dump by patients.
     """
 
     form: str

@@ -97,8 +97,8 @@ def _filled(published: Published, path: Path) -> dict[str, int]:
             name = table["name"]
             _complete(db, name, table["schema"]["fields"])
             columns = ", ".join(f'"{field["name"]}"' for field in table["schema"]["fields"])
-            for path in paths_of(table):
-                for rows in _rows(published.folder / path, table["schema"]["fields"]):
+            for part in paths_of(table):
+                for rows in _rows(published.folder / part, table["schema"]["fields"]):
                     db.register("incoming", rows)
                     db.execute(f'INSERT INTO "{name}" ({columns}) SELECT {columns} FROM incoming')  # noqa: S608 - names that the schema knows
                     db.unregister("incoming")

@@ -76,8 +76,8 @@ class ParquetParts:
     """Parquet files by patient: all rows of one lie in the same of *parts* files of each table.
 
     ``fact/part-0003.parquet`` holds the facts of the patients whose key leaves 3 when divided by the number
-    of parts. Tables without ``patient_key`` are one file. An engine of several workers reads the parts side by
-    side.
+    of parts. Tables without ``patient_key`` are one file. An engine of several workers reads the parts side
+    by side.
     """
 
     def __init__(self, publication: Publication, parts: int) -> None:

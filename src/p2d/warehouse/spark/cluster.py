@@ -7,9 +7,9 @@ but to its own master and workers.
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -36,7 +36,7 @@ class Application:
     """How Spark is started: ``master`` as Spark writes it (``local[2]``, ``spark://host:7077``).
 
     ``host`` is the address that workers reach this process at. Memory is in MiB; ``partitions`` are the parts
-    that rows are divided into between two steps of a question.
+    that rows are divided into between two steps of a question. ``settings`` are further ones of Spark's own.
     """
 
     master: str = "local[*]"
@@ -44,6 +44,7 @@ class Application:
     driver_memory: int = 2048
     executor_memory: int = 2048
     partitions: int = 8
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 def started(application: Application) -> SparkSession:
@@ -68,6 +69,7 @@ def started(application: Application) -> SparkSession:
         "spark.eventLog.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.log.level": "OFF",  # a plan in the log would show what was asked
+        **application.settings,
     }
     building = SparkSession.Builder().master(application.master).appName("p2d-warehouse")
     for name, value in settings.items():

@@ -7,7 +7,7 @@ costs more than that. Saved cohorts lie in a small file of this process.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import duckdb
 import pyarrow as pa
@@ -26,23 +26,26 @@ from p2d.warehouse.query.session import Session
 from p2d.warehouse.spark.cluster import Sessions
 from p2d.warehouse.spark.copy import Copy
 from p2d.warehouse.spark.session import asking
-from p2d.warehouse.statements import Row
+from p2d.warehouse.statements import Row, Statements
 
+_CATALOGUE: Final = frozenset(
+    {"promotion", "catalogue_attribute", "catalogue_number", "catalogue_value", "catalogue_path"}
+)
 _REMEDY: Final = "load into the warehouse that the copy is made of, then: p2d warehouse export --form parquet"
 
 
 class SparkWarehouse(Answers):
     """The research side's port over *spark* and the copies below *folder*; safe to share between threads.
 
-    A question sees the copy that is the newest when it begins. Saved cohorts lie in the file *saved*, in memory
-    where it is None. At most *most* questions are asked at a time, each for *query_seconds*.
+    A question sees the copy that is the newest when it begins. Saved cohorts lie in the file *saved*, in
+    memory where it is None. At most *most* questions are asked at a time, each for *query_seconds*.
 
     Raises:
         Misconfigured: there is no copy of this version of P2D, or *saved* cannot be opened.
 
     """
 
-    def __init__(  # noqa: PLR0913 - settings
+    def __init__(
         self,
         spark: SparkSession,
         folder: Path,
@@ -77,10 +80,43 @@ class SparkWarehouse(Answers):
 
         """
         del batch, on_bad_rows
-        raise InvalidRequest("warehouse", "is a copy on Spark, which is only read", _REMEDY)
+        self._refuse()
 
-    def receipt(self, batch_id: str) -> None:
+    def receipt(self, batch_id: str) -> Receipt | None:  # noqa: ARG002 - of the port
         """Return None: nothing was loaded here."""
+        return None
+
+    @property
+    def keeps_words(self) -> bool:
+        """False: texts are read by all workers."""
+        return False
+
+    @contextmanager
+    def looking(self) -> Iterator[Statements]:
+        """Open the catalogue and the promotions of the newest copy, as they were counted when it was made."""
+        tables = Copy.newest(self._folder).tables
+        rows = {name: table.read() for name, table in tables.items() if name in _CATALOGUE}
+        counted = rows["catalogue_attribute"]
+        place = counted.schema.get_field_index("is_stale")
+        as_it_is = pa.array([False] * counted.num_rows, pa.bool_())
+        rows["catalogue_attribute"] = counted.set_column(place, "is_stale", as_it_is)
+        with duckdb.connect(":memory:") as database:
+            yield _Registered(database, rows)
+
+    def inspecting(self) -> NoReturn:
+        """Refuse: what is checked is the warehouse that the copy is of."""
+        self._refuse()
+
+    def tending(self) -> NoReturn:
+        """Refuse: what is changed is the warehouse that the copy is of."""
+        self._refuse()
+
+    def arrange(self) -> NoReturn:
+        """Refuse: a copy has the order of the warehouse it is of."""
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        raise InvalidRequest("warehouse", "is a copy on Spark, which is only read", _REMEDY)
 
     def studies_of(self, patient: str) -> tuple[StudyLine, ...]:
         """Return the studies and series known of *patient*, oldest first; none for an unknown one."""

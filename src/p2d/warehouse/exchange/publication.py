@@ -142,7 +142,7 @@ class Publication:
             for path in self.folder.glob(f"*/{MANIFEST}")
             if path.parent.name not in {self.label, self.partial.name}
         }
-        for time in sorted(written)[: len(written) - self.versions + 1]:
+        for time in sorted(written)[: max(0, len(written) - self.versions + 1)]:
             shutil.rmtree(written[time], ignore_errors=True)
 
 

@@ -36,6 +36,7 @@ from p2d.warehouse.query.relations import (
     carries,
     chosen,
     column,
+    is_among,
     is_in,
     key_of,
     keys_from,
@@ -53,11 +54,11 @@ class _Together:
     within: list[exp.Select] = field(default_factory=list)
     without: list[exp.Select] = field(default_factory=list)
 
-    def conditions(self, key: exp.Expr) -> list[exp.Expr]:
-        """Return everything as conditions on rows with *key*."""
+    def conditions(self, key: exp.Column, table: str = "") -> list[exp.Expr]:
+        """Return everything as conditions on rows with *key*, those of *table* where it is its own."""
         return [
             *self.local,
-            *(is_in(key.copy(), keys) for keys in self.within),
+            *(is_among(key.copy(), keys, table) for keys in self.within),
             *(exp.Not(this=is_in(key.copy(), keys)) for keys in self.without),
         ]
 
@@ -124,7 +125,7 @@ class Compiler:
                 return mapped(first, frame, target)
             rest = _Together(within=others, without=together.without)
             return mapped(chosen(first, *rest.conditions(exp.column("k", table="d"))), frame, target)
-        conditions = [*self.restriction(), *together.conditions(key)]
+        conditions = [*self.restriction(), *together.conditions(key, table)]
         whole = exp.and_(*conditions, copy=False) if conditions else None
         if target is frame or carries(table, target):
             return keys_from(table, target, whole)

@@ -20,7 +20,7 @@ from p2d.warehouse.query.nodes import All, Any, Frame, Node, NoneOf, Some
 from p2d.warehouse.query.session import Keys, Session, sorted_once
 
 EVERYBODY: Final = All(())
-_FEW: Final = 500
+_FEW: Final = 50
 """Keys up to which they are written into statements; beyond they go through a table."""
 
 

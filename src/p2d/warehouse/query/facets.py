@@ -101,9 +101,12 @@ class _Reading:
         is_own = attribute.source is Source.COLUMN and carries(table, attribute.frame)
         if not is_own or (dimension.by in {"year", "month"} and not _is_date(attribute)):
             return None
-        key = key_of(attribute.frame)
-        on = exp.EQ(this=column(key, name), expression=column(key, ROW))
-        things.join(exp.to_table(TABLES[attribute.frame], alias=name), on=on, copy=False)
+        if attribute.frame is self.request.level:
+            name = ROW
+        else:
+            key = key_of(attribute.frame)
+            on = exp.EQ(this=column(key, name), expression=column(key, ROW))
+            things.join(exp.to_table(TABLES[attribute.frame], alias=name), on=on, copy=False)
         place = column(attribute.name, name)
         is_text = attribute.type in {Type.TEXT, Type.MULTI}
         return _label(compiler, dimension, attribute, filled_text(place) if is_text else place)

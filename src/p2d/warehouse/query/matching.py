@@ -16,7 +16,7 @@ from p2d.warehouse.query.compile import Compiler
 from p2d.warehouse.query.events import event_rows
 from p2d.warehouse.query.holders import ROW
 from p2d.warehouse.query.nodes import All, Any, Criterion, Event, Frame, Node, Same, Some
-from p2d.warehouse.query.relations import TABLES, chosen, column, is_in, key_of, mapped, united
+from p2d.warehouse.query.relations import TABLES, chosen, column, is_among, is_in, key_of, mapped, united
 
 
 def matching(
@@ -29,7 +29,9 @@ def matching(
     found = exp.Select().from_(exp.to_table(TABLES[level], alias=ROW), copy=False)
     found.where(is_of_cohort(column(key_of(Frame.PATIENT), ROW)), copy=False)
     sets = [] if level in {Frame.PATIENT, Frame.CASE} else _speaking(compiler, where, Frame.PATIENT, level)
-    return found.where(is_in(column(key_of(level), ROW), united(sets)), copy=False) if sets else found
+    if not sets:
+        return found
+    return found.where(is_among(column(key_of(level), ROW), united(sets), TABLES[level]), copy=False)
 
 
 def _speaking(compiler: Compiler, node: Node, frame: Frame, level: Frame) -> list[exp.Select]:

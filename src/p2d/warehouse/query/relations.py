@@ -31,6 +31,13 @@ CARRIED: Final[Mapping[str, frozenset[Frame]]] = {
 }
 """The frames whose keys stand in the rows of a table."""
 
+_ROWS: Final = "v"
+_OWN_KEYS: Final = {table: f"{frame}_key" for frame, table in TABLES.items() if frame is not Frame.GROUP}
+"""The column that names one row of its table."""
+
+_PLAIN: Final = frozenset({"expressions", "from", "from_", "where"})
+"""Parts of a SELECT that names rows of one table; SQLGlot's own names, of two versions."""
+
 # Where no table of two frames carries the key of the other. Facts and documents belong to a study where they
 # stand in a report linked to it by its accession number.
 _LINKED: Final[Mapping[frozenset[Frame], str]] = {
@@ -134,7 +141,8 @@ def mapped(keys: exp.Select, source: Frame, target: Frame) -> exp.Select:
     if source is target:
         return keys
     if carries(TABLES[source], target):
-        return keys_from(TABLES[source], target, is_in(column(key_of(source), "v"), keys))
+        among = is_among(column(key_of(source), _ROWS), keys, TABLES[source])
+        return keys_from(TABLES[source], target, among)
     if carries(TABLES[target], source):
         return keys_from(TABLES[target], target, is_in(column(key_of(source), "v"), keys))
     pairs = relation(source, target).subquery("r", copy=False)
@@ -148,6 +156,33 @@ def mapped(keys: exp.Select, source: Frame, target: Frame) -> exp.Select:
 def is_in(place: exp.Expr, keys: exp.Select) -> exp.Expr:
     """Whether *place* is one of *keys*, which holds no NULL."""
     return exp.In(this=place, query=keys.subquery(copy=False))
+
+
+def is_among(place: exp.Column, keys: exp.Select, table: str) -> exp.Expr:
+    """Whether *place*, a key in rows *v* of *table*, is one of *keys*; FALSE or NULL where it is not.
+
+    Where *keys* are chosen by a condition on rows of the same table, whose own key *place* is, that condition
+    says it of the row itself. To be used where only TRUE counts: not below NOT.
+    """
+    condition = _own_condition(place, keys, table)
+    return is_in(place, keys) if condition is None else condition
+
+
+def _own_condition(place: exp.Column, keys: exp.Select, table: str) -> exp.Expr | None:
+    if table not in _OWN_KEYS or (place.table, place.name) != (_ROWS, _OWN_KEYS[table]):
+        return None
+    source, (selected, *more) = keys.find(exp.From), keys.expressions
+    column_of = selected.this if isinstance(selected, exp.Alias) else selected
+    is_plain = all(name in _PLAIN for name, value in keys.args.items() if value)
+    if more or not is_plain or not isinstance(column_of, exp.Column) or source is None:
+        return None
+    if (column_of.table, column_of.name) != (_ROWS, place.name):
+        return None
+    rows = source.this
+    if not isinstance(rows, exp.Table) or (rows.name, rows.alias) != (table, _ROWS):
+        return None
+    where = keys.args.get("where")
+    return exp.true() if where is None else exp.paren(where.this, copy=False)
 
 
 def universe(frame: Frame) -> exp.Select:

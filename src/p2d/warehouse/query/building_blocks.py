@@ -139,6 +139,10 @@ class Subject(Compared):
         """Return the values in *unit* only."""
         return self._with(unit=unit)
 
+    def ordered(self, *order: str) -> Self:
+        """Return the values to be compared by their place in *order*, the lowest first."""
+        return self._with(order=list(order))
+
     def dated(self, start: date | str | None = None, end: date | str | None = None) -> Self:
         """Return the values of a period, both days included."""
         return self._with(**_period(start, end))

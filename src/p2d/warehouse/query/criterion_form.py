@@ -27,6 +27,7 @@ from p2d.warehouse.query.nodes import (
     Value,
 )
 from p2d.warehouse.query.number_group import check_number_group
+from p2d.warehouse.query.ordinal import listed
 from p2d.warehouse.query.pattern import check_pattern
 
 MOST_VALUES: Final = 10_000
@@ -37,7 +38,7 @@ TEXTUAL: Final = frozenset({Operator.CONTAINS, Operator.PHRASE, Operator.REGEX, 
 COUNTED: Final = ("at_least", "at_most", "within_days", "per")
 REDUCTIONS: Final = tuple(r for r in Reduce if r is not Reduce.COUNT)
 """What a criterion may reduce by; ``times`` is its way to count."""
-_FIELDS: Final = ("unit", "ignore_case", "reduce", "times", "from", "to", "affirmed", "captured")
+_FIELDS: Final = ("order", "unit", "ignore_case", "reduce", "times", "from", "to", "affirmed", "captured")
 _OF_NUMBERS: Final = frozenset({Reduce.MIN, Reduce.MAX, Reduce.MEAN})
 
 
@@ -49,6 +50,8 @@ def read_criterion(source: Mapping[str, object], path: str) -> Criterion:
 
     """
     fields = read_object(source, path, (*SUBJECTS, *Operator, *_FIELDS))
+    if "order" in fields:
+        fields = listed(fields, path)
     subjects = [subject for subject in SUBJECTS if subject in fields]
     if len(subjects) != 1:
         problem = "is neither a group, a frame, an event, a list nor a criterion"

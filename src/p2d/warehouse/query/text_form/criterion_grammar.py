@@ -1,9 +1,10 @@
 """Criteria of the text form, as the JSON-like data that ``parse`` reads.
 
 [first|last|min|max|mean|every] [attribute|branch|document] NAME [affirmed] OPERATOR OPERAND
-[[UNIT]] [COUNT times [within N days] [per year|month]] [from DAY] [to DAY]
+[of (VALUE, …)] [[UNIT]] [COUNT times [within N days] [per year|month]] [from DAY] [to DAY]
 """
 
+import re
 from typing import Final
 
 from p2d.model.errors import InvalidRequest
@@ -13,6 +14,8 @@ from p2d.warehouse.query.text_form.tokens import Kind
 from p2d.warehouse.query.text_form.vocabulary import COMPARISONS, NUMBER, REDUCTIONS, SUBJECTS
 
 Fields = dict[str, object]
+_ORDINAL: Final = ("less", "at_most", "greater", "at_least", "between")
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _WORDS: Final = {"contains": Operator.CONTAINS, "phrase": Operator.PHRASE}
 
 
@@ -34,6 +37,7 @@ def read_criterion(cursor: Cursor, reduce: str | None = None) -> Fields:
     if cursor.accept("affirmed"):
         found["affirmed"] = True
     _read_operator(cursor, found)
+    _read_order(cursor, found)
     _read_clauses(cursor, found)
     return found
 
@@ -75,6 +79,17 @@ def _read_operator(cursor: Cursor, found: Fields) -> None:
     else:
         operator = _read_text_operator(cursor, found)
     cursor.mark(found, operator, start)
+
+
+def _read_order(cursor: Cursor, found: Fields) -> None:
+    """Add the order behind a comparison with a word: ``>= moderate of (none, mild, moderate, severe)``."""
+    operands = [found[operator] for operator in _ORDINAL if operator in found]
+    operands = operands[0] if operands and isinstance(operands[0], list) else operands
+    is_word = bool(operands) and all(isinstance(one, str) and not _DAY.fullmatch(one) for one in operands)
+    start = cursor.token.start
+    if is_word and cursor.accept("of"):
+        found["order"] = _listed(cursor, found)
+        cursor.mark(found, "order", start)
 
 
 def _read_text_operator(cursor: Cursor, found: Fields) -> str:

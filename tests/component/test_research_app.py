@@ -1,19 +1,24 @@
 """The warehouse's REST interface: who may do what, and what mistakes look like."""
 
 import json
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlglot import parse_one
 
 from p2d.audit.log import AuditLog
 from p2d.flows.research.cohort import CohortDesk
 from p2d.testing.app_client import AppClient
+from p2d.testing.waiting import until
 from p2d.testing.warehouse_rows import Row, batch, patient_psn, small_study
 from p2d.warehouse.duckdb.engine import DuckDbWarehouse
 from p2d.warehouse.query.examples import PAPER
+from p2d.warehouse.query.nodes import Query
+from p2d.warehouse.query.results import Counts
 from p2d.warehouse.wire import MEDIA_TYPE, encode
 from p2d.web.research.access import Role
 from p2d.web.research.app import create_app
@@ -223,3 +228,49 @@ def test_openapi_shows_the_papers_query(site: Site) -> None:
 
     body = described["paths"]["/cohorts/count"]["post"]["requestBody"]["content"]["application/json"]
     assert body["examples"]["paper"]["value"] == PAPER
+
+
+class Slow(DuckDbWarehouse):
+    """Takes minutes to count."""
+
+    def count(self, query: Query) -> Counts:
+        with self.session() as session:
+            slow = "SELECT sum(a.range * b.range) FROM range(1000000) a, range(1000000) b"
+            session.rows(parse_one(slow, dialect="duckdb"), {})
+        return super().count(query)
+
+
+def test_a_question_is_cancelled_by_the_name_it_was_sent_with(tmp_path: Path) -> None:
+    warehouse = Slow(None, query_seconds=300)
+    desk = CohortDesk(warehouse, AuditLog(tmp_path / "audit.jsonl"))
+    site = Site(AppClient(create_app(warehouse, desk, SECRETS)), tmp_path / "audit.jsonl")
+    answers: list[Any] = []
+
+    def ask() -> None:
+        headers = {**bearer(Role.RESEARCHER), "P2D-Question": "7f9c"}
+        answers.append(site.client.post("/cohorts/count", json=CT, headers=headers))
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    other = AppClient(create_app(warehouse, desk, SECRETS))
+
+    def is_cancelled() -> bool:
+        path = "/cohorts/questions/7f9c"
+        assert other.request("DELETE", path, headers=bearer(Role.OPERATOR)).status_code == 404
+        return bool(other.request("DELETE", path, headers=bearer(Role.RESEARCHER)).status_code == 200)
+
+    until(is_cancelled)
+    asking.join(10)
+
+    (answer,) = answers
+    assert answer.status_code == 503
+    assert "was cancelled" in answer.text
+    warehouse.close()
+
+
+def test_a_name_that_is_none_is_refused(site: Site) -> None:
+    headers = {**bearer(Role.RESEARCHER), "P2D-Question": "a b"}
+
+    answer = site.client.post("/cohorts/count", json=CT, headers=headers)
+
+    assert (answer.status_code, answer.json()["field"]) == (422, "P2D-Question")

@@ -9,14 +9,14 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Final
 
 from p2d.audit.log import AuditLog, Entry
 from p2d.audit.refusals import marked
 from p2d.flows.research.disclosure import Disclosure
 from p2d.flows.research.saved_cohorts import SavedCohorts, refuse_lists
-from p2d.model.errors import InvalidRequest
+from p2d.model.errors import InvalidRequest, NotFound
 from p2d.model.ids import Pseudonym
 from p2d.warehouse.query.as_json import query_json
 from p2d.warehouse.query.facet_form import read_facet_request
@@ -24,15 +24,20 @@ from p2d.warehouse.query.json_fields import read_list, read_object
 from p2d.warehouse.query.nodes import Frame, Query
 from p2d.warehouse.query.parse import parse
 from p2d.warehouse.query.results import MOST_ROWS, CohortEngine, Counts, Reason, ResultTable
+from p2d.warehouse.query.stopping import Questions
 from p2d.warehouse.query.tally import Tally
 
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who asks: a name for the audit, and the role it was admitted with."""
+    """Who asks: a name for the audit, and the role it was admitted with.
+
+    ``question`` is the name that the asker gave this question, by which it can be cancelled.
+    """
 
     user: str
     role: str
+    question: str = ""
 
 
 Number = int | None
@@ -53,6 +58,7 @@ class CohortDesk:
     rows_per_preview: int = 10
     disclosure: Disclosure | None = None
     saved: SavedCohorts | None = None
+    questions: Questions = field(default_factory=Questions)
 
     def count(self, source: object, asker: Asker) -> dict[str, Number]:
         """Return the numbers of the query *source* (JSON-like) by the names of ``results.Counts``.
@@ -68,7 +74,7 @@ class CohortDesk:
             entry.outcome(
                 patients=counts.patients.number, studies=counts.studies.number, series=counts.series.number
             )
-            return {field.name: shown(getattr(counts, field.name), field.name) for field in fields(Counts)}
+            return {one.name: shown(getattr(counts, one.name), one.name) for one in fields(Counts)}
 
     def attrition(self, source: object, asker: Asker) -> list[dict[str, object]]:
         """Return the parts of the outermost ``all``, alone and with those before; errors as ``count``."""
@@ -156,6 +162,19 @@ class CohortDesk:
             entry.outcome(patients=len(patients))
         return patients
 
+    def cancel(self, name: str, asker: Asker) -> None:
+        """End *asker*'s question *name*, which hears that it was cancelled.
+
+        Raises:
+            NotFound: there is none of that name under way.
+
+        """
+        with self.audit.query(
+            action="cohort.cancel", user=asker.user, session="", subject={"role": asker.role}
+        ):
+            if not self.questions.cancel(name, asker.user):
+                raise NotFound("question", "is not under way", "it has ended, or was asked by somebody else")
+
     def _table(self, action: str, source: object, asker: Asker, limit: int) -> ResultTable:
         self.check_patients(asker)
         query = self._query(source, asker)
@@ -216,6 +235,7 @@ class CohortDesk:
         with (
             marked(),
             self.audit.query(action=action, user=asker.user, session="", subject=subject) as entry,
+            self.questions.named(asker.question, asker.user),
         ):
             yield entry
 

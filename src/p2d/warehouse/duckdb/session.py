@@ -16,6 +16,7 @@ from p2d.model.errors import InvalidRequest, Unavailable
 from p2d.warehouse.query.dialects import Dialect, DuckDbDialect
 from p2d.warehouse.query.nodes import Value
 from p2d.warehouse.query.session import Keys, sorted_once
+from p2d.warehouse.query.stopping import Stop, current_stop
 
 _INTERRUPT_SECONDS: Final = 0.02
 _DIALECT: Final = DuckDbDialect()
@@ -103,15 +104,18 @@ def question(
     """Open a session on *cursor*; one snapshot, and temporary tables that vanish with it.
 
     Raises:
-        Unavailable: the block took longer than *seconds*.
+        Unavailable: the block took longer than *seconds*, or was cancelled.
         InvalidRequest: DuckDB refuses a pattern or operand.
 
     """
-    with _limited(cursor, seconds):
+    stop = current_stop()
+    with _limited(cursor, seconds, stop):
         try:
+            stop.check()
             cursor.begin()
             yield DuckDbSession(cursor, vocabulary)
         except duckdb.InterruptException:
+            stop.check()
             problem = f"took longer than {seconds:g} s"
             raise Unavailable("query", problem, "narrow it, or ask when fewer others do") from None
         except duckdb.InvalidInputException:
@@ -120,19 +124,24 @@ def question(
 
 
 @contextmanager
-def _limited(cursor: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[None]:
-    """Interrupt *cursor* after *seconds*, and again until the block ends: one may fall between statements."""
-    is_done = threading.Event()
+def _limited(cursor: duckdb.DuckDBPyConnection, seconds: float, stop: Stop) -> Iterator[None]:
+    """Interrupt *cursor* after *seconds* or when *stop* is asked for, and again until the block ends.
+
+    One interruption may fall between statements.
+    """
+    is_done, is_awake = threading.Event(), threading.Event()
 
     def watch() -> None:
-        if not is_done.wait(seconds):
-            while not is_done.wait(_INTERRUPT_SECONDS):
-                cursor.interrupt()
+        is_awake.wait(seconds)
+        while not is_done.wait(_INTERRUPT_SECONDS):
+            cursor.interrupt()
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     try:
-        yield
+        with stop.ending(is_awake.set):
+            yield
     finally:
         is_done.set()
+        is_awake.set()
         watcher.join()

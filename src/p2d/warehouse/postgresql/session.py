@@ -3,9 +3,10 @@
 Keys travel as binary arrays both ways: a cohort of 200,000 patients is 2 MB and no Python object each.
 """
 
+import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, cast
 
 import numpy as np
@@ -19,17 +20,20 @@ from p2d.warehouse.postgresql.connection import Pool
 from p2d.warehouse.query.dialects import Dialect, PostgresDialect
 from p2d.warehouse.query.nodes import Value
 from p2d.warehouse.query.session import Keys
+from p2d.warehouse.query.stopping import Stop, current_stop
 from p2d.warehouse.statements import Row
 
 _DIALECT: Final = PostgresDialect()
 _ANALYZED: Final = 1_000
+_CANCEL_SECONDS: Final = 0.05
 
 
 class PostgresSession:
     """See the port ``p2d.warehouse.query.session.Session``."""
 
-    def __init__(self, connection: psycopg.Connection[Row], deadline: float) -> None:
+    def __init__(self, connection: psycopg.Connection[Row], deadline: float, stop: Stop) -> None:
         self._connection = connection
+        self._stop = stop
         self._deadline = deadline
         self._kept: set[str] = set()
         self._version = int(self._asked(b"SELECT version FROM data_version", ()).fetchall()[0][0])
@@ -83,9 +87,38 @@ class PostgresSession:
         self._connection.execute(statement)
 
     def _limit(self) -> None:
-        """Leave the next statement what is left of the question's time."""
+        """Leave the next statement what is left of the question's time; none where it was cancelled."""
+        self._stop.check()
         left = max(1, round((self._deadline - time.monotonic()) * 1000))
         self._connection.execute("SELECT set_config('statement_timeout', %s, true)", (str(left),))
+
+
+@contextmanager
+def _cancelling(connection: psycopg.Connection[Row], stop: Stop) -> Iterator[None]:
+    """Cancel what runs on *connection* when *stop* is asked for, and again until the block ends.
+
+    A request may reach the server between two statements, where it is lost, or after the block: the
+    connection is not used again then.
+    """
+    is_done, is_awake = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        is_awake.wait()
+        while not is_done.wait(_CANCEL_SECONDS):
+            with suppress(psycopg.Error):  # it is gone: the question ends by itself
+                connection.cancel()
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        with stop.ending(is_awake.set):
+            yield
+    finally:
+        is_done.set()
+        is_awake.set()
+        watcher.join()
+        if stop.is_asked:
+            connection.close()
 
 
 @contextmanager
@@ -94,15 +127,17 @@ def asking(pool: Pool, seconds: float) -> Iterator[PostgresSession]:
 
     Raises:
         InvalidRequest: the server refuses a pattern or operand.
-        Unavailable: it took longer, or the server does not answer.
+        Unavailable: it took longer, was cancelled, or the server does not answer.
 
     """
+    stop = current_stop()
     with pool.connection() as connection:
         try:
-            with connection.transaction():
+            with _cancelling(connection, stop), connection.transaction():
                 connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-                yield PostgresSession(connection, time.monotonic() + seconds)
+                yield PostgresSession(connection, time.monotonic() + seconds, stop)
         except errors.QueryCanceled:
+            stop.check()
             problem = f"took longer than {seconds:g} s"
             raise Unavailable("query", problem, "narrow it, or ask when fewer others do") from None
         except errors.DataError:

@@ -18,6 +18,7 @@ from p2d.model.errors import InvalidRequest, Unavailable
 from p2d.warehouse.query.dialects import Dialect, SparkDialect
 from p2d.warehouse.query.nodes import Value
 from p2d.warehouse.query.session import Keys, sorted_once
+from p2d.warehouse.query.stopping import Stop, current_stop
 from p2d.warehouse.spark.cluster import cancel
 
 _DIALECT: Final = SparkDialect()
@@ -91,16 +92,18 @@ def asking(spark: SparkSession, version: int, seconds: float) -> Iterator[SparkC
 
     Raises:
         InvalidRequest: Spark refuses a pattern or operand.
-        Unavailable: it took longer, or Spark does not answer.
+        Unavailable: it took longer, was cancelled, or Spark does not answer.
 
     """
-    session = SparkCohortSession(spark, version)
+    session, stop = SparkCohortSession(spark, version), current_stop()
     group = secrets.token_hex(8)
     spark.sparkContext.setJobGroup(group, "question", interruptOnCancel=True)
-    with _limited(seconds, lambda: cancel(spark, group)) as is_over:
+    with _limited(seconds, lambda: cancel(spark, group), stop) as is_over:
         try:
+            stop.check()
             yield session
         except (PySparkException, Py4JError) as error:
+            stop.check()
             if is_over.is_set():
                 problem = f"took longer than {seconds:g} s"
                 raise Unavailable("query", problem, "narrow it, or ask when fewer others do") from None
@@ -120,23 +123,25 @@ def _class_of(error: PySparkException) -> str:
 
 
 @contextmanager
-def _limited(seconds: float, end: Callable[[], None]) -> Iterator[threading.Event]:
-    """Call *end* after *seconds*, and again until the block ends: it may fall between two jobs.
+def _limited(seconds: float, end: Callable[[], None], stop: Stop) -> Iterator[threading.Event]:
+    """Call *end* after *seconds* or when *stop* is asked for, and again until the block ends.
 
-    The event yielded tells whether the time is over.
+    One call may fall between two jobs. The event yielded tells whether the time is over.
     """
-    is_done, is_over = threading.Event(), threading.Event()
+    is_done, is_over, is_awake = threading.Event(), threading.Event(), threading.Event()
 
     def watch() -> None:
-        if not is_done.wait(seconds):
+        if not is_awake.wait(seconds):
             is_over.set()
-            while not is_done.wait(_CANCEL_SECONDS):
-                end()
+        while not is_done.wait(_CANCEL_SECONDS):
+            end()
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     try:
-        yield is_over
+        with stop.ending(is_awake.set):
+            yield is_over
     finally:
         is_done.set()
+        is_awake.set()
         watcher.join()

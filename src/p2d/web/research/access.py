@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -11,8 +12,10 @@ from fastapi import Request
 
 from p2d.access.service import Throttle
 from p2d.flows.research.cohort import Asker, CohortDesk
-from p2d.model.errors import Refused
+from p2d.model.errors import InvalidRequest, Refused
 from p2d.warehouse.port import ResearchWarehouse
+
+_QUESTION: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class Role(StrEnum):
@@ -98,7 +101,14 @@ def admit(*roles: Role) -> Callable[[Request], Asker]:
         role = role_of(request)
         if role not in roles:
             raise Refused("Authorization", f"the role {role} may not do this", f"needed: {', '.join(roles)}")
-        return Asker(user=str(role), role=str(role))
+        question = request.headers.get("p2d-question", "")
+        if question and not _QUESTION.fullmatch(question):
+            raise InvalidRequest(
+                "P2D-Question",
+                "is not 1 to 64 characters of A-Z a-z 0-9 . _ -",
+                "send a random name, such as a UUID",
+            )
+        return Asker(user=str(role), role=str(role), question=question)
 
     return check
 

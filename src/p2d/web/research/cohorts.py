@@ -4,7 +4,7 @@ import io
 from datetime import date
 from typing import Annotated, Any, Literal, cast
 
-from fastapi import APIRouter, Body, Depends, Query, Request, Response
+from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
 from fastapi.openapi.models import Example
 from fastapi.responses import JSONResponse
 
@@ -125,6 +125,16 @@ def patients(request: Request, asker: Person, query: Asked) -> dict[str, object]
     """Return what a session at the gateway is opened for."""
     found = research_of(request).desk.patients(query, asker)
     return {"patients": [str(patient) for patient in found], "total": len(found)}
+
+
+@router.delete("/questions/{name}", summary="Cancel a question that is under way")
+def cancel(request: Request, asker: Person, name: Annotated[str, Path(max_length=64)]) -> dict[str, str]:
+    """End the question that was sent with `P2D-Question: NAME` by the same secret; it answers 503 then.
+
+    404 where there is none of that name any more.
+    """
+    research_of(request).desk.cancel(name, asker)
+    return {"cancelled": name}
 
 
 def _json(found: ResultTable) -> dict[str, object]:

@@ -89,6 +89,8 @@ class Bench:
 
 def main() -> int:
     asked = _arguments()
+    if asked.images_only:
+        return _images(asked.rounds)
     began = time.perf_counter()
     hospital = generate(asked.patients, asked.seed, asked.max_images, pixels=asked.pixels)
     rounds, verdict = Rounds(), Verdict("pacs")
@@ -117,6 +119,14 @@ def main() -> int:
     return 0 if verdict.passed else 1
 
 
+def _images(count: int) -> int:
+    verdict = Verdict("pacs-images")
+    with tempfile.TemporaryDirectory(prefix="p2d-bench-") as name:
+        print(more.pictures(Path(name) / "pictures", count, verdict), end="\n\n")
+    print(verdict.line())
+    return 0 if verdict.passed else 1
+
+
 def _more(bench: Bench, folder: Path, asked: argparse.Namespace, verdict: Verdict) -> list[str]:
     return [
         more.latency(bench.site, bench.archive, bench.hospital, bench.classes, verdict),
@@ -137,6 +147,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=_positive, default=5)
     parser.add_argument("--sample", type=_positive, default=6, help="patients of DCMTK and stock in a round")
     parser.add_argument("--memory-patients", type=_positive, default=1000, help="against ten")
+    parser.add_argument("--images-only", action="store_true", help="images to files on disk and nothing else")
     parser.add_argument("--short", action="store_true", help="the first table and the paper's only")
     return parser.parse_args()
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that P2D's system tests start: Orthanc with DICOMweb, DCMTK, dicom3tools (dciodvfy),
-# PostgreSQL, Chromium.
+# PostgreSQL, Chromium, Java for Spark.
 # Does nothing where all are present. The tests start their own servers on free loopback ports; services that
 # the packages bring are neither used nor started.
 set -euo pipefail
@@ -21,6 +21,7 @@ need dcmtk /usr/bin/dcmqrscp
 need dicom3tools /usr/bin/dciodvfy
 need postgresql /usr/lib/postgresql/*/bin/postgres
 need chromium /usr/bin/chromium
+need openjdk-17-jre-headless /usr/bin/java
 python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
 
 if [[ ${#packages[@]} -eq 0 ]]; then exit 0; fi

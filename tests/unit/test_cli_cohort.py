@@ -178,8 +178,11 @@ def clinical(folder: Path, patients: list[str]) -> str:
     return str(folder)
 
 
-def test_load_tells_the_rows(roots: FakeRoots, where: list[str], tmp_path: Path) -> None:
-    answer = run(roots, "load", clinical(tmp_path / "in", [f"{P1},F,1950"]), *where)
+@pytest.mark.parametrize("command", [("load",), ("warehouse", "load")])
+def test_load_tells_the_rows(
+    roots: FakeRoots, where: list[str], tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    answer = run(roots, *command, clinical(tmp_path / "in", [f"{P1},F,1950"]), *where)
 
     assert (answer.exit_code, "1 patient rows loaded" in answer.output) == (0, True)
     assert roots.warehouse.rows("patient") == [{"patient": P1, "sex": "F", "birth_year": 1950}]

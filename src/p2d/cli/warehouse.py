@@ -2,12 +2,12 @@
 
 import click
 
-from p2d.cli import warehouse_export, warehouse_tables, warehouse_upkeep
+from p2d.cli import load, warehouse_export, warehouse_tables, warehouse_upkeep
 
 
 @click.group()
 def warehouse() -> None:
-    """Make tables and indexes, check, promote attributes, erase patients, arrange, count, export, rebuild."""
+    """Load, check, promote attributes, erase patients, arrange, count, export, rebuild, make tables."""
 
 
 for command in (
@@ -15,5 +15,6 @@ for command in (
     *warehouse_tables.COMMANDS,
     warehouse_export.export,
     warehouse_export.rebuild,
+    load.load,  # also p2d load
 ):
     warehouse.add_command(command)

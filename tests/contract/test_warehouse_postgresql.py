@@ -33,6 +33,7 @@ from p2d.warehouse.postgresql.engine import Logins, PostgresWarehouse
 from p2d.warehouse.postgresql.indexes import NAMES
 from p2d.warehouse.postgresql.migration import migrate, rebuild
 from p2d.warehouse.postgresql.roles import WITHHELD
+from p2d.warehouse.upkeep.upkeep import Upkeep
 
 pytestmark = pytest.mark.system
 _DUCKDB_ONLY = {"schema_version", "term"}
@@ -47,6 +48,26 @@ def database(postgres_server: Postgres) -> WarehouseDatabase:
 @pytest.fixture(scope="module")
 def shared(postgres_server: Postgres) -> WarehouseDatabase:
     return warehouse_database(postgres_server)
+
+
+def test_version_4_gets_its_functions_and_a_catalogue_of_what_was_loaded(
+    database: WarehouseDatabase,
+) -> None:
+    warehouse = database.open()
+    warehouse.load(batch({"patient": [{"patient": patient_psn(1), "sex": "F"}], **small_study()}))
+    expected = Upkeep(warehouse).entries()
+    warehouse.close()
+    with database.connection() as connection:  # what version 4 was
+        connection.execute("DROP FUNCTION promote_column, demote_column")
+        connection.execute("DELETE FROM catalogue_attribute")
+        connection.execute("UPDATE alembic_version SET version_num = '4'")
+
+    assert migrate(database.owner, LOADER, READER) == "4"
+
+    warehouse = database.open()
+    assert Upkeep(warehouse).entries() == expected != []
+    assert Upkeep(warehouse).promote([("SliceThickness", "series")])[0].type == "number"
+    warehouse.close()
 
 
 class TestPostgresWarehouse(WarehouseContract):

@@ -20,8 +20,13 @@ from p2d.warehouse.postgresql.connection import SCHEMA, connect, unreachable, us
 from p2d.warehouse.postgresql.indexes import build
 from p2d.warehouse.postgresql.indexes import drop as drop_indexes
 from p2d.warehouse.postgresql.roles import grant
+from p2d.warehouse.postgresql.staging import PostgresStatements
+from p2d.warehouse.upkeep.counting import discover
 
 FIELD: Final = "postgresql.owner_dsn"
+_WITHOUT_COUNTS: Final = "4"
+"""The version whose loads did not note what the catalogue has to count."""
+
 _LOCK: Final = 0x50325748
 """Of a migration under way, as a PostgreSQL advisory lock."""
 
@@ -49,6 +54,9 @@ def migrate(owner_dsn: str, loader: str, reader: str) -> str | None:
             before = version_of(connection)
             _upgrade(owner_dsn)
             build(connection)
+            if before == _WITHOUT_COUNTS:
+                with connection.transaction():
+                    discover(PostgresStatements(connection))
             grant(connection, loader, reader)
     except psycopg.OperationalError as error:
         raise unreachable(error, FIELD) from None

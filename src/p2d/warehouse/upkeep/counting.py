@@ -83,7 +83,7 @@ def make_stale(session: Staging, staged: frozenset[str]) -> None:
     _touch_columns(session, staged)
 
 
-def _touch_columns(session: Staging, tables: frozenset[str]) -> None:
+def _touch_columns(session: Statements, tables: frozenset[str]) -> None:
     known = typed_columns(session)
     touched = [(name, table) for table in known if table in tables for name in known[table]]
     if touched:
@@ -93,7 +93,7 @@ def _touch_columns(session: Staging, tables: frozenset[str]) -> None:
         session.rows(_STALE.format(part=parts))
 
 
-def discover(session: Staging) -> None:
+def discover(session: Statements) -> None:
     """Note all attributes there are, as after a migration, when no load has touched them yet."""
     for part in _TOUCHED.values():
         session.rows(_STALE.format(part=part.replace("staged_", "")))

@@ -116,6 +116,10 @@ class Compiler:
 
     def selected(self, node: Node, frame: Frame, target: Frame) -> exp.Select:
         """Return the keys of *target* in whose things of *frame* the *node* holds."""
+        if isinstance(node, Criterion):
+            projected = self.criteria.projected(node, frame, target)
+            if projected is not None:
+                return projected
         together = self._together(node, frame)
         table, key = TABLES[frame], column(key_of(frame), ROW)
         is_driven = bool(together.within) and (not together.local)

@@ -46,6 +46,10 @@ _ORDERS: Final[Mapping[Reduce, tuple[tuple[str, bool], ...]]] = {
 _DATED: Final = frozenset({"study", "document", "clinical_case"})
 """Tables whose rows carry their own day."""
 
+_ABOVE_IMAGES: Final = frozenset({Frame.PATIENT, Frame.STUDY})
+_IMAGING_TABLES: Final = frozenset({"study", "series", "instance", "header"})
+"""Tables whose rows carry the keys of their patient and their study."""
+
 
 @dataclass(frozen=True, slots=True)
 class Criteria:
@@ -75,6 +79,25 @@ class Criteria:
         if criterion.reduce is Reduce.ANY:
             return self._any(criterion, frame)
         return self._reduced(criterion, frame)
+
+    def projected(self, criterion: Criterion, frame: Frame, target: Frame) -> exp.Select | None:
+        """Return the keys of *target* that things of *frame* with *criterion* lie in, or None.
+
+        Where the rows that hold the values carry the key of *target* themselves, they need not be led to it
+        through the table of *frame*.
+        """
+        is_led_up = frame.is_imaging and target in _ABOVE_IMAGES and target is not frame
+        is_any = criterion.times is None and criterion.reduce is Reduce.ANY and not criterion.is_absence
+        if not (is_led_up and is_any):
+            return None
+        sets = []
+        for rows, verdict, holder in self._judged(criterion, frame, with_day=criterion.period is not None):
+            if holder.table not in _IMAGING_TABLES:
+                return None
+            place = column(key_of(target), ROW)
+            rows.select.where(*_fulfilled(criterion, verdict), copy=False)
+            sets.append(rows.select.select(exp.alias_(place, "k", copy=False), copy=False))
+        return united(sets) if sets else None
 
     def local(self, criterion: Criterion, frame: Frame) -> exp.Expr | None:
         """Return *criterion* as a condition on the rows *v* of the table of *frame*, or None.

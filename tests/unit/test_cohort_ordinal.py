@@ -97,6 +97,19 @@ def test_the_text_form_says_the_same(text: str, fields: dict[str, object]) -> No
     assert parse_text(text).where == asked(**fields, order=ORDER)
 
 
+@pytest.mark.parametrize(
+    ("text", "value", "order"),
+    [
+        ("ECOG >= 2 of (0, 1, 2, 3, 4)", "2", ["0", "1", "2", "3", "4"]),
+        ("BIRADS >= 4a of (1, 2, 3, 4a, 4b)", "4a", ["1", "2", "3", "4a", "4b"]),
+    ],
+)
+def test_places_may_be_numbers(text: str, value: str, order: list[str]) -> None:
+    expected = {"attribute": text.split(maxsplit=1)[0], "at_least": value, "order": order}
+
+    assert parse_text(text).where == where(expected)
+
+
 def test_the_builder_says_the_same() -> None:
     built = attribute("Severity").ordered(*ORDER) >= "moderate"
 

@@ -82,14 +82,30 @@ def _read_operator(cursor: Cursor, found: Fields) -> None:
 
 
 def _read_order(cursor: Cursor, found: Fields) -> None:
-    """Add the order behind a comparison with a word: ``>= moderate of (none, mild, moderate, severe)``."""
-    operands = [found[operator] for operator in _ORDINAL if operator in found]
-    operands = operands[0] if operands and isinstance(operands[0], list) else operands
-    is_word = bool(operands) and all(isinstance(one, str) and not _DAY.fullmatch(one) for one in operands)
+    """Add the order behind a comparison: ``>= moderate of (none, mild, moderate, severe)``.
+
+    Behind a number it is read, but not offered: ``ECOG >= 2 of (0, 1, 2, 3, 4)`` compares what is written.
+    """
+    operator = next((one for one in _ORDINAL if one in found), None)
+    if operator is None:
+        return
+    written = found[operator]
+    operands = written if isinstance(written, list) else [written]
+    if any(isinstance(one, dict) or (isinstance(one, str) and _DAY.fullmatch(one)) for one in operands):
+        return
     start = cursor.token.start
-    if is_word and cursor.accept("of"):
-        found["order"] = _listed(cursor, found)
+    is_offered = all(isinstance(one, str) for one in operands) or cursor.token.text == "of"
+    if is_offered and cursor.accept("of"):
+        found["order"] = [_as_text(one) for one in _listed(cursor, found)]
+        found[operator] = (
+            [_as_text(one) for one in written] if isinstance(written, list) else _as_text(written)
+        )
         cursor.mark(found, "order", start)
+
+
+def _as_text(operand: object) -> object:
+    """Return a number as it is mostly written, anything else as it is."""
+    return f"{operand:g}" if isinstance(operand, float) else operand
 
 
 def _read_text_operator(cursor: Cursor, found: Fields) -> str:

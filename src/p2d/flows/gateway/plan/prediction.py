@@ -9,6 +9,8 @@ import math
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
+from statistics import median
 from typing import Final, TypeVar
 
 from p2d.model.level import Choice, Scope
@@ -215,19 +217,22 @@ def _totals(
 
 
 def _fitted(points: Iterable[tuple[float, float]], sizes: Sequence[float]) -> float:
-    """Return the sum over *sizes* of a + b·size, both not negative, fitted to (size, value) *points*."""
+    """Return the sum over *sizes* of a + b·size, both not negative, fitted to (size, value) *points*.
+
+    The slope is the median of the slopes of all pairs (Theil and Sen), so that one patient whom the archive
+    kept waiting does not bend it.
+    """
     known = list(points)
-    n = len(known)
-    mean_size = sum(size for size, _ in known) / n
-    mean_value = sum(value for _, value in known) / n
-    spread = sum((size - mean_size) ** 2 for size, _ in known)
-    slope = (
-        sum((size - mean_size) * (value - mean_value) for size, value in known) / spread if spread else 0.0
-    )
-    slope = max(0.0, slope)
-    constant = mean_value - slope * mean_size
+    slopes = [
+        (value - other) / (size - smaller)
+        for (smaller, other), (size, value) in combinations(known, 2)
+        if size != smaller
+    ]
+    slope = max(0.0, median(slopes)) if slopes else 0.0
+    constant = median(value - slope * size for size, value in known)
     if constant < 0:  # through the origin: a ratio
-        constant, slope = 0.0, (mean_value / mean_size if mean_size else 0.0)
+        ratios = [value / size for size, value in known if size]
+        constant, slope = 0.0, (median(ratios) if ratios else 0.0)
     return constant * len(sizes) + slope * sum(sizes)
 
 

@@ -105,7 +105,7 @@ def test_the_text_form_says_the_same(text: str, fields: dict[str, object]) -> No
     ],
 )
 def test_places_may_be_numbers(text: str, value: str, order: list[str]) -> None:
-    expected = {"attribute": text.split(maxsplit=1)[0], "at_least": value, "order": order}
+    expected: dict[str, object] = {"attribute": text.split(maxsplit=1)[0], "at_least": value, "order": order}
 
     assert parse_text(text).where == where(expected)
 

@@ -42,18 +42,18 @@ _GAIN: Final = 1.3
 _ASKING: Final = """
 import json, sys, time
 from pathlib import Path
-from p2d.warehouse.query.criterion_cache import CriterionCache
-from p2d.warehouse.query.parse import parse
 from p2d.warehouse.spark.cluster import Application, started
 from p2d.warehouse.spark.engine import SparkWarehouse
+from warehouse_bench.engine_under_test import Compiled
+from warehouse_bench.questions import Question
 master, folder, query, rounds, partitions = sys.argv[1:]
 spark = started(Application(master, driver_memory=2048, executor_memory=2048, partitions=int(partitions)))
 warehouse = SparkWarehouse(spark, Path(folder), None, query_seconds=3600.0)
-warehouse._cache = CriterionCache(0)
+asked, question = Compiled(warehouse), Question("patterns", "patterns in letters", json.loads(query))
 seconds = []
 for _ in range(int(rounds) + 1):
     began = time.perf_counter()
-    found = [str(patient) for patient in warehouse.cohort(parse(json.loads(query)))]
+    found = [patient for (patient,) in asked.rows(question)]
     seconds.append(time.perf_counter() - began)
 print(json.dumps({"seconds": seconds[1:], "found": found}))
 warehouse.close()
@@ -102,7 +102,7 @@ def _asked(folder: Path, workers: int, query: dict[str, object], asked: argparse
         arguments = (
             running.master,
             str(folder / "copy"),
-            json.dumps(query),
+            json.dumps(query["where"]),
             str(asked.rounds),
             str(asked.parts),
         )

@@ -338,3 +338,15 @@ def test_nothing_of_the_warehouse_is_longer_than_omop_allows(hospital: DuckDbWar
     assert (observation["value_as_string"], rows["observation_ext"][0]["value_text"]) == ("x" * 60, long)
     assert (len(measurement["measurement_source_value"]), len(measurement["unit_source_value"])) == (50, 50)
     assert rows["person"][0]["year_of_birth"] == 0
+
+
+def test_a_dump_is_divided_by_patients_where_it_is_asked_for(site: Site) -> None:
+    done = site.done(Order("parquet", to="spark", parts=2))
+
+    shown = Published.current(site.folder / "exports" / "spark")
+    shown.verify()
+    names = {path.name for path in (shown.folder / "fact").iterdir()}
+    assert names == {"part-0000.parquet", "part-0001.parquet"}
+    assert done.tables["patient"] == 2
+    with pytest.raises(InvalidRequest, match="Parquet dump"):
+        site.desk.start(Order("omop", to="x", parts=2), OPERATOR)

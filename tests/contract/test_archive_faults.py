@@ -3,6 +3,7 @@
 Numbers are those of docs/reference/faults.md.
 """
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -10,6 +11,10 @@ from functools import partial
 
 import pytest
 
+from p2d.dimse.command import Command
+from p2d.dimse.command import Operation as CommandOperation
+from p2d.dimse.identifiers import encoded
+from p2d.dimse.messages import Message
 from p2d.model.errors import Misconfigured, P2DError, ProtocolViolation, Unavailable
 from p2d.model.identified import IdentifiedInstance, PatientId
 from p2d.model.level import Level
@@ -57,6 +62,7 @@ from p2d.testing.faulty_archive import FaultyArchive
 from p2d.testing.holdings import HeldInstance
 from p2d.testing.installation import free_ports
 from p2d.testing.pacs_contract import PATIENTS, expected, found
+from p2d.testing.responder import Conversation, Responder
 
 FIND, RETRIEVE, ASSOCIATE = Operation.FIND, Operation.RETRIEVE, Operation.ASSOCIATE
 P2 = PatientId("P-2")
@@ -528,3 +534,34 @@ def test_deflated_objects_are_not_taken(fetch: Connect) -> None:
 
         assert all(one.transfer_syntax_uid != "1.2.840.10008.1.2.1.99" for one in arrived)
         assert all(len(one.content) < 1 << 16 for one in arrived)
+
+
+@pytest.mark.parametrize("connector", CONNECTORS)
+def test_rows_without_end_do_not_buy_a_query_time(connector: str) -> None:
+    def respond(conversation: Conversation, message: Message) -> None:
+        row = encoded("STUDY", {"00100020": "P-2", "0020000D": "1.2.3"})
+        pending = Command(
+            CommandOperation.C_FIND_RSP,
+            responds_to=message.command.message_id,
+            status=0xFF00,
+            sop_class_uid=message.context.abstract_syntax,
+        )
+        with suppress(P2DError):  # until the association is aborted
+            while True:
+                conversation.send(message.context, pending, row)
+                threading.Event().wait(0.01)
+
+    with Responder(respond) as responder:
+        settings = {
+            "host": "127.0.0.1",
+            "port": responder.port,
+            "called_ae_title": "ARCHIVE",
+            "answer_seconds": 20,
+            "request_seconds": 0.5,
+            "query": "hierarchical",
+        }
+        with (
+            CONNECTORS[connector](Archive.model_validate(settings)) as pacs,
+            pytest.raises(Unavailable, match="no final response"),
+        ):
+            list(pacs.find(Query(Level.STUDY, P2)))

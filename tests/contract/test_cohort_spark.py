@@ -1,26 +1,27 @@
 """Spark gives the answers of the obvious evaluator over the Parquet copy, in one process here."""
 
 import shutil
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from sqlglot import parse_one
 
 from p2d.main.warehouse_engine import open_engine
-from p2d.model.errors import InvalidRequest, Misconfigured, Unavailable
+from p2d.model.errors import InvalidRequest, Misconfigured, P2DError, Unavailable
 from p2d.settings.warehouse import WarehouseSettings
-from p2d.testing.cohort_contract import check_cohort, check_patients, check_table
+from p2d.testing.cohort_contract import check_some, random_batches
 from p2d.testing.cohort_oracle import CohortOracle
-from p2d.testing.cohort_questions import ALL_BRANCHES, question
 from p2d.testing.cohort_rows import BRANCHES, random_rows
-from p2d.testing.exchanging import copied, small_hospital
+from p2d.testing.exchanging import copied, filled, small_hospital
 from p2d.testing.saved_cohorts_contract import check_store
 from p2d.testing.warehouse_rows import batch, patient_psn
+from p2d.warehouse.batch import Batch
 from p2d.warehouse.duckdb.engine import DuckDbWarehouse
-from p2d.warehouse.query.attributes import resolve
-from p2d.warehouse.query.nodes import Frame
 from p2d.warehouse.query.parse import parse
+from p2d.warehouse.query.stopping import Questions
 from p2d.warehouse.upkeep.upkeep import Upkeep
 
 pytest.importorskip("pyspark", reason="Spark is an extra: pip install 'p2d[spark]'")
@@ -32,7 +33,6 @@ from p2d.warehouse.spark.engine import SparkWarehouse
 
 # Spark leaves its sockets to the garbage collector
 pytestmark = [pytest.mark.system, pytest.mark.filterwarnings("ignore::ResourceWarning")]
-LEVELS = tuple(frame for frame in Frame if frame not in {Frame.DOCUMENT, Frame.GROUP})
 EVERYBODY = parse(
     {"version": 1, "where": {"any": [{"attribute": "sex", "exists": is_} for is_ in (True, False)]}}
 )
@@ -44,16 +44,22 @@ def branches(_: object) -> Mapping[str, tuple[str, ...]]:
 
 def loaded(folder: Path, seed: int) -> tuple[SparkWarehouse, CohortOracle]:
     rows = random_rows(seed)
-    origin = DuckDbWarehouse(None)
-    for source, names in (
-        ("clinical", ("patient", "case", "document", "fact")),
-        ("extended", ("study", "series", "instance", "header")),
-    ):
-        origin.load(batch({name: rows.get(name, []) for name in names}, source, source))
-    copied(origin, folder, parts=2)
-    origin.close()
-    made = SparkWarehouse(in_process(), folder, None, branches=branches)
-    return made, CohortOracle(rows, BRANCHES)
+    with filled(random_batches(rows)) as origin:
+        copied(origin, folder, parts=2)
+    return SparkWarehouse(in_process(), folder, None, branches=branches), CohortOracle(rows, BRANCHES)
+
+
+@contextmanager
+def asked_beside(
+    batches: Iterable[Batch], folder: Path, parts: int = 1, seconds: float = 300.0
+) -> Iterator[tuple[DuckDbWarehouse, SparkWarehouse]]:
+    """Yield the warehouse that holds *batches*, and Spark over its copy."""
+    with filled(batches) as origin:
+        made = SparkWarehouse(in_process(), copied(origin, folder, parts), None, query_seconds=seconds)
+        try:
+            yield origin, made
+        finally:
+            made.close()
 
 
 @pytest.fixture(scope="module", params=[1, 2])
@@ -65,33 +71,12 @@ def random_warehouse(
     made.close()
 
 
-def compare(warehouse: SparkWarehouse, oracle: CohortOracle, numbers: range, most: int) -> int:
-    """Compare the answers to up to *most* questions; those of a unit that is not there are none."""
-    asked = 0
-    catalogue = warehouse.catalogue()
-    for number in numbers:
-        query = question(number, LEVELS, ALL_BRANCHES)
-        try:
-            resolve(query, catalogue)
-        except InvalidRequest:
-            continue
-        check_patients(warehouse, oracle, query)
-        if number % 6 == 0:
-            check_cohort(warehouse, oracle, query)
-        if number % 6 == 3:
-            check_table(warehouse, oracle, query)
-        asked += 1
-        if asked == most:
-            break
-    return asked
-
-
 def test_random_queries_are_answered_as_by_the_oracle(
     random_warehouse: tuple[SparkWarehouse, CohortOracle, int],
 ) -> None:
     made, oracle, seed = random_warehouse
 
-    assert compare(made, oracle, range(seed * 10_000, seed * 10_000 + 100), 8) == 8
+    check_some(made, oracle, seed * 10_000, 8)
 
 
 @pytest.mark.long
@@ -100,103 +85,107 @@ def test_two_hundred_queries_are_answered_as_by_the_oracle(
 ) -> None:
     made, oracle, seed = random_warehouse
 
-    assert compare(made, oracle, range(2_000_000 + seed * 10_000, 2_000_400 + seed * 10_000), 100) == 100
+    check_some(made, oracle, 2_000_000 + seed * 10_000, 100)
+
+
+def patient(number: int) -> Batch:
+    return batch({"patient": [{"patient": patient_psn(number)}]}, f"b{number}", "clinical")
 
 
 def test_a_question_sees_the_newest_copy_and_keeps_it_to_its_end(tmp_path: Path) -> None:
-    origin = DuckDbWarehouse(None)
-    origin.load(batch({"patient": [{"patient": patient_psn(1)}]}, "b1", "clinical"))
-    copied(origin, tmp_path)
-    made = SparkWarehouse(in_process(), tmp_path, None)
+    with asked_beside([patient(1)], tmp_path) as (origin, made):
+        with made.session() as session:
+            version = session.version
+            origin.load(patient(2))
+            copied(origin, tmp_path)
+            keys = session.keys(parse_one("SELECT patient_key FROM patient"), {})
+            later = made.count(EVERYBODY).patients.number
 
-    with made.session() as session:
-        version = session.version
-        origin.load(batch({"patient": [{"patient": patient_psn(2)}]}, "b2", "clinical"))
-        copied(origin, tmp_path)
-        keys = session.keys(parse_one("SELECT patient_key FROM patient"), {})
-        later = made.count(EVERYBODY).patients.number
-
-    assert (len(keys), later) == (1, 2)
-    with made.session() as session:
-        assert session.version > version
-    assert len(made.patients()) == 2
-    made.close()
-    origin.close()
+        assert (len(keys), later) == (1, 2)
+        with made.session() as session:
+            assert session.version > version
+        assert len(made.patients()) == 2
 
 
 def test_a_question_beyond_its_time_is_ended_and_the_next_one_answered(tmp_path: Path) -> None:
-    origin = DuckDbWarehouse(None)
-    origin.load(batch({"patient": [{"patient": patient_psn(1)}]}, "b", "clinical"))
-    copied(origin, tmp_path)
-    made = SparkWarehouse(in_process(), tmp_path, None, query_seconds=0.001)
-
-    with pytest.raises(Unavailable, match="took longer"):
+    with (
+        asked_beside([patient(1)], tmp_path, seconds=0.001) as (_, made),
+        pytest.raises(Unavailable, match="took longer"),
+    ):
         made.count(EVERYBODY)
 
-    made.close()
-    patient = SparkWarehouse(in_process(), tmp_path, None)
-    assert patient.count(EVERYBODY).patients.number == 1
-    patient.close()
-    origin.close()
+    with asked_beside([patient(1)], tmp_path / "again") as (_, made):
+        assert made.count(EVERYBODY).patients.number == 1
+
+
+def test_a_question_that_is_cancelled_ends_and_the_next_one_is_answered(tmp_path: Path) -> None:
+    questions, errors = Questions(), list[P2DError]()
+    is_asking = threading.Event()
+    slow = parse_one("SELECT sum(a.id * b.id) FROM range(1000000) a, range(1000000) b", dialect="spark")
+    with asked_beside([patient(1)], tmp_path) as (_, made):
+
+        def ask() -> None:
+            try:
+                with questions.named("q1", "somebody"), made.session() as session:
+                    is_asking.set()
+                    session.rows(slow, {})
+            except P2DError as error:
+                errors.append(error)
+
+        asking = threading.Thread(target=ask, daemon=True)
+        asking.start()
+        assert is_asking.wait(30)
+        assert questions.cancel("q1", "somebody")
+        asking.join(30)
+
+        assert [error.problem for error in errors] == ["was cancelled"]
+        assert made.count(EVERYBODY).patients.number == 1
 
 
 def test_it_lists_studies_and_counts_as_the_warehouse_it_is_of(tmp_path: Path) -> None:
-    origin = DuckDbWarehouse(None)
-    for one in small_hospital():
-        origin.load(one)
-    made = SparkWarehouse(in_process(), copied(origin, tmp_path, parts=3), None)
-
-    assert made.patients() == origin.patients()
-    for pseudonym in origin.patients():
-        assert made.studies_of(str(pseudonym)) == origin.studies_of(str(pseudonym))
-    assert made.studies_of(patient_psn(99)) == ()
-    counts = origin.counts()
-    assert all(made.counts()[name] == counts[name] for name in ("patient", "study", "series", "fact"))
-    made.close()
-    origin.close()
+    with asked_beside(small_hospital(), tmp_path, parts=3) as (origin, made):
+        assert made.patients() == origin.patients()
+        for pseudonym in origin.patients():
+            assert made.studies_of(str(pseudonym)) == origin.studies_of(str(pseudonym))
+        assert made.studies_of(patient_psn(99)) == ()
+        counts = origin.counts()
+        assert all(made.counts()[name] == counts[name] for name in ("patient", "study", "series", "fact"))
 
 
 def test_it_is_only_read_shows_the_catalogue_and_keeps_saved_cohorts(tmp_path: Path) -> None:
-    origin = DuckDbWarehouse(None)
-    for one in small_hospital(3):
-        origin.load(one)
-    Upkeep(origin).promote([("SliceThickness", "series")])
-    entries = Upkeep(origin).entries()
-    made = SparkWarehouse(in_process(), copied(origin, tmp_path), None)
-    upkeep = Upkeep(made)
+    with asked_beside(small_hospital(3), tmp_path) as (origin, made):
+        Upkeep(origin).promote([("SliceThickness", "series")])
+        entries = Upkeep(origin).entries()
+        copied(origin, tmp_path)
+        upkeep = Upkeep(made)
 
-    for refused in (
-        lambda: made.load(batch({"patient": [{"patient": patient_psn(1)}]}, "b", "clinical")),
-        lambda: upkeep.promote([("KVP", "series")]),
-        lambda: upkeep.erase([patient_psn(1)]),
-        upkeep.arrange,
-        upkeep.inconsistencies,
-    ):
-        with pytest.raises(InvalidRequest, match="only read"):
-            refused()
-    assert made.receipt("b") is None
-    assert upkeep.entries() == entries
-    assert upkeep.promotions() == Upkeep(origin).promotions()
-    check_store(made.saved)
-    made.close()
-    origin.close()
+        for refused in (
+            lambda: made.load(patient(1)),
+            lambda: upkeep.promote([("KVP", "series")]),
+            lambda: upkeep.erase([patient_psn(1)]),
+            upkeep.arrange,
+            upkeep.inconsistencies,
+        ):
+            with pytest.raises(InvalidRequest, match="only read"):
+                refused()
+        assert made.receipt("b") is None
+        assert upkeep.entries() == entries
+        assert upkeep.promotions() == Upkeep(origin).promotions()
+        check_store(made.saved)
 
 
 def test_a_promoted_column_is_asked_as_on_the_warehouse_it_is_of(tmp_path: Path) -> None:
-    origin = DuckDbWarehouse(None)
-    for one in small_hospital(6):
-        origin.load(one)
-    Upkeep(origin).promote([("SliceThickness", "series")])
-    made = SparkWarehouse(in_process(), copied(origin, tmp_path, parts=2), None)
     query = parse({"version": 2, "where": {"attribute": "SliceThickness", "at_least": 0}, "level": "patient"})
+    with asked_beside(small_hospital(6), tmp_path, parts=2) as (origin, made):
+        Upkeep(origin).promote([("SliceThickness", "series")])
+        copied(origin, tmp_path, parts=2)
 
-    assert made.cohort(query) == origin.cohort(query) != ()
-    made.close()
-    origin.close()
+        assert made.cohort(query) == origin.cohort(query) != ()
 
 
 def test_the_settings_name_the_copy_and_the_application(tmp_path: Path) -> None:
-    origin = DuckDbWarehouse(None)
+    with filled([]) as origin:
+        folder = copied(origin, tmp_path / "copy")
     settings = WarehouseSettings.model_validate({
         "warehouse": {
             "engine": "spark",
@@ -204,7 +193,7 @@ def test_the_settings_name_the_copy_and_the_application(tmp_path: Path) -> None:
             **{f"{name}_secret": tmp_path / name for name in ("loader", "operator", "researcher")},
             "assertion_private_key": tmp_path / "key",
         },
-        "spark": {"directory": copied(origin, tmp_path / "copy"), "master": "local[2]"},
+        "spark": {"directory": folder, "master": "local[2]"},
     })  # fmt: skip
     in_process()
 
@@ -213,14 +202,12 @@ def test_the_settings_name_the_copy_and_the_application(tmp_path: Path) -> None:
     assert isinstance(made, SparkWarehouse)
     assert made.patients() == ()
     made.close()
-    origin.close()
 
 
 def test_a_folder_without_a_copy_is_for_the_operator(tmp_path: Path) -> None:
-    origin = DuckDbWarehouse(None)
-
     with pytest.raises(Misconfigured, match="no whole export"):
         SparkWarehouse(in_process(), tmp_path, None)
+    with filled([]) as origin:
+        copied(origin, tmp_path, kind="csv")
     with pytest.raises(Misconfigured, match="another form"):
-        SparkWarehouse(in_process(), copied(origin, tmp_path, kind="csv"), None)
-    origin.close()
+        SparkWarehouse(in_process(), tmp_path, None)

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from p2d.testing.exchanging import copied, small_hospital
-from p2d.warehouse.duckdb.engine import DuckDbWarehouse
+from p2d.testing.exchanging import copied, filled, small_hospital
 from p2d.warehouse.query.parse import parse
 
 pytest.importorskip("pyspark", reason="Spark is an extra: pip install 'p2d[spark]'")
@@ -47,12 +46,9 @@ spark.stop()
 
 
 def test_master_and_two_workers_answer_as_the_file_does(tmp_path: Path) -> None:
-    origin = DuckDbWarehouse(None)
-    for one in small_hospital(12):
-        origin.load(one)
-    folder = copied(origin, tmp_path / "copy", parts=4)
-    expected = [str(patient) for patient in origin.cohort(parse(QUERY))]
-    origin.close()
+    with filled(small_hospital(12)) as origin:
+        folder = copied(origin, tmp_path / "copy", parts=4)
+        expected = [str(patient) for patient in origin.cohort(parse(QUERY))]
 
     with cluster(tmp_path, workers=2) as running:
         asked = subprocess.run(

@@ -17,7 +17,7 @@ from p2d.dimse.identifiers import Answers, Row
 from p2d.dimse.messages import Assembler, Message, Sink, encoded, no_sink
 from p2d.dimse.negotiation import Peer, Proposal, negotiated
 from p2d.dimse.pdu import Context, Kind
-from p2d.dimse.status import PENDING, SUCCESS, is_final, refusal
+from p2d.dimse.status import PENDING, SUCCESS, is_final, overdue, refusal
 from p2d.dimse.wire import Wire, connect
 from p2d.model.errors import Misconfigured, P2DError, ProtocolViolation, Unavailable
 
@@ -175,11 +175,7 @@ class Association:
         """Return the seconds that what runs may go on, however much the peer still sends."""
         left = next(iter(self._deadlines.values()), inf) - time.monotonic()
         if left <= 0:
-            raise Unavailable(
-                "pacs",
-                f"a request had no final response after {self.peer.request_seconds:g} s",
-                "raise request_seconds, or ask for less at a time (list_length)",
-            )
+            raise overdue(self.peer.request_seconds)
         return left
 
     def _ended(self, kind: int) -> NoReturn:

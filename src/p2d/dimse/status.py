@@ -28,6 +28,15 @@ class NotSupported(ProtocolViolation):
     """The peer does not do an operation that it agreed to (PS3.7 C.5)."""
 
 
+def overdue(seconds: float) -> Unavailable:
+    """Return the error of a request that had no final response in its time."""
+    return Unavailable(
+        "pacs",
+        f"a request had no final response after {seconds:g} s",
+        "raise request_seconds, or ask for less at a time (list_length)",
+    )
+
+
 def refusal(status: int, operation: str) -> Unavailable | ProtocolViolation:
     """Return the error for a final *status* that is no success; 0xA7xx and 0xCxxx are worth another try."""
     problem = f"{operation} ended with status 0x{status:04X}"

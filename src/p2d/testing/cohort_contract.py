@@ -1,13 +1,22 @@
 """Whether an engine gives the answers of the obvious evaluator: the suite of every cohort engine.
 
-An engine's test loads ``random_rows(seed)``, draws from ``cohort_questions.questions`` and calls these.
+An engine's test loads what ``random_batches`` yields, draws questions to it with ``drawn`` and calls these.
 """
+
+from collections.abc import Iterator
+from typing import Final
 
 from p2d.model.errors import InvalidRequest
 from p2d.testing.cohort_oracle import CohortOracle
+from p2d.testing.cohort_questions import ALL_BRANCHES, question
+from p2d.testing.warehouse_rows import Rows, batch
+from p2d.warehouse.batch import Batch
+from p2d.warehouse.query.attributes import resolve
 from p2d.warehouse.query.nodes import Frame, Query
 from p2d.warehouse.query.results import CohortEngine
 
+LEVELS: Final = tuple(frame for frame in Frame if frame not in {Frame.DOCUMENT, Frame.GROUP})
+"""What random questions ask a table of."""
 COUNTED = (Frame.PATIENT, Frame.CASE, Frame.STUDY, Frame.SERIES, Frame.INSTANCE)
 
 
@@ -54,3 +63,48 @@ def check_table(engine: CohortEngine, oracle: CohortOracle, query: Query) -> Non
     table, expected = engine.table(query, 10_000), oracle.table(query)
     assert list(table.rows) == expected, query  # noqa: S101 - as above
     assert table.total == len(expected), query  # noqa: S101 - as above
+
+
+def random_batches(rows: Rows) -> Iterator[Batch]:
+    """Yield the clinical side of *rows*, then its images."""
+    for source, names in (
+        ("clinical", ("patient", "case", "document", "fact")),
+        ("extended", ("study", "series", "instance", "header")),
+    ):
+        yield batch({name: rows.get(name, []) for name in names}, source, source)
+
+
+def drawn(engine: CohortEngine, first: int, count: int) -> Iterator[tuple[int, Query]]:
+    """Draw *count* numbered questions to *engine*; one of a unit that it never has is no question to it.
+
+    Raises:
+        AssertionError: there are not so many among four times as many.
+
+    """
+    catalogue, found = engine.catalogue(), 0
+    for number in range(first, first + 4 * count):
+        query = question(number, LEVELS, ALL_BRANCHES)
+        try:
+            resolve(query, catalogue)
+        except InvalidRequest:
+            continue
+        yield found, query
+        found += 1
+        if found == count:
+            return
+    raise AssertionError(f"only {found} of {count} queries are questions to this warehouse")
+
+
+def check_some(engine: CohortEngine, oracle: CohortOracle, first: int, count: int) -> None:
+    """Return if *count* questions have the patients of *oracle*, and every third its numbers or its table.
+
+    Raises:
+        AssertionError: one has not.
+
+    """
+    for place, query in drawn(engine, first, count):
+        check_patients(engine, oracle, query)
+        if place % 6 == 0:
+            check_cohort(engine, oracle, query)
+        if place % 6 == 3:
+            check_table(engine, oracle, query)

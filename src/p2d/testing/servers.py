@@ -6,7 +6,7 @@ import secrets
 import socket
 import subprocess
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,7 +105,7 @@ def orthanc(
     file = folder / "orthanc.json"
     file.touch(mode=0o600)
     file.write_text(json.dumps(settings), encoding="utf-8")
-    with _running([str(ORTHANC), str(file)], folder / "orthanc.log", delays=delays):
+    with running([str(ORTHANC), str(file)], folder / "orthanc.log", delays=delays):
         if tls is None:
             until_echo(archive, peer)
         else:
@@ -148,16 +148,19 @@ AETable END
 """,
         encoding="utf-8",
     )
-    with _running([str(DCMQRSCP), "-c", str(file)], folder / "dcmqrscp.log"):
+    with running([str(DCMQRSCP), "-c", str(file)], folder / "dcmqrscp.log"):
         until_echo(archive, peer)
         yield archive
 
 
 @contextmanager
-def _running(command: list[str], log: Path, *, delays: bool = False) -> Iterator[None]:
+def running(
+    command: list[str], log: Path, *, delays: bool = False, more: Mapping[str, str] | None = None
+) -> Iterator[None]:
+    """Run *command* until the block ends; its output goes to *log*, *more* joins its environment."""
     with log.open("wb") as output:
         # DCMTK and Orthanc leave the Nagle delay on unless told so; tests are not to wait for it
-        env = {**os.environ, "TCP_NODELAY": "1"}
+        env = {**os.environ, "TCP_NODELAY": "1", **(more or {})}
         if delays:
             del env["TCP_NODELAY"]
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=env)

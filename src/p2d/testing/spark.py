@@ -1,12 +1,10 @@
 """Spark for tests: one small application in this process, and a standalone cluster of processes."""
 
-import os
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +12,7 @@ import pyspark
 from pyspark.sql import SparkSession
 
 from p2d.testing.installation import free_ports
+from p2d.testing.servers import running
 from p2d.testing.waiting import until
 from p2d.warehouse.spark.cluster import Application, started
 
@@ -50,52 +49,33 @@ def cluster(folder: Path, workers: int, memory: int = 1024) -> Iterator[Cluster]
     address = f"spark://127.0.0.1:{port}"
     with ExitStack() as stack:
         log = folder / "master.log"
-        stack.enter_context(_running(_MASTER, log, "--host", "127.0.0.1", "--port", str(port)))
+        stack.enter_context(_daemon(_MASTER, log, "--port", str(port)))
         until(lambda: "Starting Spark master" in _text(log), seconds=_START_SECONDS)
         for number in range(workers):
-            own = folder / f"worker-{number}"
+            own, log = folder / f"worker-{number}", folder / f"worker-{number}.log"
             own.mkdir()
-            arguments = ("--host", "127.0.0.1", "--cores", "1", "--memory", f"{memory}m")
-            log = folder / f"worker-{number}.log"
-            stack.enter_context(_running(_WORKER, log, *arguments, "--work-dir", str(own), address))
-            until(lambda log=log: "Successfully registered" in _text(log), seconds=_START_SECONDS)  # type: ignore[misc] # mypy cannot tell a lambda's default
+            limits = ("--cores", "1", "--memory", f"{memory}m", "--work-dir", str(own))
+            stack.enter_context(_daemon(_WORKER, log, *limits, address))
+            until(partial(_is_registered, log), seconds=_START_SECONDS)
         yield Cluster(address, workers)
 
 
-@contextmanager
-def _running(name: str, log: Path, *arguments: str) -> Iterator[None]:
-    jars = Path(pyspark.__file__).parent / "jars"
-    options = ("-Xmx512m", "-cp", f"{jars}/*")
-    opened = ("--add-opens=java.base/java.nio=ALL-UNNAMED", "--add-opens=java.base/sun.nio.ch=ALL-UNNAMED")
-    command = ["java", *options, *opened, name, *arguments, "--webui-port", "0"]
-    address = arguments[-1:] if arguments[-1].startswith("spark://") else ()
-    if address:  # the master's address goes last
-        command = ["java", *options, *opened, name, *arguments[:-1], "--webui-port", "0", *address]
-    environment = {
-        **os.environ,
-        "SPARK_HOME": str(Path(pyspark.__file__).parent),
+def _daemon(name: str, log: Path, *arguments: str) -> AbstractContextManager[None]:
+    """Run the class *name* of Spark on loopback; a master's address goes last."""
+    home = Path(pyspark.__file__).parent
+    opened = [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in ("java.nio", "sun.nio.ch")]
+    started_as = ["java", "-Xmx512m", "-cp", f"{home / 'jars'}/*", *opened, name]
+    more = {
+        "SPARK_HOME": str(home),
         "SPARK_SCALA_VERSION": "2.13",  # else it is looked for in a build of Spark
         "PYSPARK_PYTHON": sys.executable,
     }
-    with log.open("wb") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=out, env=environment)
-        try:
-            yield
-        finally:
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+    return running([*started_as, "--host", "127.0.0.1", "--webui-port", "0", *arguments], log, more=more)
+
+
+def _is_registered(log: Path) -> bool:
+    return "Successfully registered" in _text(log)
 
 
 def _text(log: Path) -> str:
     return log.read_text(encoding="utf-8", errors="replace")
-
-
-def stopped(spark: SparkSession) -> float:
-    """Stop *spark* and return how long that took; another one can be started in this process then."""
-    begin = time.monotonic()
-    spark.stop()
-    return time.monotonic() - begin

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from pynetdicom import AE, evt
 
+from p2d.dimse.status import overdue
 from p2d.model.errors import Misconfigured, ProtocolViolation, Unavailable
 from p2d.pacs.pynetdicom.messages import Message, reader
 from p2d.pacs.pynetdicom.requests import MESSAGE_ID, SOP_CLASS_UID, message
@@ -142,13 +143,13 @@ class Association:
         """
         left = self._until - time.monotonic()
         if left <= 0:
-            raise self._too_long()
+            raise overdue(self._archive.request_seconds)
         wait = seconds or self._archive.answer_seconds
         try:
             received = self._messages.get(timeout=min(wait, left))
         except queue.Empty:
             if left < wait:
-                raise self._too_long() from None
+                raise overdue(self._archive.request_seconds) from None
             if seconds is not None:
                 return None
             raise Unavailable("pacs", "no answer in time", "try again later") from None
@@ -158,13 +159,6 @@ class Association:
             )
         self.answered = True
         return received
-
-    def _too_long(self) -> Unavailable:
-        return Unavailable(
-            "pacs",
-            f"a request had no final response after {self._archive.request_seconds:g} s",
-            "raise request_seconds, or ask for less at a time (list_length)",
-        )
 
     def response(self, command: int, message_id: int, received: Message | None) -> Message:
         """Return *received* when it is the response *command* to *message_id*.

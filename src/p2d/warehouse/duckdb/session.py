@@ -16,7 +16,7 @@ from p2d.model.errors import InvalidRequest, Unavailable
 from p2d.warehouse.query.dialects import Dialect, DuckDbDialect
 from p2d.warehouse.query.nodes import Value
 from p2d.warehouse.query.session import Keys, sorted_once
-from p2d.warehouse.query.stopping import Stop, current_stop
+from p2d.warehouse.query.stopping import current_stop, ended
 
 _INTERRUPT_SECONDS: Final = 0.02
 _DIALECT: Final = DuckDbDialect()
@@ -109,7 +109,7 @@ def question(
 
     """
     stop = current_stop()
-    with _limited(cursor, seconds, stop):
+    with ended(cursor.interrupt, stop, again=_INTERRUPT_SECONDS, seconds=seconds):
         try:
             stop.check()
             cursor.begin()
@@ -121,27 +121,3 @@ def question(
         except duckdb.InvalidInputException:
             problem = "holds a regular expression or operand the engine refuses"
             raise InvalidRequest("where", problem, "see the cohort language's page") from None
-
-
-@contextmanager
-def _limited(cursor: duckdb.DuckDBPyConnection, seconds: float, stop: Stop) -> Iterator[None]:
-    """Interrupt *cursor* after *seconds* or when *stop* is asked for, and again until the block ends.
-
-    One interruption may fall between statements.
-    """
-    is_done, is_awake = threading.Event(), threading.Event()
-
-    def watch() -> None:
-        is_awake.wait(seconds)
-        while not is_done.wait(_INTERRUPT_SECONDS):
-            cursor.interrupt()
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        with stop.ending(is_awake.set):
-            yield
-    finally:
-        is_done.set()
-        is_awake.set()
-        watcher.join()

@@ -120,7 +120,8 @@ class Publication:
             },
         }
         _write_json(self.partial / MANIFEST, manifest)
-        _sync(self.partial)
+        for folder in {(self.partial / name).parent for name in self._files} | {self.partial}:
+            _sync(folder)
         shown = self.folder / self.label
         self.partial.rename(shown)
         _write_json(self.folder / f".{CURRENT}", {"layout": LAYOUT, "version": self.label})

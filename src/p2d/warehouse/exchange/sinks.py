@@ -5,6 +5,7 @@ import io
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 from p2d.warehouse.exchange.publication import HashedFile, Publication
 
 _ROW_GROUP: Final = 131_072
+_WAITING: Final = 4 << 20
 PATIENT_KEY: Final = "patient_key"
 
 
@@ -58,11 +60,15 @@ class ParquetFiles:
 
     def write(self, table: str, rows: pa.Table) -> None:
         """Append *rows* to *table*."""
-        if table not in self._writers:
-            file = self._publication.file(f"{table}.parquet")
+        self.append(f"{table}.parquet", rows)
+
+    def append(self, name: str, rows: pa.Table) -> None:
+        """Append *rows* to the file *name*, made where it is missing."""
+        if name not in self._writers:
+            file = self._publication.file(name)
             writer = pq.ParquetWriter(pa.PythonFile(file, mode="w"), rows.schema, compression="zstd")
-            self._writers[table] = (file, writer)
-        file, writer = self._writers[table]
+            self._writers[name] = (file, writer)
+        file, writer = self._writers[name]
         writer.write_table(rows, row_group_size=_ROW_GROUP)
         file.rows += rows.num_rows
 
@@ -77,37 +83,47 @@ class ParquetParts:
 
     ``fact/part-0003.parquet`` holds the facts of the patients whose key leaves 3 when divided by the number
     of parts. Tables without ``patient_key`` are one file. An engine of several workers reads the parts side
-    by side.
+    by side. Rows of a part wait until they are worth a row group of their own, about 4 MiB.
     """
 
     def __init__(self, publication: Publication, parts: int) -> None:
-        self._publication = publication
+        self._files = ParquetFiles(publication)
         self._parts = parts
-        self._writers: dict[str, tuple[HashedFile, Any]] = {}
+        self._waiting: dict[str, list[pa.Table]] = {}
 
     def write(self, table: str, rows: pa.Table) -> None:
         """Append *rows* to *table*."""
         if PATIENT_KEY not in rows.schema.names:
-            self._append(f"{table}.parquet", rows)
+            self._files.write(table, rows)
             return
+        names = part_names(table, self._parts)
+        if names[0] not in self._waiting:
+            self._flush()  # of the table before
         numbers = rows.column(PATIENT_KEY).to_numpy() % self._parts
-        for number, name in enumerate(part_names(table, self._parts)):
-            self._append(name, rows.filter(pa.array(numbers == number)))
-
-    def _append(self, name: str, rows: pa.Table) -> None:
-        if name not in self._writers:
-            file = self._publication.file(name)
-            writer = pq.ParquetWriter(pa.PythonFile(file, mode="w"), rows.schema, compression="zstd")
-            self._writers[name] = (file, writer)
-        file, writer = self._writers[name]
-        if rows.num_rows:
-            writer.write_table(rows, row_group_size=_ROW_GROUP)
-        file.rows += rows.num_rows
+        order = np.argsort(numbers, kind="stable")
+        ends = np.searchsorted(numbers[order], np.arange(self._parts), side="right")
+        ordered, start = rows.take(pa.array(order)), 0
+        for name, end in zip(names, ends.tolist(), strict=True):
+            waiting = self._waiting.setdefault(name, [])
+            waiting.append(ordered.slice(start, end - start))
+            if sum(part.nbytes for part in waiting) >= _WAITING:
+                self._write_out(name)
+            start = end
 
     def finish(self) -> None:
-        """Write the files' ends."""
-        for _, writer in self._writers.values():
-            writer.close()
+        """Write what waits and the files' ends."""
+        self._flush()
+        self._files.finish()
+
+    def _flush(self) -> None:
+        for name in self._waiting:
+            self._write_out(name)
+        self._waiting.clear()
+
+    def _write_out(self, name: str) -> None:
+        if self._waiting[name]:
+            self._files.append(name, pa.concat_tables(self._waiting[name]))
+            self._waiting[name] = []
 
 
 def part_names(table: str, parts: int) -> list[str]:

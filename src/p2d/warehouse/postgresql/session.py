@@ -3,10 +3,10 @@
 Keys travel as binary arrays both ways: a cohort of 200,000 patients is 2 MB and no Python object each.
 """
 
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, Final, cast
 
 import numpy as np
@@ -20,7 +20,7 @@ from p2d.warehouse.postgresql.connection import Pool
 from p2d.warehouse.query.dialects import Dialect, PostgresDialect
 from p2d.warehouse.query.nodes import Value
 from p2d.warehouse.query.session import Keys
-from p2d.warehouse.query.stopping import Stop, current_stop
+from p2d.warehouse.query.stopping import Stop, current_stop, ended
 from p2d.warehouse.statements import Row
 
 _DIALECT: Final = PostgresDialect()
@@ -95,30 +95,21 @@ class PostgresSession:
 
 @contextmanager
 def _cancelling(connection: psycopg.Connection[Row], stop: Stop) -> Iterator[None]:
-    """Cancel what runs on *connection* when *stop* is asked for, and again until the block ends.
+    """Cancel what runs on *connection* when *stop* is asked for.
 
-    A request may reach the server between two statements, where it is lost, or after the block: the
-    connection is not used again then.
+    A request may reach the server after the block: the connection is not used again then.
     """
-    is_done, is_awake = threading.Event(), threading.Event()
-
-    def watch() -> None:
-        is_awake.wait()
-        while not is_done.wait(_CANCEL_SECONDS):
-            with suppress(psycopg.Error):  # it is gone: the question ends by itself
-                connection.cancel()
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
     try:
-        with stop.ending(is_awake.set):
+        with ended(partial(_cancel, connection), stop, again=_CANCEL_SECONDS):
             yield
     finally:
-        is_done.set()
-        is_awake.set()
-        watcher.join()
         if stop.is_asked:
             connection.close()
+
+
+def _cancel(connection: psycopg.Connection[Row]) -> None:
+    with suppress(psycopg.Error):  # it is gone: the question ends by itself
+        connection.cancel()
 
 
 @contextmanager

@@ -30,6 +30,9 @@ class Dialect(ABC):
     has_terms: ClassVar[bool] = False
     """Whether the engine keeps the table ``term``, an index of the words of documents."""
 
+    few_keys: ClassVar[int] = 500
+    """Keys up to which they are written into statements; beyond they go through a table."""
+
     sends_keys_once: ClassVar[bool] = True
     """Whether repeated keys cost more on the way from the engine than there."""
 
@@ -113,6 +116,7 @@ class DuckDbDialect(Dialect):
 
     name = "duckdb"
     has_terms = True
+    few_keys = 50  # a table costs little here, and a long list is slow to plan
     sends_keys_once = False
 
     def matches(self, place: exp.Expr, pattern: str, bind: Bind, *, ignore_case: bool) -> exp.Expr:

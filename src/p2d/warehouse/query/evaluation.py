@@ -20,8 +20,6 @@ from p2d.warehouse.query.nodes import All, Any, Frame, Node, NoneOf, Some
 from p2d.warehouse.query.session import Keys, Session, sorted_once
 
 EVERYBODY: Final = All(())
-_FEW: Final = 50
-"""Keys up to which they are written into statements; beyond they go through a table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,7 @@ class Evaluation:
 
     def restricted(self, keys: Keys, name: str) -> Callable[[exp.Expr], exp.Expr]:
         """Return the condition that a key is one of *keys*; many are kept as the temporary table *name*."""
-        if len(keys) <= _FEW:
+        if len(keys) <= self.session.dialect.few_keys:
             listed = ", ".join(map(str, keys.tolist())) or "NULL"  # one node: a tree of 500 would be slow
             return lambda place: exp.In(this=place, expressions=[exp.Var(this=listed)])
         self.session.keep(name, keys)

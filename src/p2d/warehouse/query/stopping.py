@@ -14,9 +14,13 @@ from p2d.model.errors import InvalidRequest, Unavailable
 
 
 class Stop:
-    """Whether a question is to end; ``ends`` are called once when it is, each of them quick."""
+    """Whether a question is to end, and what is called once when it is; each call is quick.
 
-    def __init__(self) -> None:
+    One that is not ``named`` belongs to a question that nobody can cancel.
+    """
+
+    def __init__(self, *, named: bool = False) -> None:
+        self.is_named = named
         self._lock = threading.Lock()
         self._ends: list[Callable[[], None]] = []
         self.is_asked = False
@@ -54,6 +58,37 @@ class Stop:
             raise cancelled()
 
 
+@contextmanager
+def ended(
+    end: Callable[[], None], stop: Stop, *, again: float, seconds: float | None = None
+) -> Iterator[threading.Event]:
+    """Call *end* when *stop* is asked for or after *seconds*, and then every *again* seconds.
+
+    Engines take the request to end a statement only while one runs: between two it would be lost. The event
+    yielded tells whether the time is over. When the block has ended, *end* is not called any more.
+    """
+    is_done, is_awake, is_over = threading.Event(), threading.Event(), threading.Event()
+    if seconds is None and not stop.is_named:
+        yield is_over
+        return
+
+    def watch() -> None:
+        if not is_awake.wait(seconds):
+            is_over.set()
+        while not is_done.wait(again):
+            end()
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        with stop.ending(is_awake.set):
+            yield is_over
+    finally:
+        is_done.set()
+        is_awake.set()
+        watcher.join()
+
+
 _CURRENT: Final[ContextVar[Stop | None]] = ContextVar("stop", default=None)
 
 
@@ -85,7 +120,7 @@ class Questions:
         if not name:
             yield
             return
-        stop = Stop()
+        stop = Stop(named=True)
         with self._lock:
             if (user, name) in self._stops:
                 raise InvalidRequest(

@@ -1,10 +1,10 @@
 """One question on Spark: statements with named parameters over one version of the copy, within its time."""
 
 import secrets
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -18,7 +18,7 @@ from p2d.model.errors import InvalidRequest, Unavailable
 from p2d.warehouse.query.dialects import Dialect, SparkDialect
 from p2d.warehouse.query.nodes import Value
 from p2d.warehouse.query.session import Keys, sorted_once
-from p2d.warehouse.query.stopping import Stop, current_stop
+from p2d.warehouse.query.stopping import current_stop, ended
 from p2d.warehouse.spark.cluster import cancel
 
 _DIALECT: Final = SparkDialect()
@@ -98,7 +98,7 @@ def asking(spark: SparkSession, version: int, seconds: float) -> Iterator[SparkC
     session, stop = SparkCohortSession(spark, version), current_stop()
     group = secrets.token_hex(8)
     spark.sparkContext.setJobGroup(group, "question", interruptOnCancel=True)
-    with _limited(seconds, lambda: cancel(spark, group), stop) as is_over:
+    with ended(partial(cancel, spark, group), stop, again=_CANCEL_SECONDS, seconds=seconds) as is_over:
         try:
             stop.check()
             yield session
@@ -120,28 +120,3 @@ def asking(spark: SparkSession, version: int, seconds: float) -> Iterator[SparkC
 
 def _class_of(error: PySparkException) -> str:
     return (error.getCondition() or "").partition(".")[0]
-
-
-@contextmanager
-def _limited(seconds: float, end: Callable[[], None], stop: Stop) -> Iterator[threading.Event]:
-    """Call *end* after *seconds* or when *stop* is asked for, and again until the block ends.
-
-    One call may fall between two jobs. The event yielded tells whether the time is over.
-    """
-    is_done, is_over, is_awake = threading.Event(), threading.Event(), threading.Event()
-
-    def watch() -> None:
-        if not is_awake.wait(seconds):
-            is_over.set()
-        while not is_done.wait(_CANCEL_SECONDS):
-            end()
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        with stop.ending(is_awake.set):
-            yield is_over
-    finally:
-        is_done.set()
-        is_awake.set()
-        watcher.join()

@@ -3,7 +3,9 @@
 A hospital makes the same files by hand (docs/howto/install.md), each zone on its own machine.
 """
 
+import itertools
 import os
+import random
 import secrets
 import socket
 from dataclasses import dataclass
@@ -12,6 +14,13 @@ from typing import Final
 
 from p2d.access.assertion import new_keypair
 from p2d.identity.keys import create_key_file
+
+_FIRST_PORT: Final = 12_000
+_PORT_RANGES: Final = 8
+_PORTS_EACH: Final = 2500
+"""Up to 32,000; from 32,768 on Linux takes ports for connections as it likes."""
+
+_drawn: Final = itertools.count(random.SystemRandom().randrange(_PORTS_EACH))
 
 GATEWAY_RIGHTS: Final = (
     "patient:resolve",
@@ -77,12 +86,29 @@ class Installation:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return *count* loopback ports that were free a moment ago, all different."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(listener.getsockname()[1]) for listener in sockets]
-    for listener in sockets:
-        listener.close()
-    return ports
+    """Return *count* loopback ports that nobody listens on, all different, and not given again for a while.
+
+    They lie below those that the system hands out for outgoing connections, and every test worker draws from
+    a range of its own: between the asking and the listening nobody else takes one.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _PORT_RANGES
+    first = _FIRST_PORT + worker * _PORTS_EACH
+    ports: list[int] = []
+    for _ in range(_PORTS_EACH):
+        port = first + next(_drawn) % _PORTS_EACH
+        if _is_free(port):
+            ports.append(port)
+        if len(ports) == count:
+            return ports
+    raise OSError(f"no {count} of the ports from {first} to {first + _PORTS_EACH - 1} are free")
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
 
 
 def install(folder: Path, archive: ArchiveAddress, *, images_deny: tuple[str, ...] = ("US",)) -> Installation:

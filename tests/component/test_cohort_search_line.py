@@ -9,23 +9,42 @@ from jsonschema import Draft202012Validator
 
 from p2d.audit.log import AuditLog
 from p2d.flows.research.cohort import CohortDesk
+from p2d.flows.research.disclosure import Disclosure, Shield
+from p2d.flows.research.saved_cohorts import SavedCohorts
 from p2d.testing.app_client import AppClient
 from p2d.testing.warehouse_rows import Row, batch, patient_psn, small_study, uid
 from p2d.warehouse.duckdb.engine import DuckDbWarehouse
+from p2d.warehouse.upkeep.upkeep import Upkeep
 from p2d.web.research.access import Role
 from p2d.web.research.app import create_app
 
 SECRETS = {role: f"{role}-zq81mX0pLw4vT9sKd7" for role in Role}
 P1: Row = {"patient": patient_psn(1), "sex": "F", "birth_year": 1950}
 LVEF: Row = {"patient": patient_psn(1), "source_row": "1", "attribute": "LVEF", "number": 30.0, "unit": "%"}
+PATIENTS: list[Row] = [P1, *({"patient": patient_psn(n), "sex": "F"} for n in range(2, 8))]
+FACTS: list[Row] = [
+    LVEF,
+    *(
+        {"patient": patient_psn(n), "source_row": str(10 + n), "attribute": "ICD10", "code": code}
+        for n, code in [(1, "I99.9"), *((n, "I21.0") for n in range(2, 8))]
+    ),
+]
 LETTER: Row = {"patient": patient_psn(1), "document": uid(900), "kind": "discharge_letter", "text": "NYHA IV"}
 
 
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[AppClient]:
     warehouse = DuckDbWarehouse(None)
-    warehouse.load(batch({**small_study(), "patient": [P1], "fact": [LVEF], "document": [LETTER]}))
-    desk = CohortDesk(warehouse, AuditLog(tmp_path / "audit.jsonl"))
+    warehouse.load(batch({**small_study(), "patient": PATIENTS, "fact": FACTS, "document": [LETTER]}))
+    Upkeep(warehouse).refresh(everything=True)
+    audit = AuditLog(tmp_path / "audit.jsonl")
+    shield = Shield(b"a secret of the test's own", memory=tmp_path / "answered")
+    desk = CohortDesk(
+        warehouse,
+        audit,
+        disclosure=Disclosure(shield, frozenset({str(Role.RESEARCHER)})),
+        saved=SavedCohorts(warehouse.saved, audit),
+    )
     yield AppClient(create_app(warehouse, desk, SECRETS))
     warehouse.close()
 
@@ -84,3 +103,43 @@ def test_the_search_line_is_completed_from_the_catalogue(client: AppClient) -> N
 
 def test_the_loader_has_no_search_line(client: AppClient) -> None:
     assert post(client, "complete", {"text": "", "cursor": 0}, Role.LOADER).status_code == 403
+
+
+def completed(client: AppClient, text: str, role: Role = Role.APPROVED) -> list[tuple[str, str]]:
+    found = post(client, "complete", {"text": text, "cursor": len(text)}, role).json()["completions"]
+    return [(one["text"], one["kind"]) for one in found]
+
+
+def test_common_values_are_offered_and_rare_ones_are_not(client: AppClient) -> None:
+    offered = completed(client, "ICD10 = I")
+
+    assert ("I21.0", "value") in offered  # of six patients
+    assert not any(text.startswith("I99") for text, _ in offered)  # of one
+
+
+def test_who_sees_numbers_only_is_offered_no_values(client: AppClient) -> None:
+    assert not [text for text, kind in completed(client, "ICD10 = I", Role.RESEARCHER) if kind == "value"]
+    assert ("ICD10", "attribute") in completed(client, "ICD", Role.RESEARCHER)
+
+
+def save(client: AppClient, name: str, role: Role, *, shared: bool) -> None:
+    body = {
+        "name": name,
+        "query": {"version": 2, "where": {"attribute": "LVEF", "less": 45}},
+        "shared": shared,
+    }
+    answer = client.post("/cohorts/saved", json=body, headers={"Authorization": f"Bearer {SECRETS[role]}"})
+    assert answer.status_code < 300, answer.text
+
+
+def test_saved_cohorts_are_offered_to_those_who_may_name_them(client: AppClient) -> None:
+    save(client, "heart failure", Role.APPROVED, shared=True)
+    save(client, "heart mine", Role.APPROVED, shared=False)
+
+    assert completed(client, "cohort hea") == [
+        ('"heart failure"', "cohort"),
+        ('"heart mine"', "cohort"),
+    ]
+    assert completed(client, "cohort hea", Role.OPERATOR) == [('"heart failure"', "cohort")]
+    said = post(client, "parse", {"text": 'cohort "heart failure" and LVEF < 30'}, Role.OPERATOR)
+    assert said.json()["query"]["where"]["all"][0] == {"cohort": "heart failure"}

@@ -539,3 +539,59 @@ def test_studies_are_listed_by_day_and_series_by_number() -> None:
 def test_a_query_error_names_the_line() -> None:
     with pytest.raises(InvalidRequest, match="line 2"):
         read_query('{"version": 1,\n oops}')
+
+
+def search(site: Site, line: str) -> httpx.Response:
+    return site.post("/search", {"form_token": site.form_token(), "line": line})
+
+
+def test_a_search_line_runs_and_is_shown_as_json_and_in_words(site: Site) -> None:
+    answer = search(site.sign_in(), "Modality = CT and LVEF < 45")
+    text = unescape(site.get("/").text)
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/#result")
+    (user, query), *others = site.cohorts.asked
+    assert (user, others) == ("ada", [])
+    assert query["where"] == {
+        "all": [{"attribute": "Modality", "equals": "CT"}, {"attribute": "LVEF", "less": 45}]
+    }
+    assert 'value="Modality = CT and LVEF < 45"' in text
+    assert '{"attribute": "LVEF", "less": 45}' in text
+    assert "LVEF is less than 45" in text
+    assert "LVEF ist kleiner als 45" in text
+
+
+def test_a_query_in_json_is_shown_as_a_search_line(opened: Site) -> None:
+    assert 'name="line" type="text" value="Modality = CT' in unescape(opened.get("/").text)
+
+
+def test_a_wrong_search_line_comes_back_with_its_place(opened: Site) -> None:
+    answer = search(opened, "Modality =")
+    text = unescape(answer.text)
+
+    assert answer.status_code == 422
+    assert "line 1, column 11" in text
+    assert 'value="Modality ="' in text
+    assert "Result" not in text
+    assert opened.get("/patients").status_code == 404
+
+
+def test_a_search_line_needs_the_form_token(site: Site) -> None:
+    answer = site.sign_in().post("/search", {"line": "Modality = CT"})
+
+    assert answer.status_code == 403
+    assert site.cohorts.asked == []
+
+
+def test_the_search_line_is_completed_for_those_signed_in_only(site: Site) -> None:
+    body = {"line": "Modality = C", "cursor": 12}
+    before = site.ask("POST", "/complete", json=body)
+    after = site.sign_in().ask("POST", "/complete", json=body)
+
+    assert before.status_code == 401
+    assert after.json() == {"offered": [{"text": "CT", "kind": "value", "start": 11}]}
+
+
+@pytest.mark.parametrize("body", [{}, {"line": "a"}, {"line": "a" * 10_001, "cursor": 0}, {"line": 1}])
+def test_a_malformed_completion_is_refused(site: Site, body: dict[str, object]) -> None:
+    assert site.sign_in().ask("POST", "/complete", json=body).status_code == 422

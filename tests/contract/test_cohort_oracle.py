@@ -75,6 +75,25 @@ def test_columns_of_everybody_are_those_of_the_oracle(engine: str, seed: int) ->
         check_table(made, oracle, replace(query, where=EVERYBODY))
 
 
+ACQUIRED: Final = {
+    "attribute": "AcquisitionDate",
+    "equals": "2020-02-11",
+    "from": "2020-01-30",
+    "to": "2020-02-16",
+}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_parts_of_a_statement_that_differ_in_one_column_stay_two(engine: str) -> None:
+    made, oracle = warehouse(engine, 1)
+    where = {"any": [{"patients": ["P0000000000000007H"]}, {"same": "patient", "where": ACQUIRED}]}
+
+    query = parse({"version": 2, "where": where, "level": "series"})
+
+    assert oracle.table(query)
+    check_table(made, oracle, query)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("engine", ENGINES)

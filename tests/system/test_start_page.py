@@ -24,6 +24,7 @@ from p2d.testing.browser import chromium, is_painted, pale_texts, structure_faul
 from p2d.testing.viewing import ArchiveFake
 from p2d.warehouse.batch import SCHEMAS, Batch
 from p2d.warehouse.duckdb.engine import DuckDbWarehouse
+from p2d.warehouse.upkeep.upkeep import Upkeep
 from p2d.web.research.access import Role
 from p2d.web.research.app import create_app
 
@@ -151,6 +152,7 @@ class Visit:
 def site(tmp_path: Path) -> Iterator[Site]:
     warehouse = DuckDbWarehouse(None)
     warehouse.load(held_batch())
+    Upkeep(warehouse).refresh(everything=True)
     desk = CohortDesk(warehouse, AuditLog(tmp_path / "audit.jsonl"))
     gateway = archive()
     app = create_app(warehouse, desk, SECRETS)
@@ -206,6 +208,49 @@ def test_from_the_link_to_the_image(signed_in: Visit, site: Site) -> None:
     signed_in.press("Series 2")
 
     assert is_painted(page.get_by_role("img", name="Middle image of the series"))
+
+
+def offered(page: Page) -> list[str]:
+    """Wait until something is offered in the search line and return the texts."""
+    page.locator("#line-offers li").first.wait_for()
+    return page.locator("#line-offers li bdi").all_inner_texts()
+
+
+def test_the_search_line_offers_what_may_come_next(signed_in: Visit) -> None:
+    page, line = signed_in.page, signed_in.page.get_by_role("combobox", name="Search line")
+
+    line.press_sequentially("modal")
+    assert "Modality" in offered(page)
+    assert line.get_attribute("aria-expanded") == "true"
+    while page.locator('#line-offers li[aria-selected="true"] bdi').all_inner_texts() != ["Modality"]:
+        line.press("ArrowDown")
+    assert page.locator('[role="option"][aria-selected="true"]').get_attribute("id") == line.get_attribute(
+        "aria-activedescendant"
+    )
+    line.press("Enter")
+    assert line.input_value() == "Modality "
+
+    line.press_sequentially("= ")
+    page.locator("#line-offers li bdi", has_text="CT").click()
+    assert line.input_value() == "Modality = CT "
+    line.press("Escape")
+    with page.expect_navigation(wait_until="load"):
+        line.press("Enter")
+
+    assert page.locator(".counts div", has_text="Patients").locator("dd").inner_text() == "12"
+    assert "Modality is" in page.locator(".words pre[lang=en]").inner_text()
+    assert signed_in.messages == []
+
+
+def test_a_mistake_in_the_search_line_says_where(signed_in: Visit) -> None:
+    page = signed_in.page
+
+    page.get_by_role("combobox", name="Search line").fill("Modalty = CT")
+    signed_in.press("Search", "button")
+
+    assert "line 1, column 1" in page.get_by_role("alert").inner_text()
+    assert "Modality" in page.get_by_role("alert").inner_text()
+    assert page.get_by_role("combobox", name="Search line").input_value() == "Modalty = CT"
 
 
 def test_a_withheld_series_says_why(signed_in: Visit) -> None:

@@ -62,6 +62,21 @@ def where(condition: Condition) -> Any:
         (attribute("StudyDate") == date(2020, 1, 1), {"attribute": "StudyDate", "equals": "2020-01-01"}),
         (attribute("CRP").between(5, 10), {"attribute": "CRP", "between": [5, 10]}),
         (attribute("CRP") <= attribute("limit"), {"attribute": "CRP", "at_most": {"attribute": "limit"}}),
+        (
+            attribute("LVEF").last() < attribute("LVEF").first(),
+            {
+                "attribute": "LVEF",
+                "less": {"attribute": "LVEF", "reduce": "first"},
+                "reduce": "last",
+            },
+        ),
+        (
+            attribute("CRP") > (attribute("limit").max() + 1) * 2,
+            {
+                "attribute": "CRP",
+                "greater": {"attribute": "limit", "reduce": "max", "factor": 2, "plus": 2},
+            },
+        ),
         (branch("ICD10").under("I00-I99"), {"branch": "ICD10", "under": "I00-I99"}),
         (
             attribute("LVEF").unit("%").last().dated("2020-01-01", date(2020, 12, 31)) < 45,
@@ -113,6 +128,14 @@ def where(condition: Condition) -> Any:
             event(CT).before(event(MR), (1, None)),
             {"event": CT_JSON, "before": {"event": MR_JSON}, "days": [1, None]},
         ),
+        (
+            event(CT).after(event(MR), months=6),
+            {"event": CT_JSON, "after": {"event": MR_JSON}, "months": 6},
+        ),
+        (
+            event(CT).around(event(MR), years=(1, None)),
+            {"event": CT_JSON, "around": {"event": MR_JSON}, "years": [1, None]},
+        ),
         (event(CT).around(event(MR)), {"event": CT_JSON, "around": {"event": MR_JSON}}),
         (
             event(CT).during(event(everything(), frame="case")),
@@ -134,6 +157,18 @@ def test_a_query_has_columns_and_a_level() -> None:
     columns = [("sex", "last"), ("LVEF", "min")]
     assert made["columns"] == [{"attribute": name, "reduce": reduce} for name, reduce in columns]
     assert made["level"] == "study"
+
+
+def test_a_column_may_show_several_values() -> None:
+    made = query_json(query(CT, column("LVEF", "last", top=3)))
+
+    assert made["columns"] == [{"attribute": "LVEF", "reduce": "last", "top": 3}]
+
+
+@pytest.mark.parametrize("more", [{"days": 1, "months": 1}, {"weeks": 1}, {"months": (3, 1)}, {"years": -1}])
+def test_a_distance_that_cannot_be_is_refused(more: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest):
+        event(CT).after(event(MR), **more)
 
 
 def test_what_python_would_decide_alone_is_refused() -> None:

@@ -74,6 +74,18 @@ def test_every_query_is_said_with_all_its_attributes(query: Query) -> None:
         ("a < 1", "a <= 1"),
         ("a = 1", 'a = "1"'),
         ("a < 1", "a < value of b"),
+        ("a < value of b", "a < value of first b"),
+        ("a < value of b", "a < value of b times 2"),
+        ("a < value of b times 2", "a < value of b plus 2"),
+        (
+            "event (a = 1) within 3 days after event (b = 1)",
+            "event (a = 1) within 3 months after event (b = 1)",
+        ),
+        (
+            "event (a = 1) within 3 years after event (b = 1)",
+            "event (a = 1) within 3 months after event (b = 1)",
+        ),
+        ("a = 1 show last b", "a = 1 show last 2 b"),
         ("a exists", "a missing"),
         ("a exists", "branch a exists"),
         ("a contains x", "document a contains x"),

@@ -251,6 +251,6 @@ def _parsed(path: Path, text: str) -> Query:
 
 
 def _write_csv(target: TextIO, columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    from p2d.export.table import write_csv  # noqa: PLC0415 - loads the DICOM dictionary
+    from p2d.export.table import flat, write_csv  # noqa: PLC0415 - loads the DICOM dictionary
 
-    write_csv(target, tuple(columns), (dict(row) for row in rows))
+    write_csv(target, tuple(columns), map(flat, rows))

@@ -173,6 +173,17 @@ def json_chunks(columns: Sequence[str], table: Iterable[Mapping[str, Cell]]) -> 
     yield "[]\n" if before == "[\n" else "\n]\n"
 
 
+def flat(row: Mapping[str, object]) -> Row:
+    """Return *row* with several values of a cell joined by a backslash, a missing one as nothing."""
+    return {name: _flat_cell(value) for name, value in row.items()}
+
+
+def _flat_cell(value: object) -> Cell:
+    if isinstance(value, list | tuple):
+        return "\\".join("" if one is None else str(one) for one in value)
+    return value if isinstance(value, str | int | float) or value is None else str(value)
+
+
 def write_csv(stream: TextIO, columns: Sequence[str], table: Iterable[Mapping[str, Cell]]) -> None:
     """Write *table* to *stream* as CSV; open it with ``encoding="utf-8", newline=""``."""
     stream.writelines(csv_chunks(columns, table))

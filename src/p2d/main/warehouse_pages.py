@@ -7,12 +7,22 @@ from typing import Final
 from fastapi import FastAPI
 
 from p2d.flows.research.cohort import Asker, CohortDesk
-from p2d.flows.research.viewing import Archive, CohortAnswer, SeriesEntry, StudyEntry
+from p2d.flows.research.search_line import SearchLine, search_line
+from p2d.flows.research.viewing import (
+    Archive,
+    CohortAnswer,
+    Offered,
+    QueryRead,
+    SeriesEntry,
+    StudyEntry,
+)
 from p2d.model.errors import Refused
 from p2d.warehouse.browse import SeriesLine, StudyLine
 from p2d.warehouse.port import ResearchWarehouse
+from p2d.warehouse.query.as_json import query_json
 from p2d.warehouse.query.examples import PAPER
 from p2d.warehouse.query.parse import parse
+from p2d.warehouse.upkeep.upkeep import Upkeep
 from p2d.web.research.access import Research, Role
 from p2d.web.research.pages.router import Pages, install_pages
 
@@ -48,6 +58,21 @@ class PageCohorts:
             patients=self.desk.patients(query, asker),
             note=_coverage(counts),
         )
+
+    def read(self, user: str, query: str | Mapping[str, object]) -> QueryRead:
+        """Return *query*, a search line or JSON, in all the ways that it is written; nobody is counted."""
+        line = self._line(user)
+        found = line.read_text(query) if isinstance(query, str) else line.read_json(query)
+        return QueryRead(query_json(found.query), found.text, found.words)
+
+    def complete(self, user: str, line: str, cursor: int) -> Sequence[Offered]:
+        """Return what may come next at *cursor* of a search line."""
+        found = self._line(user).complete(line, cursor)
+        return [Offered(one.text, one.kind, one.start) for one in found]
+
+    def _line(self, user: str) -> SearchLine:
+        values = Upkeep(self.warehouse).common_values
+        return search_line(self.desk, Asker(user, str(Role.APPROVED)), values)
 
     def studies_of(self, user: str, patient: str) -> Sequence[StudyEntry]:
         """Return the studies and series that the warehouse itself knows of *patient*, audited."""

@@ -11,7 +11,8 @@ The fine print of events:
 - A stay without an end has none; a case without a start is no event.
 """
 
-from datetime import date
+from calendar import monthrange
+from datetime import date, timedelta
 from typing import Final
 
 from p2d.testing.cohort_comparison import compares, is_in, suffices
@@ -31,6 +32,7 @@ from p2d.warehouse.query.nodes import (
     Relation,
     Same,
     Some,
+    Span,
 )
 
 _LAST_DAY: Final = date(9999, 12, 31)
@@ -118,6 +120,26 @@ def _lies(relation: Relation, day: date, other: Thing) -> bool:
     start = other.day or _LAST_DAY
     if relation.order is Order.DURING:
         return start <= day <= (other.end or _LAST_DAY)
-    between = (day - start).days
-    distance = {Order.AFTER: between, Order.BEFORE: -between, Order.AROUND: abs(between)}[relation.order]
-    return relation.least <= distance and (relation.most is None or distance <= relation.most)
+    is_after = _is_behind(relation, day, start)
+    is_before = _is_behind(relation, start, day)
+    return {
+        Order.AFTER: is_after,
+        Order.BEFORE: is_before,
+        Order.AROUND: is_after or is_before,
+    }[relation.order]
+
+
+def _is_behind(relation: Relation, later: date, earlier: date) -> bool:
+    """Whether *later* lies as far behind *earlier* as *relation* asks."""
+    if later < _behind(earlier, relation.least, relation.span):
+        return False
+    return relation.most is None or later <= _behind(earlier, relation.most, relation.span)
+
+
+def _behind(day: date, number: int, span: Span) -> date:
+    """Return the day so many days, months or years behind *day*; of no such day the last of its month."""
+    if span is Span.DAYS:
+        return day + timedelta(days=number)
+    years, month = divmod(day.year * 12 + day.month - 1 + number * (12 if span is Span.YEARS else 1), 12)
+    last = monthrange(years, month + 1)[1]
+    return date(years, month + 1, min(day.day, last))

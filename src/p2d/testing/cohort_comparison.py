@@ -81,6 +81,14 @@ def mean(numbers: Sequence[float]) -> float | None:
     return float(sum(map(Fraction, numbers)) / len(numbers)) if numbers else None
 
 
+def foremost(reduce: Reduce, found: Sequence[Dated], most: int) -> tuple[object, ...]:
+    """Return up to *most* values, in the order in which FIRST, LAST, MIN or MAX would choose one by one."""
+    left, shown = list(found), list[object]()
+    while left and len(shown) < most:
+        shown.append(left.pop(chosen(reduce, left)[0])[1])
+    return tuple(shown)
+
+
 def reduced(reduce: Reduce, found: Sequence[Dated]) -> object:
     """Return what a column shows of *found*; ANY is the least value, so that it is always the same."""
     values = [value for _, value in found]

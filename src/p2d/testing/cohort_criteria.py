@@ -17,6 +17,8 @@
   whatever their unit or day; one that fulfils the comparison is enough (``between``: one as lower bound and
   one as upper). Dates are compared where one of the two is a date column; otherwise numbers, and for
   ``equals`` also texts.
+- With a reduction the operand is one of these values, or their mean; with a factor or a summand it is
+  calculated from each. Such an operand is a number, or a day where one of the two is a date column.
 - ``exists: false`` holds where no value is (of the unit, in the period); of an extended header only for what
   has a series whose headers were read; of a branch where it holds for every attribute of it.
 - ``under``: a code that starts with the operand (``I5`` covers ``I50.1``), or in a range: ``A...B``, or
@@ -32,7 +34,7 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any, Final
 
-from p2d.testing.cohort_comparison import Dated, chosen, compares, is_in, mean, suffices
+from p2d.testing.cohort_comparison import Dated, chosen, compares, is_in, mean, reduced, suffices
 from p2d.testing.cohort_texts import TEXTUAL, text_holds
 from p2d.testing.cohort_world import Thing, Value, World, related
 from p2d.warehouse.query.attributes import Attribute, Source, Type
@@ -130,7 +132,8 @@ class _Judge:
             other = self._world.attribute(operand.name)
             if Type.DATE in {*own, other.type}:
                 return [Type.DATE]
-            return [Type.NUMBER, Type.TEXT] if self._criterion.operator in _EQUAL else [Type.NUMBER]
+            is_text_too = self._criterion.operator in _EQUAL and operand == AttributeRef(operand.name)
+            return [Type.NUMBER, Type.TEXT] if is_text_too else [Type.NUMBER]
         if isinstance(operand, float):
             return [Type.NUMBER]
         return [Type.DATE] if isinstance(operand, date) or own == {Type.DATE} else [Type.TEXT]
@@ -164,13 +167,26 @@ def _operands(world: World, criterion: Criterion, thing: Thing, kind: Type) -> l
 def _of(world: World, operand: object, thing: Thing, kind: type) -> list[Any]:
     if isinstance(operand, AttributeRef):
         values = [v for v in world.values(world.attribute(operand.name)) if related(v.owner, thing)]
+        if kind is str and operand != AttributeRef(operand.name):
+            return []
         if kind is str:
             return [text for value in values for text in value.members]
-        found = [value.number if kind is float else value.moment for value in values]
-        return [value for value in found if value is not None]
+        dated = [(value.day, value.number if kind is float else value.moment) for value in values]
+        return _reduced(operand, [(day, value) for day, value in dated if value is not None])
     if kind is date and isinstance(operand, str):
         return [date.fromisoformat(operand)]
     return [operand] if isinstance(operand, kind) else []
+
+
+def _reduced(operand: AttributeRef, found: Sequence[Dated]) -> list[Any]:
+    """Return the values that *operand* stands for: all of them, or the one its reduction makes of them."""
+    values = [value for _, value in found]
+    if operand.reduce is not Reduce.ANY:
+        one = reduced(operand.reduce, found)
+        values = [] if one is None else [one]
+    if (operand.factor, operand.plus) == (1.0, 0.0):
+        return values
+    return [value * operand.factor + operand.plus for value in values]
 
 
 def _text_rank(value: Value) -> str:

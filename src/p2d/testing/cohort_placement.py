@@ -1,9 +1,9 @@
 """Where a criterion is asked: an independent reading of the rule that puts imaging criteria into frames.
 
 - *Imaging* is a criterion all of whose attributes (its operands, too) describe images, unless it asks about
-  several values at once (``reduce`` other than any, or ``times``): such a one speaks of its key as a whole,
-  "the patient's thinnest slice". Imaging is also an ``all``, ``any`` or ``n_of`` without upper bound that
-  holds imaging nodes only.
+  several values at once (``reduce`` other than any, the operand's too, or ``times``): such a one speaks
+  of its key as a whole, "the patient's thinnest slice". Imaging is also an ``all``, ``any`` or
+  ``n_of`` without upper bound that holds imaging nodes only.
 - Outside an imaging frame an imaging node speaks of a series, or of a study where it names attributes of the
   study only. Imaging nodes that stand together in one ``all`` speak of the same one. ``none``, ``n_of`` with
   an upper bound, ``same`` and ``event`` are drawn in by no neighbour; what stands in them is placed as if it
@@ -73,7 +73,8 @@ def _is_imaging(node: Node, world: World) -> bool:
         case Criterion(subject="document"):
             return False
         case Criterion():
-            speaks_of_one = node.reduce is Reduce.ANY and node.times is None
+            reductions = {node.reduce, *(v.reduce for v in node.values if isinstance(v, AttributeRef))}
+            speaks_of_one = reductions == {Reduce.ANY} and node.times is None
             return speaks_of_one and all(frame.is_imaging for frame in _frames(node, world))
         case Some(most=int()):
             return False

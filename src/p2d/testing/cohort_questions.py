@@ -36,8 +36,10 @@ from p2d.warehouse.query.nodes import (
     Relation,
     Same,
     Some,
+    Span,
     Value,
 )
+from p2d.warehouse.query.parse import RANKED
 
 NUMBERS: Final[dict[str, Sequence[float]]] = {
     "LVEF": (30, 45, 60),
@@ -69,7 +71,12 @@ REFERENCES: Final[Sequence[tuple[str, Operator, str]]] = (
     ("StudyDescription", Operator.EQUALS, "SeriesDescription"),
     ("LVEF", Operator.EQUALS, "TROPONIN"),
     ("KVP", Operator.LESS, "Rows"),
+    ("LVEF", Operator.LESS, "LVEF"),
+    ("LVEF", Operator.AT_LEAST, "LVEF"),
+    ("Rows", Operator.GREATER, "Rows"),
 )
+_CALCULABLE: Final = frozenset({"LVEF", "Rows", "KVP", "TROPONIN", "TROPONIN_LIMIT"})
+_WORDS_ONLY: Final = frozenset({"StudyDescription", "SeriesDescription"})
 EVERY: Final = tuple(dict.fromkeys([*NUMBERS, *DATES, *WORDED, *MEMBERS, "TROPONIN_LIMIT"]))
 KINDS: Final = ("letter", "report")
 WORDS: Final = ("thorax", "CT", "schädel thorax", "nyha iii", "I50.1", "erguss", "LVEF")
@@ -204,7 +211,8 @@ class _Draw:
         if order is Order.DURING:
             return Relation(order, replace(other, frame=Frame.CASE, where=self._of(EVERYBODY, other.where)))
         least = self._of(0, 0, 1, 12) if order is Order.AROUND else self._of(0, 0, 1, 12, -12)
-        return Relation(order, other, least, self._of(None, least, least + 12, least + 60))
+        span = self._of(Span.DAYS, Span.DAYS, Span.MONTHS, Span.YEARS)
+        return Relation(order, other, least, self._of(None, least, least + 12, least + 60), span)
 
     def _period(self) -> Period:
         first, last = sorted([self._of(*_ALL_DAYS), self._of(*_ALL_DAYS)])
@@ -230,7 +238,8 @@ class _Draw:
     def _column(self) -> Column:
         name = self._of(*EVERY)
         fitting = [r for r in Reduce if r not in {Reduce.ALL, Reduce.MEAN}]
-        return Column(name, self._of(*fitting, *([Reduce.MEAN] if name in NUMBERS else [])))
+        reduce = self._of(*fitting, *([Reduce.MEAN] if name in NUMBERS else []))
+        return Column(name, reduce, self._of(1, 2, 5) if reduce in RANKED and self._is(4) else None)
 
     def criterion(self) -> Criterion:
         """Return a criterion of any form, with one of its modifiers more often than not."""
@@ -275,7 +284,22 @@ class _Draw:
         name, operator, other = self._of(*REFERENCES)
         if name == "LVEF" and self._is(2):
             return Criterion("attribute", name, Operator.BETWEEN, (AttributeRef("TROPONIN"), 60.0))
-        return Criterion("attribute", name, operator, (AttributeRef(other),))
+        return Criterion(
+            "attribute", name, operator, (self._reference(other, is_day=name in DATES and name != "LVEF"),)
+        )
+
+    def _reference(self, name: str, *, is_day: bool) -> AttributeRef:
+        """Return the attribute as it is, as one of its values, or calculated where it is numbers."""
+        if name in _WORDS_ONLY:
+            return AttributeRef(name)
+        reduce = self._of(Reduce.ANY, Reduce.ANY, Reduce.FIRST, Reduce.LAST, Reduce.MIN, Reduce.MAX)
+        if is_day or name not in _CALCULABLE:
+            return AttributeRef(name, reduce)
+        if name in {"LVEF", "Rows", "KVP"} and self._is(6):  # means of these are exact on every engine
+            reduce = Reduce.MEAN
+        if not self._is(4):
+            return AttributeRef(name, reduce)
+        return AttributeRef(name, reduce, self._of(1.0, 2.0, 0.5), self._of(0.0, 15.0, -1.5))
 
     def _words(self) -> Criterion:
         subject, names = self._of(("attribute", WORDED), ("document", KINDS), ("document", KINDS))

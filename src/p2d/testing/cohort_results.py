@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from p2d.testing.cohort_answer import Answer
-from p2d.testing.cohort_comparison import Dated, reduced
+from p2d.testing.cohort_comparison import Dated, foremost, reduced
 from p2d.testing.cohort_criteria import fulfilling
 from p2d.testing.cohort_world import Thing, Value, World, related
 from p2d.warehouse.query.attributes import Attribute, Source
@@ -71,7 +71,11 @@ def cells(world: World, query: Query, row: Thing, chosen: Mapping[Frame, set[Thi
         attribute = world.attribute(column.attribute)
         values = [v for v in world.values(attribute) if _is_shown(v, attribute, row, chosen)]
         dated: list[Dated] = [(v.day, shown) for v in values if (shown := _shown(v, attribute)) is not None]
-        found.append(reduced(column.reduce, dated))
+        found.append(
+            reduced(column.reduce, dated)
+            if column.top is None
+            else foremost(column.reduce, dated, column.top)
+        )
     return found
 
 

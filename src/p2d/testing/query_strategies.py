@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from p2d.model.ids import Pseudonym
-from p2d.warehouse.query.criterion_form import COMPARING, ORDERED, REDUCTIONS, TEXTUAL
+from p2d.warehouse.query.criterion_form import (
+    COMPARING,
+    OPERAND_REDUCTIONS,
+    ORDERED,
+    REDUCTIONS,
+    TEXTUAL,
+)
 from p2d.warehouse.query.nodes import (
     All,
     Any,
@@ -35,11 +41,12 @@ from p2d.warehouse.query.nodes import (
     Relation,
     Same,
     Some,
+    Span,
     Value,
 )
-from p2d.warehouse.query.parse import has_criterion
+from p2d.warehouse.query.parse import RANKED, has_criterion
 
-LEVELS: Final = (Frame.PATIENT, Frame.CASE, Frame.STUDY, Frame.SERIES, Frame.INSTANCE)
+LEVELS: Final = tuple(Frame)
 PATTERNS: Final = (
     r"NYHA[- ]*(III|IV)\b",
     "thorax",
@@ -123,7 +130,10 @@ def comparisons() -> SearchStrategy[Comparison]:
 
 @cache
 def _operands(operator: Operator, names: Names) -> SearchStrategy[tuple[Value, ...]]:
-    refs = st.sampled_from(names.attributes).map(AttributeRef)
+    reductions = st.sampled_from(OPERAND_REDUCTIONS)
+    refs = st.builds(
+        AttributeRef, st.sampled_from(names.attributes), reductions, numbers, st.just(0.0) | numbers
+    ) | st.sampled_from(names.attributes).map(AttributeRef)
     plain: SearchStrategy[Value] = texts | numbers
     if operator is Operator.EXISTS:
         return st.sampled_from([("true",), ("false",)])
@@ -209,7 +219,9 @@ def _relations(draw: st.DrawFn, names: Names, related: int) -> Relation:
     if order is Order.DURING:
         return Relation(order, Event(Frame.CASE, other.where, other.pick, other.period, other.age))
     least = draw(st.integers(0 if order is Order.AROUND else -30, 60))
-    return Relation(order, other, least, draw(st.none() | st.integers(least, 400)))
+    most = draw(st.none() | st.integers(least, 250))
+    is_said = (least, most) != (0, None)  # a distance that is none has no unit
+    return Relation(order, other, least, most, draw(st.sampled_from(Span)) if is_said else Span.DAYS)
 
 
 @cache
@@ -262,5 +274,8 @@ def queries(draw: st.DrawFn, names: Names = Names()) -> Query:
     """Draw a query with columns and level."""
     reductions = [r for r in Reduce if r is not Reduce.ALL]
     column = st.builds(Column, st.sampled_from(names.attributes), st.sampled_from(reductions))
+    column |= st.builds(
+        Column, st.sampled_from(names.attributes), st.sampled_from(sorted(RANKED)), st.integers(1, 100)
+    )
     columns = draw(st.lists(column, max_size=4, unique=True).map(tuple))
     return Query(draw(nodes(names)), columns, draw(st.sampled_from(LEVELS)))

@@ -8,8 +8,17 @@ from dataclasses import dataclass, field
 from PIL import Image
 
 from p2d.flows.research.gateway_client import SessionKey
-from p2d.flows.research.viewing import CohortAnswer, StudyEntry
+from p2d.flows.research.viewing import CohortAnswer, Offered, QueryRead, StudyEntry
 from p2d.model.errors import InvalidRequest, NotFound, Refused, Unavailable
+from p2d.warehouse.query.as_json import query_json
+from p2d.warehouse.query.parse import parse
+from p2d.warehouse.query.text_form.completion import complete
+from p2d.warehouse.query.text_form.grammar import parse_text
+from p2d.warehouse.query.text_form.vocabulary import Names
+from p2d.warehouse.query.text_form.writer import as_text
+from p2d.warehouse.query.words.sentences import LANGUAGES, query_words
+
+_VALUES = {"Modality": ("CT", "MR")}
 
 
 def sample_jpeg(side: int = 96) -> bytes:
@@ -37,6 +46,19 @@ class CohortsFake:
         return CohortAnswer(
             shown.counts, shown.columns, shown.rows[:rows], shown.total, shown.patients, shown.note
         )
+
+    def read(self, user: str, query: str | Mapping[str, object]) -> QueryRead:
+        """Return *query* as it is written; any name will do."""
+        del user
+        found = parse_text(query) if isinstance(query, str) else parse(query)
+        words = {str(language): query_words(found, language) for language in LANGUAGES}
+        return QueryRead(query_json(found), as_text(found), words)
+
+    def complete(self, user: str, line: str, cursor: int) -> Sequence[Offered]:
+        """Return what may come at *cursor* where LVEF and Modality are all there is."""
+        del user
+        names = Names(frozenset({"LVEF", "Modality"}), values=lambda name: _VALUES.get(name, ()))
+        return [Offered(one.text, one.kind, one.start) for one in complete(line, cursor, names)]
 
     def studies_of(self, user: str, patient: str) -> Sequence[StudyEntry]:
         """Record the question and return what ``own`` holds of *patient*."""

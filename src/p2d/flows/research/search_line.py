@@ -1,8 +1,10 @@
 """The search line: a query as text becomes JSON and words, and words at the cursor are completed."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from p2d.flows.research.cohort import Asker, CohortDesk
 from p2d.model.errors import InvalidRequest
 from p2d.warehouse.query.attributes import Catalogue, resolve
 from p2d.warehouse.query.frames import place
@@ -14,6 +16,9 @@ from p2d.warehouse.query.text_form.vocabulary import Names
 from p2d.warehouse.query.text_form.writer import as_text
 from p2d.warehouse.query.words.sentences import LANGUAGES, query_words
 
+CommonValues = Callable[[str], Sequence[str]]
+"""The common values of an attribute, the commonest first; none where it is not counted."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -24,11 +29,17 @@ class Reading:
     words: dict[str, str]
 
 
+def _none_of(_: str) -> Sequence[str]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class SearchLine:
-    """Reads queries against what a warehouse holds."""
+    """Reads queries against what a warehouse holds; *values* and *cohorts* are only offered."""
 
     catalogue: Catalogue
+    values: CommonValues = _none_of
+    cohorts: frozenset[str] = frozenset()
 
     def read_text(self, source: str) -> Reading:
         """Return what *source*, a query as text, says.
@@ -64,7 +75,9 @@ class SearchLine:
             attributes=frozenset(self.catalogue.names),
             branches=frozenset(self.catalogue.branches),
             documents=self.catalogue.documents,
+            cohorts=self.cohorts,
             is_attribute=self._is_attribute,
+            values=self.values,
         )
 
     def _is_attribute(self, name: str) -> bool:
@@ -73,3 +86,20 @@ class SearchLine:
         except InvalidRequest:
             return False
         return True
+
+
+def search_line(desk: CohortDesk, asker: Asker, values: CommonValues) -> SearchLine:
+    """Return *asker*'s search line: with the cohorts that *asker* may name, and *values* where shown.
+
+    Who sees shielded numbers only is offered none: that a value occurs is told by no number, either.
+
+    Raises:
+        Unavailable: the warehouse, or the saved cohorts, cannot be read.
+
+    """
+    saved = () if desk.saved is None else desk.saved.listed(asker.user)
+    return SearchLine(
+        desk.engine.catalogue(),
+        _none_of if desk.is_shielded(asker) else values,
+        frozenset(cohort.name for cohort in saved),
+    )

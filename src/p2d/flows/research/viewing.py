@@ -71,6 +71,24 @@ class CohortAnswer:
     note: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class QueryRead:
+    """A query as JSON-like data, as a search line, and in words by language (``de``, ``en``)."""
+
+    query: Mapping[str, object] = field(repr=False)
+    line: str = field(repr=False)
+    words: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """What may replace a search line from ``start`` to the cursor; ``kind`` says what it is."""
+
+    text: str
+    kind: str
+    start: int
+
+
 class Cohorts(Protocol):
     """The warehouse's side of the pages; safe to share between threads."""
 
@@ -80,6 +98,25 @@ class Cohorts(Protocol):
         Raises:
             InvalidRequest: the query is malformed or names what the warehouse does not hold.
             Unavailable: it took too long, or nothing can be recorded.
+
+        """
+        ...
+
+    def read(self, user: str, query: str | Mapping[str, object]) -> QueryRead:
+        """Return *query*, a search line or JSON, in all the ways that it is written; nobody is counted.
+
+        Raises:
+            InvalidRequest: it is malformed or names what the warehouse does not hold.
+            Unavailable: the warehouse cannot be read.
+
+        """
+        ...
+
+    def complete(self, user: str, line: str, cursor: int) -> Sequence[Offered]:
+        """Return what may come next at *cursor* of a search line.
+
+        Raises:
+            Unavailable: the warehouse cannot be read.
 
         """
         ...

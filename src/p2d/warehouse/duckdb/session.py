@@ -88,6 +88,11 @@ class DuckDbSession:
         self._cursor.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT k FROM kept_keys")  # noqa: S608 - one of our names
         self._cursor.unregister("kept_keys")
 
+    def keep_found(self, name: str, query: exp.Expr, parameters: Mapping[str, Value]) -> None:
+        """Keep the rows of *query* as the temporary table *name*."""
+        text, used = _DIALECT.statement(query, parameters)
+        self._cursor.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {text}", used)
+
     def terms(self, pieces: frozenset[str]) -> tuple[str, ...] | None:
         """Return the words of the index that hold one of *pieces*."""
         return self._vocabulary.words(self._cursor, self._version, pieces)

@@ -61,18 +61,31 @@ class PostgresSession:
 
     def keep(self, name: str, keys: Keys) -> None:
         """Keep *keys* as the temporary table *name* of one column ``k``."""
-        table = sql.Identifier("pg_temp", name)
-        if name in self._kept:
-            self._run(sql.SQL("DROP TABLE {}").format(table))
+        table = self._place_of(name)
         self._run(
             sql.SQL("CREATE TEMP TABLE {} (k BIGINT NOT NULL) ON COMMIT DROP").format(sql.Identifier(name))
         )
-        self._kept.add(name)
         copy = sql.SQL("COPY {} FROM STDIN (FORMAT binary)").format(table)
         with self._connection.cursor() as cursor, cursor.copy(copy) as target:
             target.write(copied(keys))
         if len(keys) >= _ANALYZED:
             self._run(sql.SQL("ANALYZE {}").format(table))
+
+    def keep_found(self, name: str, query: exp.Expr, parameters: Mapping[str, Value]) -> None:
+        """Keep the rows of *query* as the temporary table *name*."""
+        table = self._place_of(name)
+        text, values = _DIALECT.statement(query, parameters)
+        making = sql.SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS ").format(sql.Identifier(name))
+        self._asked(making.as_bytes(self._connection) + text.encode(), values)
+        self._run(sql.SQL("ANALYZE {}").format(table))
+
+    def _place_of(self, name: str) -> sql.Identifier:
+        """Return the temporary table *name*, which is not there any more."""
+        table = sql.Identifier("pg_temp", name)
+        if name in self._kept:
+            self._run(sql.SQL("DROP TABLE {}").format(table))
+        self._kept.add(name)
+        return table
 
     def terms(self, pieces: frozenset[str]) -> None:
         """Return None: the trigram index finds words by itself."""

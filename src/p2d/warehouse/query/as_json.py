@@ -9,6 +9,7 @@ from p2d.warehouse.query.nodes import (
     Any,
     AttributeRef,
     Cohort,
+    Column,
     Comparison,
     Count,
     Criterion,
@@ -35,7 +36,7 @@ def query_json(query: Query) -> dict[str, object]:
     return {
         "version": VERSION,
         "where": node_json(query.where),
-        "columns": [{"attribute": c.attribute, "reduce": str(c.reduce)} for c in query.columns],
+        "columns": [column_json(column) for column in query.columns],
         "level": str(query.level),
     }
 
@@ -65,6 +66,12 @@ def node_json(node: Node) -> dict[str, object]:  # noqa: PLR0911 - one for each 
             return _criterion(node)
 
 
+def column_json(column: Column) -> dict[str, object]:
+    """Return *column* as the JSON-like data that ``parse`` reads."""
+    found: dict[str, object] = {"attribute": column.attribute, "reduce": str(column.reduce)}
+    return found if column.top is None else {**found, "top": column.top}
+
+
 def number_json(value: float) -> float | int:
     """Return a whole *value* as an integer, so that it is written without a point."""
     return int(value) if value == int(value) and abs(value) < _LARGEST_INTEGER else value
@@ -72,10 +79,21 @@ def number_json(value: float) -> float | int:
 
 def _value(value: Value) -> object:
     if isinstance(value, AttributeRef):
-        return {"attribute": value.name}
+        return _reference(value)
     if isinstance(value, date):
         return value.isoformat()
     return value if isinstance(value, str) else number_json(value)
+
+
+def _reference(reference: AttributeRef) -> dict[str, object]:
+    found: dict[str, object] = {"attribute": reference.name}
+    if reference.reduce is not Reduce.ANY:
+        found["reduce"] = str(reference.reduce)
+    if reference.factor != 1:
+        found["factor"] = number_json(reference.factor)
+    if reference.plus:
+        found["plus"] = number_json(reference.plus)
+    return found
 
 
 def _criterion(criterion: Criterion) -> dict[str, object]:
@@ -141,5 +159,5 @@ def _relation(relation: Relation) -> dict[str, object]:
     found: dict[str, object] = {str(relation.order): _event(relation.other)}
     if relation.order is Order.DURING or (relation.least, relation.most) == (0, None):
         return found
-    days = [relation.least, relation.most]
-    return {**found, "days": relation.most if relation.least == 0 else days}
+    both = [relation.least, relation.most]
+    return {**found, str(relation.span): relation.most if relation.least == 0 else both}

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 
 from p2d.model.ids import Pseudonym
 from p2d.warehouse.query import nodes as language
-from p2d.warehouse.query.as_json import node_json, query_json
+from p2d.warehouse.query.as_json import column_json, node_json, query_json
 from p2d.warehouse.query.building_blocks import Condition, EventCondition, Per, Subject, counted
 from p2d.warehouse.query.criterion_form import read_count
 from p2d.warehouse.query.json_fields import read_member
@@ -118,9 +118,9 @@ def cohort(name: str) -> Condition:
     return Condition(language.Cohort(name))
 
 
-def column(name: str, reduce: str = "last") -> Column:
-    """Return a column of the result table."""
-    return Column(name, read_member(Reduce, reduce, "reduce"))
+def column(name: str, reduce: str = "last", *, top: int | None = None) -> Column:
+    """Return a column of the result table; with *top* of up to so many values, the reduction's first."""
+    return Column(name, read_member(Reduce, reduce, "reduce"), top)
 
 
 def query(condition: Condition, *columns: Column | str, level: str = "patient") -> Query:
@@ -130,7 +130,7 @@ def query(condition: Condition, *columns: Column | str, level: str = "patient") 
         InvalidRequest: parts that cannot hold together, such as an event inside a series.
 
     """
-    shown = [{"attribute": c.attribute, "reduce": c.reduce} if isinstance(c, Column) else c for c in columns]
+    shown = [column_json(c) if isinstance(c, Column) else c for c in columns]
     return parse({"version": VERSION, "where": node_json(condition.node), "columns": shown, "level": level})
 
 

@@ -1,7 +1,7 @@
 """What the builder's functions return: conditions with operators, and what a condition is made of."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Literal, NoReturn, Self
@@ -10,9 +10,10 @@ from p2d.warehouse.query import nodes as language
 from p2d.warehouse.query.as_json import node_json
 from p2d.warehouse.query.criterion_form import read_comparison, read_criterion, read_period
 from p2d.warehouse.query.nodes import Node, Order
+from p2d.warehouse.query.parse import read_relation
 
 Per = Literal["year", "month"]
-Days = int | tuple[int, int | None]
+Distance = int | tuple[int, int | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +176,22 @@ class Subject(Compared):
         """Return all values: there is one, and each has to fulfil the condition."""
         return self._with(reduce="all")
 
+    def __mul__(self, factor: float) -> Self:
+        """Return the values times *factor*, to be compared with: ``attribute("CRP") > limit * 2``."""
+        return self._with(factor=self._number("factor", 1) * factor, plus=self._number("plus", 0) * factor)
+
+    def __add__(self, number: float) -> Self:
+        """Return the values and *number* more, to be compared with."""
+        return self._with(plus=self._number("plus", 0) + number)
+
+    __rmul__ = __mul__
+    __radd__ = __add__
+
+    def _number(self, name: str, default: float) -> float:
+        found = self.parts.get(name, default)
+        assert isinstance(found, int | float)  # noqa: S101 - nothing else is put there
+        return found
+
     def _with(self, **parts: object) -> Self:
         return replace(self, parts={**self.parts, **parts})
 
@@ -254,31 +271,47 @@ class EventCondition(Condition):
         """Return the condition that the patient was so old: ``aged(less=18)``, ``aged(between=(18, 65))``."""
         return self.of(replace(self.event, age=read_comparison(comparison, "age")))
 
-    def after(self, other: "EventCondition", days: Days | None = None) -> "EventCondition":
-        """Return the condition that it lies at most *days*, or ``(least, most)`` days, after *other*."""
-        return self._related(Order.AFTER, other, days)
+    def after(
+        self, other: "EventCondition", days: Distance | None = None, **span: Distance
+    ) -> "EventCondition":
+        """Return the condition that it lies at most *days*, or ``(least, most)`` days, after *other*.
 
-    def before(self, other: "EventCondition", days: Days | None = None) -> "EventCondition":
+        ``months=6`` or ``years=(1, 2)`` in the place of days count by the calendar, here as in ``before`` and
+        ``around``.
+
+        Raises:
+            InvalidRequest: bounds that cannot be, or two units.
+
+        """
+        return self._related(Order.AFTER, other, days, span)
+
+    def before(
+        self, other: "EventCondition", days: Distance | None = None, **span: Distance
+    ) -> "EventCondition":
         """Return the condition that it lies at most *days*, or ``(least, most)`` days, before *other*."""
-        return self._related(Order.BEFORE, other, days)
+        return self._related(Order.BEFORE, other, days, span)
 
-    def around(self, other: "EventCondition", days: Days | None = None) -> "EventCondition":
+    def around(
+        self, other: "EventCondition", days: Distance | None = None, **span: Distance
+    ) -> "EventCondition":
         """Return the condition that it lies at most *days*, or ``(least, most)`` days, from *other*."""
-        return self._related(Order.AROUND, other, days)
+        return self._related(Order.AROUND, other, days, span)
 
     def during(self, case: "EventCondition") -> "EventCondition":
         """Return the condition that it lies in the stay of *case*, an event with the frame ``case``."""
-        return self._related(Order.DURING, case, None)
+        return self._related(Order.DURING, case, None, {})
 
-    def _related(self, order: Order, other: "EventCondition", days: Days | None) -> "EventCondition":
-        least, most = days if isinstance(days, tuple) else (0, days)
-        relation = language.Relation(order, other.event, least, most)
+    def _related(
+        self, order: Order, other: "EventCondition", days: Distance | None, span: Mapping[str, Distance]
+    ) -> "EventCondition":
+        given = {**({} if days is None else {"days": days}), **span}
+        relation = read_relation(given, order, other.event, "event")
         return self.of(replace(self.event, relation=relation))
 
 
 def _operand(value: object) -> object:
     if isinstance(value, Subject):
-        return {value.kind: value.name}
+        return {value.kind: value.name, **value.parts}
     if isinstance(value, date):
         return value.isoformat()
     return [_operand(item) for item in value] if isinstance(value, list | tuple) else value

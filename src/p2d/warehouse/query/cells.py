@@ -9,8 +9,11 @@ from sqlglot import exp
 from p2d.warehouse.query.attributes import Attribute, Source, Type
 from p2d.warehouse.query.compile import Compiler
 from p2d.warehouse.query.holders import ROW, Holder, attribute_holders
-from p2d.warehouse.query.nodes import Frame, Reduce
+from p2d.warehouse.query.nodes import Column, Frame, Reduce
 from p2d.warehouse.query.relations import column, is_missing, is_there, key_of
+
+BY_DAY: Final = frozenset({Reduce.FIRST, Reduce.LAST})
+"""Reductions that go by the day of a value."""
 
 IMAGING: Final = (Frame.STUDY, Frame.SERIES, Frame.INSTANCE)
 _OWN_FACTS: Final = frozenset({Frame.PATIENT, Frame.CASE, Frame.DOCUMENT, Frame.GROUP})
@@ -47,15 +50,25 @@ class Shown:
         return (self.attribute.frame,) if self.attribute.frame.is_imaging else ()
 
     def values(
-        self, compiler: Compiler, is_chosen: Callable[[Frame, exp.Expr], exp.Expr], *, with_day: bool
+        self,
+        compiler: Compiler,
+        is_chosen: Callable[[Frame, exp.Expr], exp.Expr],
+        *,
+        with_day: bool,
+        is_decided: bool = False,
     ) -> exp.Query:
-        """Return rows of ``k``, ``val`` and ``day``; *is_chosen* tells that a key of a frame matches."""
+        """Return rows of ``k``, ``val`` and ``day``; *is_chosen* tells that a key of a frame matches.
+
+        With *is_decided* all values of a thing of the level do that matches itself; whether it does is not
+        asked here.
+        """
         found: list[exp.Select] = []
         for holder in attribute_holders((self.attribute,), compiler.bind):
             for rows in holder.found(self.frame, with_day=with_day):
                 value = self._value(holder)
                 select = rows.select.where(*compiler.restriction(), is_there(value), copy=False)
-                condition = self._of_matching(holder, is_chosen)
+                is_of_key = is_decided and self.frame in IMAGING
+                condition = None if is_of_key else self._of_matching(holder, is_chosen)
                 if condition is not None:
                     select.where(condition, copy=False)
                 found.append(
@@ -101,26 +114,32 @@ class Shown:
         )
 
 
-def reduced(values: exp.Query, shown: Shown, reduce: Reduce, compiler: Compiler) -> exp.Select:
-    """Return rows of ``k`` and one value ``v`` each: what *reduce* makes of *values*."""
-    key = exp.column("k", table="n")
+def reduced(values: exp.Query, shown: Shown, wanted: Column, compiler: Compiler) -> exp.Select:
+    """Return rows of ``k`` and a value ``v``: what *wanted* makes of *values*, one of each key.
+
+    With ``top`` there are up to so many of each, and a third column ``place``, 1 of the foremost.
+    """
+    key, reduce = exp.column("k", table="n"), wanted.reduce
     value: exp.Expr = exp.column("val", table="n")
     if shown.is_text:
         value = compiler.dialect.by_code_point(value)
-    if reduce in {Reduce.FIRST, Reduce.LAST}:
-        is_down = reduce is Reduce.LAST
+    if wanted.top is not None or reduce in BY_DAY:
+        is_down = reduce in {Reduce.LAST, Reduce.MAX}
         order = [
             exp.Ordered(this=place, desc=is_down, nulls_first=False)
-            for place in (exp.column("day", table="n"), value)
+            for place in (*([exp.column("day", table="n")] if reduce in BY_DAY else []), value)
         ]
         place = exp.Window(
             this=exp.RowNumber(), partition_by=[key.copy()], order=exp.Order(expressions=order)
         )
         numbered = exp.select(key, exp.column("val", table="n"), exp.alias_(place, "place"), copy=False)
         numbered.from_(values.subquery("n", copy=False), copy=False)
-        is_first = exp.EQ(this=exp.column("place", table="m"), expression=exp.Literal.number(1))
-        found = exp.select(exp.column("k", table="m"), exp.alias_(exp.column("val", table="m"), "v"))
-        return found.from_(numbered.subquery("m", copy=False), copy=False).where(is_first, copy=False)
+        own = exp.column("place", table="m")
+        is_shown = exp.LTE(this=own, expression=exp.Literal.number(wanted.top or 1))
+        found = exp.select(
+            exp.column("k", table="m"), exp.alias_(exp.column("val", table="m"), "v"), own.copy()
+        )
+        return found.from_(numbered.subquery("m", copy=False), copy=False).where(is_shown, copy=False)
     functions: dict[Reduce, type[exp.Func]] = {
         Reduce.MIN: exp.Min,
         Reduce.ANY: exp.Min,

@@ -16,9 +16,9 @@ from p2d.model.errors import InvalidRequest
 from p2d.warehouse.query.attributes import Attribute, Source, Type
 from p2d.warehouse.query.codes import code_range
 from p2d.warehouse.query.dialects import Bind, Dialect
-from p2d.warehouse.query.holders import Parts
+from p2d.warehouse.query.holders import ROW, Parts
 from p2d.warehouse.query.nodes import AttributeRef, Criterion, Operator, Value
-from p2d.warehouse.query.relations import is_there
+from p2d.warehouse.query.relations import column, is_there
 from p2d.warehouse.query.texts import TEXTUAL, text_condition
 
 _COMPARISONS: Final[dict[Operator, type[exp.Binary]]] = {
@@ -73,7 +73,7 @@ def as_date(value: Value) -> date | None:
 class Judge:
     """Turns a criterion on *named* attributes (none: documents) into verdicts on values of certain parts.
 
-    *referred* are the operands that are attributes, by name, each with the attribute itself.
+    *referred* are the operands that are attributes, each with the attribute itself.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Judge:
         named: tuple[Attribute, ...],
         dialect: Dialect,
         bind: Bind,
-        referred: Mapping[str, tuple[Attribute, Referred]],
+        referred: Mapping[AttributeRef, tuple[Attribute, Referred]],
     ) -> None:
         self._criterion = criterion
         self._named = named
@@ -128,7 +128,10 @@ class Judge:
             text_condition(self._criterion, place, parts.negated, self._dialect, self._bind)
             for place in parts.texts
         )
-        return self._verdict(is_there(rank), exp.or_(*tests, copy=False), rank)
+        is_so: exp.Expr = exp.or_(*tests, copy=False)
+        if self._criterion.subject == "document":
+            is_so = self._dialect.last(is_so, column("document_key", ROW))
+        return self._verdict(is_there(rank), is_so, rank)
 
     def _under(self, parts: Parts) -> Verdict | None:
         if not parts.texts:
@@ -176,9 +179,12 @@ class Judge:
 
     def _kinds(self, operand: Value) -> tuple[Kind, ...]:
         if isinstance(operand, AttributeRef):
-            if Type.DATE in {*self._own, self._referred[operand.name][0].type}:
+            if Type.DATE in {*self._own, self._referred[operand][0].type}:
+                if operand.is_calculated:
+                    raise _no_calculation(operand)
                 return (Kind.DAY,)
-            return (Kind.NUMBER, Kind.TEXT) if self._criterion.operator in _EQUAL else (Kind.NUMBER,)
+            is_text_too = self._criterion.operator in _EQUAL and operand.is_plain
+            return (Kind.NUMBER, Kind.TEXT) if is_text_too else (Kind.NUMBER,)
         if isinstance(operand, float):
             return (Kind.NUMBER,)
         return (Kind.DAY,) if isinstance(operand, date) or self._own == {Type.DATE} else (Kind.TEXT,)
@@ -188,9 +194,9 @@ class Judge:
         if operator in _EQUAL:
             tests = [self._equals(kind, place, parts)]
             tests += [
-                self._referred[o.name][1].holds(kind, member.copy())
+                self._referred[o][1].holds(kind, member.copy())
                 for o in operands
-                if isinstance(o, AttributeRef)
+                if isinstance(o, AttributeRef) and kind in self._kinds(o)
                 for member in (parts.members if kind is Kind.TEXT else (place,))
             ]
             return exp.or_(*(test for test in tests if test is not None), copy=False)
@@ -203,7 +209,7 @@ class Judge:
 
     def _bound(self, operand: Value, kind: Kind, *, is_lowest: bool) -> exp.Expr:
         if isinstance(operand, AttributeRef):
-            return self._referred[operand.name][1].bound(kind, is_lowest=is_lowest)
+            return self._referred[operand][1].bound(kind, is_lowest=is_lowest)
         return self._bind(operand) if kind in self._kinds(operand) else exp.Null()
 
     def _equals(self, kind: Kind, place: exp.Expr, parts: Parts) -> exp.Expr | None:
@@ -229,6 +235,11 @@ class Judge:
 
     def _verdict(self, is_value: exp.Expr, is_so: exp.Expr, rank: exp.Expr) -> Verdict:
         return Verdict(is_value, is_so, self._dialect.by_code_point(rank.copy()))
+
+
+def _no_calculation(operand: AttributeRef) -> InvalidRequest:
+    problem = "is compared as a day, of which there is no mean, factor or sum"
+    return InvalidRequest(operand.name, problem, "use first, last, min or max; days apart are for events")
 
 
 def _part(parts: Parts, kind: Kind) -> exp.Expr | None:

@@ -214,8 +214,7 @@ class Criteria:
             .group_by(key.copy(), copy=False)
         )
         found = exp.select(exp.column("k", table=ROW)).from_(means.subquery(ROW, copy=False), copy=False)
-        named = self._named(criterion)
-        referred = self._referred(criterion, named, frame, found, exp.column("k", table=ROW))
+        referred = self._referred(criterion, frame, found, exp.column("k", table=ROW))
         judge = Judge(criterion, (), self.dialect, self.bind, referred)
         verdict = judge.verdict(Parts(number=column("number", ROW)))
         return self._nobody(frame) if verdict is None else found.where(verdict.is_so, copy=False)
@@ -240,7 +239,7 @@ class Criteria:
         needs_day = with_day or criterion.period is not None
         for holder in self._holders(criterion, named):
             for rows in holder.found(frame, with_day=needs_day):
-                referred = self._referred(criterion, named, frame, rows.select, rows.key)
+                referred = self._referred(criterion, frame, rows.select, rows.key)
                 verdict = Judge(criterion, named, self.dialect, self.bind, referred).verdict(holder.parts)
                 if verdict is None:
                     continue
@@ -275,18 +274,17 @@ class Criteria:
     def _referred(
         self,
         criterion: Criterion,
-        named: tuple[Attribute, ...],
         frame: Frame,
         select: exp.Select,
         key: exp.Expr,
-    ) -> dict[str, tuple[Attribute, ReferredValues]]:
+    ) -> dict[AttributeRef, tuple[Attribute, ReferredValues]]:
         """Return the operands that are attributes, beside the rows of *select* with their *key*."""
-        operands = [value.name for value in criterion.values if isinstance(value, AttributeRef)]
-        del named
+        operands = [value for value in criterion.values if isinstance(value, AttributeRef)]
         found = {}
-        for index, name in enumerate(dict.fromkeys(operands)):
-            attribute = self.catalogue.attribute(name, criterion.name)
-            found[name] = attribute, ReferredValues(self.bind, attribute, frame, select, key, f"q{index}")
+        for index, operand in enumerate(dict.fromkeys(operands)):
+            attribute = self.catalogue.attribute(operand.name, criterion.name)
+            values = ReferredValues(self.bind, attribute, operand, frame, select, key, f"q{index}")
+            found[operand] = attribute, values
         return found
 
     def _no_rows(self, frame: Frame, *, has_owner: bool) -> exp.Select:

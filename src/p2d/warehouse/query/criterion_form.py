@@ -38,6 +38,8 @@ TEXTUAL: Final = frozenset({Operator.CONTAINS, Operator.PHRASE, Operator.REGEX, 
 COUNTED: Final = ("at_least", "at_most", "within_days", "per")
 REDUCTIONS: Final = tuple(r for r in Reduce if r is not Reduce.COUNT)
 """What a criterion may reduce by; ``times`` is its way to count."""
+OPERAND_REDUCTIONS: Final = tuple(r for r in REDUCTIONS if r is not Reduce.ALL)
+"""What makes one value of those of an attribute that stands as operand."""
 _FIELDS: Final = ("order", "unit", "ignore_case", "reduce", "times", "from", "to", "affirmed", "captured")
 _OF_NUMBERS: Final = frozenset({Reduce.MIN, Reduce.MAX, Reduce.MEAN})
 
@@ -203,8 +205,17 @@ def _bounds(operand: object, path: str) -> tuple[Value, Value]:
 def _referred(value: object, path: str) -> AttributeRef | None:
     if not isinstance(value, Mapping):
         return None
-    fields = read_object(value, path, ("attribute",))
-    return AttributeRef(read_text(fields.get("attribute"), f"{path}.attribute"))
+    fields = read_object(value, path, ("attribute", "reduce", "factor", "plus"))
+    reduce = read_member(Reduce, fields.get("reduce", "any"), f"{path}.reduce")
+    if reduce not in OPERAND_REDUCTIONS:
+        remedy = f"use {', '.join(OPERAND_REDUCTIONS)}"
+        raise InvalidRequest(f"{path}.reduce", "makes no value to compare with", remedy)
+    return AttributeRef(
+        read_text(fields.get("attribute"), f"{path}.attribute"),
+        reduce,
+        read_number(fields.get("factor", 1.0), f"{path}.factor"),
+        read_number(fields.get("plus", 0.0), f"{path}.plus"),
+    )
 
 
 def _plain(value: object, path: str) -> str | float:

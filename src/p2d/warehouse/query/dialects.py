@@ -33,6 +33,9 @@ class Dialect(ABC):
     few_keys: ClassVar[int] = 500
     """Keys up to which they are written into statements; beyond they go through a table."""
 
+    narrow_to: ClassVar[int] = 10_000
+    """Patients up to whom a criterion is asked of these alone, not of everybody: they go through a table."""
+
     sends_keys_once: ClassVar[bool] = True
     """Whether repeated keys cost more on the way from the engine than there."""
 
@@ -55,6 +58,18 @@ class Dialect(ABC):
     def starts_with(self, place: exp.Expr, prefix: str, bind: Bind) -> exp.Expr:
         """Whether the text begins with *prefix*, upper and lower case told apart."""
         return exp.StartsWith(this=place, expression=bind(prefix))
+
+    def has_word(self, text: exp.Expr, word: str, bind: Bind) -> exp.Expr:
+        """Whether a long text holds *word*; as ``contains``, in the quickest way for texts."""
+        return self.contains(text, word, bind)
+
+    def last(self, condition: exp.Expr, key: exp.Expr) -> exp.Expr:
+        """Return *condition*, which takes long, so that it is asked of rows for which all else holds.
+
+        *key* is a column of the row that is never NULL.
+        """
+        del key
+        return condition
 
     @abstractmethod
     def matches(self, place: exp.Expr, pattern: str, bind: Bind, *, ignore_case: bool) -> exp.Expr:
@@ -92,6 +107,10 @@ class Dialect(ABC):
         """Return the date *days* behind the date *day*."""
 
     @abstractmethod
+    def plus_months(self, day: exp.Expr, months: int) -> exp.Expr:
+        """Return the date *months* of the calendar behind *day*, or the last of that month before it."""
+
+    @abstractmethod
     def one_of(self, place: exp.Expr, listed: str, bind: Bind) -> exp.Expr:
         """Whether the text *place* is one of those that line feeds join in *listed*."""
 
@@ -116,8 +135,21 @@ class DuckDbDialect(Dialect):
 
     name = "duckdb"
     has_terms = True
+    narrow_to = 10_000_000
     few_keys = 50  # a table costs little here, and a long list is slow to plan
     sends_keys_once = False
+
+    def has_word(self, text: exp.Expr, word: str, bind: Bind) -> exp.Expr:
+        """See ``Dialect``; a pattern needs no copy of the text in lower case."""
+        if not word.isascii():
+            return self.contains(text, word, bind)
+        pattern = "".join(_LOWERED.get(letter) or _either_case(letter) for letter in word.lower())
+        return _call("regexp_matches", text, bind(pattern))
+
+    def last(self, condition: exp.Expr, key: exp.Expr) -> exp.Expr:
+        """See ``Dialect``; a condition is put before a join, a case of one behind it."""
+        branch = exp.If(this=exp.Is(this=key, expression=exp.Null()), true=exp.false())
+        return exp.Case(ifs=[branch], default=condition)
 
     def matches(self, place: exp.Expr, pattern: str, bind: Bind, *, ignore_case: bool) -> exp.Expr:
         """See ``Dialect``."""
@@ -149,10 +181,23 @@ class DuckDbDialect(Dialect):
         """See ``Dialect``."""
         return exp.Paren(this=exp.Add(this=day, expression=_whole(days)))
 
+    def plus_months(self, day: exp.Expr, months: int) -> exp.Expr:
+        """See ``Dialect``."""
+        moment = exp.Add(this=day, expression=_call("to_months", _whole(months)))
+        return exp.Cast(this=moment, to=_type("date"))
+
     def one_of(self, place: exp.Expr, listed: str, bind: Bind) -> exp.Expr:
         """See ``Dialect``."""
         split = _call("string_split", bind(listed), exp.Literal.string("\n"))
         return exp.In(this=place, query=exp.select(_call("unnest", split)).subquery())
+
+
+_LOWERED: Final = {"i": "[iI\u0130]", "k": "[kK\u212a]"}
+"""What DuckDB lowers to these letters beside their capitals."""
+
+
+def _either_case(letter: str) -> str:
+    return f"[{letter}{letter.upper()}]" if letter.isalpha() else re.escape(letter)
 
 
 class PostgresDialect(Dialect):
@@ -214,6 +259,11 @@ class PostgresDialect(Dialect):
         """See ``Dialect``."""
         return exp.Paren(this=exp.Add(this=day, expression=_whole(days)))
 
+    def plus_months(self, day: exp.Expr, months: int) -> exp.Expr:
+        """See ``Dialect``; the second place of ``make_interval`` is that of months."""
+        moment = exp.Add(this=day, expression=_call("make_interval", _whole(0), _whole(months)))
+        return exp.Cast(this=moment, to=_type("date"))
+
     def one_of(self, place: exp.Expr, listed: str, bind: Bind) -> exp.Expr:
         """See ``Dialect``."""
         split = _call("string_to_array", bind(listed), _call("chr", exp.Literal.number(10)))
@@ -272,6 +322,10 @@ class SparkDialect(Dialect):
     def plus_days(self, day: exp.Expr, days: int) -> exp.Expr:
         """See ``Dialect``."""
         return _call("date_add", day, _whole(days))
+
+    def plus_months(self, day: exp.Expr, months: int) -> exp.Expr:
+        """See ``Dialect``."""
+        return _call("add_months", day, _whole(months))
 
     def one_of(self, place: exp.Expr, listed: str, bind: Bind) -> exp.Expr:
         """See ``Dialect``."""

@@ -2,12 +2,12 @@
 
 Every part of the query that stands apart at the outside (a criterion, a frame, an event, a list) is asked of
 the engine by itself and kept; ``all``, ``any``, ``none`` and ``n_of`` around them are set operations on
-sorted arrays. So a query that changes in one criterion asks for that one alone.
+sorted arrays. So a query that changes in one criterion asks for that one alone. Of what has to hold together
+the quickest is asked first, and the next of those patients only that are left, where these are few.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from typing import Final
 
 import numpy as np
@@ -16,10 +16,14 @@ from sqlglot import exp
 from p2d.warehouse.query.attributes import Catalogue
 from p2d.warehouse.query.compile import Compiler
 from p2d.warehouse.query.criterion_cache import CriterionCache
-from p2d.warehouse.query.nodes import All, Any, Frame, Node, NoneOf, Some
+from p2d.warehouse.query.nodes import All, Any, Criterion, Event, Frame, Node, NoneOf, Same, Some
 from p2d.warehouse.query.session import Keys, Session, sorted_once
+from p2d.warehouse.query.texts import TEXTUAL
 
 EVERYBODY: Final = All(())
+_FACTS, _THINGS, _TEXTS = 1, 2, 3
+_NARROW: Final = 0.2
+"""The share of all patients up to which it pays to ask of them alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +48,15 @@ class Evaluation:
         kept = exp.select(exp.column("k", table="c")).from_(exp.to_table(name, alias="c"))
         return lambda place: exp.In(this=place, query=kept.copy().subquery())
 
-    def patients(self, node: Node) -> Keys:
-        """Return the patients that *node*, placed, holds for.
+    def is_narrow(self, among: Keys) -> bool:
+        """Whether a node is asked of *among* alone sooner than of everybody, which could be kept."""
+        dialect = self.session.dialect
+        if len(among) <= dialect.few_keys:
+            return True
+        return len(among) <= min(dialect.narrow_to, len(self.patients(EVERYBODY)) * _NARROW)
+
+    def patients(self, node: Node, among: Keys | None = None) -> Keys:
+        """Return the patients, those of *among* where it is given, that *node*, placed, holds for.
 
         Raises:
             InvalidRequest: an operator or operand that does not fit its attribute.
@@ -54,21 +65,35 @@ class Evaluation:
         """
         match node:
             case All(nodes) if nodes:
-                return reduce(_both, sorted((self.patients(n) for n in nodes), key=len))
+                return self._all(nodes, among)
             case Any(nodes):
-                return sorted_once(np.concatenate([self.patients(n) for n in nodes])) if nodes else _NOBODY
+                several = [self.patients(n, among) for n in nodes]
+                return sorted_once(np.concatenate(several)) if nodes else _NOBODY
             case NoneOf(nodes):
-                found = self.patients(Any(nodes))
-                return np.setdiff1d(self.patients(EVERYBODY), found, assume_unique=True)
+                found = self.patients(Any(nodes), among)
+                everybody = self.patients(EVERYBODY) if among is None else among
+                return np.setdiff1d(everybody, found, assume_unique=True)
             case Some():
-                return self._some(node)
+                return self._some(node, among)
             case _:
-                return self._unit(node)
+                return self._unit(node, among)
 
-    def _some(self, some: Some) -> Keys:
-        found = [self.patients(node) for node in some.nodes]
+    def _all(self, nodes: Sequence[Node], among: Keys | None) -> Keys:
+        """Return whom all of *nodes* hold for, each asked of those that the quicker ones before it leave."""
+        left = among
+        for node in sorted(nodes, key=self._effort):
+            left = self.patients(node, left)
+        assert left is not None  # noqa: S101 - there is a node
+        return left
+
+    def _effort(self, node: Node) -> int:
+        is_known = self.cache.get(node, self.session.version) is not None
+        return 0 if is_known else _effort(node)
+
+    def _some(self, some: Some, among: Keys | None) -> Keys:
+        found = [self.patients(node, among) for node in some.nodes]
         if some.least == 0:
-            found.append(self.patients(EVERYBODY))
+            found.append(self.patients(EVERYBODY) if among is None else among)
         keys, numbers = np.unique(np.concatenate(found), return_counts=True)
         numbers = numbers - (some.least == 0)
         is_so = numbers >= some.least
@@ -76,19 +101,55 @@ class Evaluation:
             is_so &= numbers <= some.most
         return keys[is_so]
 
-    def _unit(self, node: Node) -> Keys:
+    def _unit(self, node: Node, among: Keys | None) -> Keys:
         version = self.session.version
         known = self.cache.get(node, version)
-        if known is not None:
-            return known
-        compiler = self.compiler()
+        if known is None and among is not None and self.is_narrow(among):
+            return self._narrowed(node, among)
+        if known is None:
+            known = self._asked(node, self.compiler())
+            self.cache.put(node, version, known)
+        return known if among is None else _both(known, among)
+
+    def _narrowed(self, node: Node, among: Keys) -> Keys:
+        """Return whom of *among* the *node* holds for; who was asked about before is not asked again."""
+        version = self.session.version
+        known = self.cache.get_some(node, version)
+        asked, found = (_NOBODY, _NOBODY) if known is None else known
+        new = np.setdiff1d(among, asked, assume_unique=True)
+        if len(new):
+            compiler = self.compiler(self.restricted(new, "narrow"))
+            more = _both(self._asked(node, compiler), new)
+            asked, found = (
+                sorted_once(np.concatenate([asked, new])),
+                sorted_once(np.concatenate([found, more])),
+            )
+            self.cache.put_some(node, version, asked, found)
+        return _both(found, among)
+
+    def _asked(self, node: Node, compiler: Compiler) -> Keys:
         keys = compiler.keys(node, Frame.PATIENT)
         if self.session.dialect.sends_keys_once:
             unit = exp.select(exp.column("k", table="unit"), copy=False)
             keys = unit.from_(keys.subquery("unit", copy=False), copy=False).distinct(copy=False)
-        found = self.session.keys(keys, compiler.parameters)
-        self.cache.put(node, version, found)
-        return found
+        return self.session.keys(keys, compiler.parameters)
+
+
+def _effort(node: Node) -> int:
+    """Return how long *node* takes beside others: lists, facts, images and events, texts that are read."""
+    match node:
+        case Criterion():
+            is_text = node.subject == "document" and node.operator in TEXTUAL
+            return _TEXTS if is_text else _FACTS
+        case All(nodes) | Any(nodes) | NoneOf(nodes) | Some(nodes):
+            return max(map(_effort, nodes), default=0)
+        case Same():
+            return max(_THINGS, _effort(node.where))
+        case Event():
+            related = 0 if node.relation is None else _effort(node.relation.other)
+            return max(_THINGS, related, _effort(node.where))
+        case _:
+            return 0
 
 
 _NOBODY: Keys = np.empty(0, np.int64)

@@ -8,11 +8,12 @@ from sqlglot import exp
 from p2d.warehouse.query.criteria import Criteria
 from p2d.warehouse.query.dialects import Dialect
 from p2d.warehouse.query.holders import ROW, join_day
-from p2d.warehouse.query.nodes import Comparison, Event, Frame, Node, Order, Relation, Value
+from p2d.warehouse.query.nodes import Comparison, Event, Frame, Node, Order, Relation, Span, Value
 from p2d.warehouse.query.relations import TABLES, carries, column, is_in, is_there, key_of, may_miss, relation
 from p2d.warehouse.query.texts import compared
 
 _OPEN_END: Final = "9999-12-31"
+_MONTHS: Final = {Span.MONTHS: 1, Span.YEARS: 12}
 
 
 class Nodes(Protocol):
@@ -183,14 +184,14 @@ def _lies(compiler: Nodes, relation: Relation, owner: Frame) -> exp.Expr:
         until = exp.Coalesce(this=exp.column("until", table="o"), expressions=[last])
         conditions += [exp.GTE(this=day, expression=other), exp.LTE(this=day.copy(), expression=until)]
     elif relation.order is Order.AFTER:
-        conditions += _between(compiler.dialect, day, other, relation.least, relation.most)
+        conditions += _between(compiler.dialect, day, other, relation)
     elif relation.order is Order.BEFORE:
-        conditions += _between(compiler.dialect, other, day, relation.least, relation.most)
+        conditions += _between(compiler.dialect, other, day, relation)
     else:
         conditions.append(
             exp.or_(
-                exp.and_(*_between(compiler.dialect, day, other, relation.least, relation.most)),
-                exp.and_(*_between(compiler.dialect, other, day, relation.least, relation.most)),
+                exp.and_(*_between(compiler.dialect, day, other, relation)),
+                exp.and_(*_between(compiler.dialect, other, day, relation)),
                 copy=False,
             )
         )
@@ -198,11 +199,15 @@ def _lies(compiler: Nodes, relation: Relation, owner: Frame) -> exp.Expr:
     return exp.Exists(this=found)
 
 
-def _between(
-    dialect: Dialect, later: exp.Expr, earlier: exp.Expr, least: int, most: int | None
-) -> list[exp.Expr]:
+def _between(dialect: Dialect, later: exp.Expr, earlier: exp.Expr, relation: Relation) -> list[exp.Expr]:
     """Return the conditions least <= later - earlier <= most, each side of one row's day."""
-    found: list[exp.Expr] = [exp.GTE(this=later.copy(), expression=dialect.plus_days(earlier.copy(), least))]
-    if most is not None:
-        found.append(exp.LTE(this=later.copy(), expression=dialect.plus_days(earlier.copy(), most)))
+
+    def behind(number: int) -> exp.Expr:
+        if relation.span is Span.DAYS:
+            return dialect.plus_days(earlier.copy(), number)
+        return dialect.plus_months(earlier.copy(), number * _MONTHS[relation.span])
+
+    found: list[exp.Expr] = [exp.GTE(this=later.copy(), expression=behind(relation.least))]
+    if relation.most is not None:
+        found.append(exp.LTE(this=later.copy(), expression=behind(relation.most)))
     return found

@@ -13,7 +13,7 @@ from p2d.warehouse.query.cells import Shown
 from p2d.warehouse.query.compile import Compiler
 from p2d.warehouse.query.evaluation import Evaluation
 from p2d.warehouse.query.holders import ROW, filled_text
-from p2d.warehouse.query.matching import matching
+from p2d.warehouse.query.matching import is_decided_at, matching
 from p2d.warehouse.query.nodes import Frame, Node
 from p2d.warehouse.query.relations import TABLES, carries, column, is_missing, is_there, key_of
 from p2d.warehouse.query.results import Dimension, Facet, FacetRequest, Label
@@ -44,13 +44,13 @@ class _Reading:
     where: Node
     request: FacetRequest
     patients: Keys
-    chosen: dict[Frame, Callable[[exp.Expr], exp.Expr]] = field(default_factory=dict)
+    chosen: set[Frame] = field(default_factory=set)
 
     def facet(self) -> Facet:
         """Return the cells, and what has no place in them."""
         is_of_cohort = self.asked.restricted(self.patients, "cohort")
         compiler = self.asked.compiler()
-        total = read_tally(self.asked.session, compiler, self._things(is_of_cohort), self.request.level)
+        total = self._total(is_of_cohort)
         labelled = self._labelled(compiler, is_of_cohort)
         labels = [exp.column(f"l{i}", table="b") for i in range(len(self.request.dimensions))]
         found = self._cells(compiler, labelled.copy(), labels)
@@ -64,27 +64,68 @@ class _Reading:
         others = self._others(compiler, labelled.copy(), labels, shown) if rest else NOTHING
         return Facet(tuple(shown), others, missing, total)
 
-    def _things(self, is_of_cohort: Callable[[exp.Expr], exp.Expr]) -> exp.Select:
-        """Return the matching things as rows *v* of their table; what matches is found once."""
+    @property
+    def _is_kept(self) -> bool:
+        """Whether what matches is found once and kept, with the patients it is of."""
+        return self.request.level not in {Frame.PATIENT, Frame.CASE}
+
+    def _total(self, is_of_cohort: Callable[[exp.Expr], exp.Expr]) -> Tally:
+        level, compiler = self.request.level, self.asked.compiler()
+        if not self._is_kept:
+            things = exp.Select().from_(exp.to_table(TABLES[level], alias=ROW), copy=False)
+            things.where(is_of_cohort(column(key_of(Frame.PATIENT), ROW)), copy=False)
+            return read_tally(self.asked.session, compiler, things, level)
+        patient = exp.column("patient_key", table="c")
+        each = exp.select(patient, exp.alias_(exp.Count(this=exp.Star()), "n"), copy=False)
+        each.from_(exp.to_table(self._kept(level, is_of_cohort), alias="c"), copy=False)
+        sums = summed(f"SELECT {SUMS} FROM each", each.group_by(patient.copy(), copy=False))  # noqa: S608 - a constant
+        (row,) = self.asked.session.rows(sums, {})
+        return of_sums(*row)  # type: ignore[arg-type]  # whole numbers
+
+    def _kept(self, frame: Frame, is_of_cohort: Callable[[exp.Expr], exp.Expr]) -> str:
+        """Return the temporary table of what matches of *frame*, with columns ``k`` and ``patient_key``."""
+        name = f"chosen_{frame}"
+        if frame not in self.chosen:
+            compiler = self.asked.compiler()
+            found = matching(compiler, self.where, frame, is_of_cohort)
+            patient = column(key_of(Frame.PATIENT), ROW)
+            key = column(key_of(frame), ROW)
+            found.select(exp.alias_(key, "k"), exp.alias_(patient, "patient_key"), copy=False)
+            if frame is Frame.GROUP:
+                found.distinct(copy=False)
+            self.asked.session.keep_found(name, found, compiler.parameters)
+            self.chosen.add(frame)
+        return name
+
+    def _things(self, compiler: Compiler, is_of_cohort: Callable[[exp.Expr], exp.Expr]) -> exp.Select:
+        """Return rows ``k`` and ``patient_key`` of the matching things, beside *v* of their table."""
         level = self.request.level
-        things = exp.Select().from_(exp.to_table(TABLES[level], alias=ROW), copy=False)
-        if level in {Frame.PATIENT, Frame.CASE}:
-            return things.where(is_of_cohort(column(key_of(Frame.PATIENT), ROW)), copy=False)
-        return things.where(self._is_chosen(is_of_cohort)(level, column(key_of(level), ROW)), copy=False)
+        key, patient = column(key_of(level), ROW), column(key_of(Frame.PATIENT), ROW)
+        if not self._is_kept:
+            things = exp.Select().from_(exp.to_table(TABLES[level], alias=ROW), copy=False)
+            things.where(is_of_cohort(patient.copy()), copy=False)
+            return things.select(exp.alias_(key, "k"), exp.alias_(patient, "patient_key"), copy=False)
+        kept = exp.to_table(self._kept(level, is_of_cohort), alias="c")
+        key, patient = exp.column("k", table="c"), exp.column("patient_key", table="c")
+        things = exp.select(key, patient, copy=False).from_(kept, copy=False)
+        if any(self._is_own(compiler, dimension) for dimension in self.request.dimensions):
+            on = exp.EQ(this=column(key_of(level), ROW), expression=key.copy())
+            things.join(exp.to_table(TABLES[level], alias=ROW), on=on, copy=False)
+        return things
 
     def _labelled(self, compiler: Compiler, is_of_cohort: Callable[[exp.Expr], exp.Expr]) -> exp.Select:
         """Return rows ``k``, ``patient_key`` and one label for each dimension; NULL where there is none."""
-        level = self.request.level
-        things = self._things(is_of_cohort)
-        key, patient = column(key_of(level), ROW), column(key_of(Frame.PATIENT), ROW)
-        things.select(exp.alias_(key, "k"), exp.alias_(patient, "patient_key"), copy=False)
-        if level is Frame.GROUP:
-            things.distinct(copy=False)
+        things = self._things(compiler, is_of_cohort)
+        key, patient = (shown.this if isinstance(shown, exp.Alias) else shown for shown in things.selects[:2])
         for index, dimension in enumerate(self.request.dimensions):
             name = f"d{index}"
             label = self._own_label(compiler, dimension, things, name)
             if label is None:
                 values, frame = self._values(compiler, dimension, is_of_cohort)
+                if self.request.level is Frame.GROUP or things.args.get("distinct") is not None:
+                    values.distinct(copy=False)
+                else:  # rows of a thing that are alike are one: cheaper behind the join, of one dimension
+                    things.distinct(copy=False)
                 own = patient if frame is Frame.PATIENT else key
                 on = exp.EQ(this=exp.column("k", table=name), expression=own.copy())
                 things.join(values.subquery(name, copy=False), on=on, join_type="left", copy=False)
@@ -97,9 +138,7 @@ class _Reading:
     ) -> exp.Expr | None:
         """Return the label that the thing itself, or what it lies in, carries; None for one of many."""
         attribute = self.asked.catalogue.attribute(dimension.attribute, "facet.attribute")
-        table = TABLES[self.request.level]
-        is_own = attribute.source is Source.COLUMN and carries(table, attribute.frame)
-        if not is_own or (dimension.by in {"year", "month"} and not _is_date(attribute)):
+        if not self._is_own(compiler, dimension):
             return None
         if attribute.frame is self.request.level:
             name = ROW
@@ -111,6 +150,11 @@ class _Reading:
         is_text = attribute.type in {Type.TEXT, Type.MULTI}
         return _label(compiler, dimension, attribute, filled_text(place) if is_text else place)
 
+    def _is_own(self, compiler: Compiler, dimension: Dimension) -> bool:
+        attribute = compiler.criteria.catalogue.attribute(dimension.attribute, "facet.attribute")
+        is_own = attribute.source is Source.COLUMN and carries(TABLES[self.request.level], attribute.frame)
+        return is_own and not (dimension.by in {"year", "month"} and not _is_date(attribute))
+
     def _values(
         self, compiler: Compiler, dimension: Dimension, is_of_cohort: Callable[[exp.Expr], exp.Expr]
     ) -> tuple[exp.Select, Frame]:
@@ -118,11 +162,14 @@ class _Reading:
         shown = Shown(attribute, self.request.level)
         is_dated = dimension.by in {"year", "month"} and not _is_date(attribute)
         values = shown.values(
-            _bound_to(compiler, is_of_cohort), self._is_chosen(is_of_cohort), with_day=is_dated
+            _bound_to(compiler, is_of_cohort if self.asked.is_narrow(self.patients) else None),
+            self._is_chosen(is_of_cohort),
+            with_day=is_dated,
+            is_decided=is_decided_at(self.where, self.request.level),
         )
         value = exp.column("day" if is_dated else "val", table="n")
         label = _label(compiler, dimension, attribute, value)
-        found = exp.select(exp.column("k", table="n"), exp.alias_(label, "label"), copy=False).distinct()
+        found = exp.select(exp.column("k", table="n"), exp.alias_(label, "label"), copy=False)
         found.from_(values.subquery("n", copy=False), copy=False)
         return found.where(is_there(value.copy()), copy=False), shown.frame
 
@@ -130,13 +177,9 @@ class _Reading:
         self, is_of_cohort: Callable[[exp.Expr], exp.Expr]
     ) -> Callable[[Frame, exp.Expr], exp.Expr]:
         def is_chosen(frame: Frame, place: exp.Expr) -> exp.Expr:
-            if frame not in self.chosen:
-                compiler = self.asked.compiler()
-                found = matching(compiler, self.where, frame, is_of_cohort)
-                found.select(exp.alias_(column(key_of(frame), ROW), "k"), copy=False)
-                keys = self.asked.session.keys(found, compiler.parameters)
-                self.chosen[frame] = self.asked.restricted(keys, f"chosen_{frame}")
-            return self.chosen[frame](place)
+            kept = exp.to_table(self._kept(frame, is_of_cohort), alias="c")
+            listed = exp.select(exp.column("k", table="c")).from_(kept, copy=False)
+            return exp.In(this=place, query=listed.subquery())
 
         return is_chosen
 
@@ -197,8 +240,8 @@ class _Reading:
         return of_sums(*row)  # type: ignore[arg-type]  # whole numbers
 
 
-def _bound_to(compiler: Compiler, is_of_cohort: Callable[[exp.Expr], exp.Expr]) -> Compiler:
-    """Return a compiler restricted to the cohort that shares the parameters of *compiler*."""
+def _bound_to(compiler: Compiler, is_of_cohort: Callable[[exp.Expr], exp.Expr] | None) -> Compiler:
+    """Return a compiler restricted to the cohort, if at all, that shares the parameters of *compiler*."""
     found = Compiler(compiler.criteria.catalogue, compiler.dialect, None, is_of_cohort)
     found.parameters = compiler.parameters
     return found

@@ -2,12 +2,12 @@
 
 An imaging criterion outside a frame of study, series or instance speaks of *a series*: it is wrapped in
 ``same series``. Imaging is a criterion all of whose attributes, its operands too, describe images, unless it
-asks about several values at once (``times``, or ``reduce`` other than any): such a one speaks of its key as
-a whole. Those that stand together in one ``all`` share the frame, and so does an ``any``, ``all`` or
-``n_of`` without upper bound between them that holds imaging criteria only. ``none``, ``n_of`` with an upper
-bound, frames and events are never drawn in: ``none`` outside a frame says that there is no such series at
-all. Where every criterion of a frame describes the study, the frame is ``same study``, because a study may
-be known without its series.
+asks about several values at once (``times``, or ``reduce`` other than any, its operand's too): such a one
+speaks of its key as a whole. Those that stand together in one ``all`` share the frame, and so does an
+``any``, ``all`` or ``n_of`` without upper bound between them that holds imaging criteria only. ``none``,
+``n_of`` with an upper bound, frames and events are never drawn in: ``none`` outside a frame says that there
+is no such series at all. Where every criterion of a frame describes the study, the frame is ``same study``,
+because a study may be known without its series.
 
 An event without frame lies in the frame that its criteria agree on: that of imaging criteria, the document
 for texts, the group for facts; demographics, and criteria in a frame of their own, do not matter.
@@ -137,6 +137,7 @@ def _is_imaging(node: Node, catalogue: Catalogue) -> bool:
             return False
         case Criterion():
             speaks_of_one = node.reduce is Reduce.ANY and node.times is None
+            speaks_of_one &= all(v.reduce is Reduce.ANY for v in node.values if isinstance(v, AttributeRef))
             return speaks_of_one and all(frame.is_imaging for frame in _frames(node, catalogue))
         case Some(most=int()):
             return False

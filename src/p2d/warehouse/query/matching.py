@@ -8,6 +8,7 @@ patients match.
 """
 
 from collections.abc import Callable
+from typing import Final
 
 from sqlglot import exp
 
@@ -17,6 +18,9 @@ from p2d.warehouse.query.events import event_rows
 from p2d.warehouse.query.holders import ROW
 from p2d.warehouse.query.nodes import All, Any, Criterion, Event, Frame, Node, Same, Some
 from p2d.warehouse.query.relations import TABLES, chosen, column, is_among, is_in, key_of, mapped, united
+
+_IMAGING: Final = (Frame.STUDY, Frame.SERIES, Frame.INSTANCE)
+"""From the coarsest to the finest."""
 
 
 def matching(
@@ -32,6 +36,28 @@ def matching(
     if not sets:
         return found
     return found.where(is_among(column(key_of(level), ROW), united(sets), TABLES[level]), copy=False)
+
+
+def is_decided_at(where: Node, level: Frame) -> bool:
+    """Whether the images of a thing of *level* all match, and what it lies in, where the thing itself does.
+
+    So it is where *level* is one of images and nothing that can speak is finer; *where* is placed.
+    """
+    match where:
+        case All(nodes) | Any(nodes) | Some(nodes):
+            return level in _IMAGING and all(is_decided_at(n, level) for n in nodes)
+        case Same(frame, inner):
+            return _is_coarse(frame, level) and (frame.is_imaging or is_decided_at(inner, level))
+        case Event(frame=Frame() as frame, where=inner):
+            return _is_coarse(frame, level) and (frame.is_imaging or is_decided_at(inner, level))
+        case _:
+            return level in _IMAGING
+
+
+def _is_coarse(frame: Frame, level: Frame) -> bool:
+    """Whether things of *frame* are no finer than those of *level*, which is one of images."""
+    is_finer = frame in _IMAGING and level in _IMAGING and _IMAGING.index(frame) > _IMAGING.index(level)
+    return level in _IMAGING and not is_finer
 
 
 def _speaking(compiler: Compiler, node: Node, frame: Frame, level: Frame) -> list[exp.Select]:

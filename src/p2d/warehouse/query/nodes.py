@@ -75,9 +75,26 @@ class Reduce(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AttributeRef:
-    """The values of another attribute of the same key, as an operand."""
+    """The values of another attribute of the same key, as an operand.
+
+    With ``reduce`` (FIRST, LAST, MIN, MAX or MEAN) it is one of them instead; ``factor`` and ``plus`` are
+    applied to numbers. Such an operand is a number or a day, never a text.
+    """
 
     name: str
+    reduce: Reduce = Reduce.ANY
+    factor: float = 1.0
+    plus: float = 0.0
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it stands for the values as they are."""
+        return self.reduce is Reduce.ANY and not self.is_calculated
+
+    @property
+    def is_calculated(self) -> bool:
+        """Whether it is no value that was recorded, but made of numbers."""
+        return self.reduce is Reduce.MEAN or (self.factor, self.plus) != (1.0, 0.0)
 
 
 Value = str | float | date | AttributeRef
@@ -198,20 +215,34 @@ class Order(StrEnum):
     DURING = "during"
 
 
+class Span(StrEnum):
+    """What the distance of two events is counted in; months and years are those of the calendar.
+
+    A month behind a day is the same day of the next month, or its last one: of 31 January it is 28 February.
+    """
+
+    DAYS = "days"
+    MONTHS = "months"
+    YEARS = "years"
+
+
 @dataclass(frozen=True, slots=True)
 class Relation:
     """An event's day against that of ``other``, an event of the same key.
 
-    AFTER: least <= day - other's day <= most. BEFORE: least <= other's day - day <= most. AROUND: the same
-    of the absolute difference. ``least`` is 0 unless given and may be negative for AFTER and BEFORE;
-    ``most`` None is no bound. DURING: ``other`` is a case and the day lies in its stay; an open stay has no
-    end. An event stands at the outside or in ``same case``, under groups at most, never inside an event.
+    AFTER: other's day + least <= day <= other's day + most. BEFORE: the same with both days exchanged.
+    AROUND: one of the two. ``least`` is 0 unless given and may be negative for AFTER and BEFORE; ``most``
+    None is no bound; both are counted in ``span``. DURING: ``other`` is a case and the day
+    lies in its stay; an open stay has no end.
+
+    An event stands at the outside or in ``same case``, under groups at most, never inside an event.
     """
 
     order: Order
     other: "Event"
     least: int = 0
     most: int | None = None
+    span: Span = Span.DAYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,14 +282,17 @@ Node = Criterion | All | Any | NoneOf | Some | Same | Event | Patients | Cohort
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of the result table."""
+    """One column of the result table; with ``top`` up to so many values, the one of the reduction first."""
 
     attribute: str
     reduce: Reduce = Reduce.LAST
+    top: int | None = None
 
     @property
     def title(self) -> str:
-        """Heading of the column: the attribute, with the reduction where it is not ``last``."""
+        """Heading of the column: the attribute, with the reduction where it is not the ``last`` alone."""
+        if self.top is not None:
+            return f"{self.attribute} ({self.reduce} {self.top})"
         return self.attribute if self.reduce is Reduce.LAST else f"{self.attribute} ({self.reduce})"
 
 

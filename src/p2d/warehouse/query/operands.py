@@ -1,5 +1,6 @@
 """The values of an attribute that stands as operand, beside the rows that are compared with them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,9 +10,15 @@ from p2d.warehouse.query.attributes import Attribute
 from p2d.warehouse.query.conditions import Kind
 from p2d.warehouse.query.dialects import Bind
 from p2d.warehouse.query.holders import ROW, attribute_holders
-from p2d.warehouse.query.nodes import Frame
-from p2d.warehouse.query.relations import TABLES, column, key_of, together
+from p2d.warehouse.query.nodes import AttributeRef, Frame, Reduce
+from p2d.warehouse.query.relations import TABLES, column, is_there, key_of, together
 
+_BY_DAY: Final = frozenset({Reduce.FIRST, Reduce.LAST})
+_ONE_OF: Final[Mapping[Reduce, type[exp.AggFunc]]] = {
+    Reduce.MIN: exp.Min,
+    Reduce.MAX: exp.Max,
+    Reduce.MEAN: exp.Avg,
+}
 _TYPES: Final = {Kind.NUMBER: "double", Kind.DAY: "date", Kind.TEXT: "varchar"}
 
 
@@ -21,6 +28,7 @@ class ReferredValues:
 
     bind: Bind
     attribute: Attribute
+    operand: AttributeRef
     frame: Frame
     select: exp.Select
     key: exp.Expr
@@ -37,7 +45,7 @@ class ReferredValues:
                 exp.alias_(exp.Max(this=value.copy()), "high"),
                 copy=False,
             )
-            bounds.from_(self._all(kind).subquery("n", copy=False), copy=False).group_by(
+            bounds.from_(self._compared(kind).subquery("n", copy=False), copy=False).group_by(
                 key.copy(), copy=False
             )
             on = exp.EQ(this=exp.column("k", table=alias), expression=self.key.copy())
@@ -46,7 +54,9 @@ class ReferredValues:
 
     def holds(self, kind: Kind, place: exp.Expr) -> exp.Expr:
         """Return the condition that *place* is one of the values of the row's key."""
-        found = exp.select(exp.Literal.number(1)).from_(self._all(kind).subquery("e", copy=False), copy=False)
+        found = exp.select(exp.Literal.number(1)).from_(
+            self._compared(kind).subquery("e", copy=False), copy=False
+        )
         found.where(
             exp.EQ(this=exp.column("k", table="e"), expression=self.key.copy()),
             exp.EQ(this=exp.column("x", table="e"), expression=place),
@@ -54,18 +64,52 @@ class ReferredValues:
         )
         return exp.Exists(this=found)
 
-    def _all(self, kind: Kind) -> exp.Query:
+    def _compared(self, kind: Kind) -> exp.Query:
+        """Return what stands for the attribute, as rows of key ``k`` and value ``x``."""
+        reduce, operand = self.operand.reduce, self.operand
+        values = self._all(kind, with_day=reduce in _BY_DAY)
+        if reduce is not Reduce.ANY:
+            values = _first_of(values, reduce) if reduce in _BY_DAY else _aggregated(values, _ONE_OF[reduce])
+        if (operand.factor, operand.plus) == (1.0, 0.0):
+            return values
+        product = exp.Mul(this=exp.column("x", table="c"), expression=self.bind(operand.factor))
+        moved = exp.Add(this=product, expression=self.bind(operand.plus))
+        calculated = exp.select(exp.column("k", table="c"), exp.alias_(moved, "x"), copy=False)
+        return calculated.from_(values.subquery("c", copy=False), copy=False)
+
+    def _all(self, kind: Kind, *, with_day: bool = False) -> exp.Query:
         found = []
         for holder in attribute_holders((self.attribute,), self.bind):
             parts = holder.parts
             places = {Kind.NUMBER: (parts.number,), Kind.DAY: (parts.day,), Kind.TEXT: parts.members}[kind]
-            for rows in holder.found(self.frame, with_day=False):
+            for rows in holder.found(self.frame, with_day=with_day):
                 for place in places:
                     if place is not None:
-                        key, value = (exp.alias_(e.copy(), n) for e, n in ((rows.key, "k"), (place, "x")))
-                        found.append(rows.select.copy().select(key, value, copy=False))
+                        named = ((rows.key, "k"), (place, "x"), (rows.day, "day"))
+                        shown = (exp.alias_(e.copy(), n) for e, n in named)
+                        found.append(rows.select.copy().select(*shown, copy=False))
         if found:
             return together(found)
         empty = exp.Cast(this=exp.Null(), to=exp.DataType.build(_TYPES[kind]))
-        nothing = exp.select(exp.alias_(column(key_of(self.frame), ROW), "k"), exp.alias_(empty, "x"))
+        key, day = column(key_of(self.frame), ROW), exp.Cast(this=exp.Null(), to=exp.DataType.build("date"))
+        nothing = exp.select(exp.alias_(key, "k"), exp.alias_(empty, "x"), exp.alias_(day, "day"))
         return nothing.from_(exp.to_table(TABLES[self.frame], alias=ROW)).where(exp.false())
+
+
+def _first_of(values: exp.Query, reduce: Reduce) -> exp.Select:
+    """Return the first or last value of each key by day, undated ones behind all others, then by value."""
+    is_down = reduce is Reduce.LAST
+    key, value, day = (exp.column(name, table="n") for name in ("k", "x", "day"))
+    order = [exp.Ordered(this=place, desc=is_down, nulls_first=False) for place in (day, value)]
+    place = exp.Window(this=exp.RowNumber(), partition_by=[key.copy()], order=exp.Order(expressions=order))
+    numbered = exp.select(key, value.copy(), exp.alias_(place, "place"), copy=False)
+    numbered.from_(values.subquery("n", copy=False), copy=False).where(is_there(value.copy()), copy=False)
+    found = exp.select(exp.column("k", table="m"), exp.column("x", table="m"), copy=False)
+    is_first = exp.EQ(this=exp.column("place", table="m"), expression=exp.Literal.number(1))
+    return found.from_(numbered.subquery("m", copy=False), copy=False).where(is_first, copy=False)
+
+
+def _aggregated(values: exp.Query, function: type[exp.AggFunc]) -> exp.Select:
+    key, one = exp.column("k", table="n"), exp.alias_(function(this=exp.column("x", table="n")), "x")
+    found = exp.select(key, one, copy=False).from_(values.subquery("n", copy=False), copy=False)
+    return found.group_by(key.copy(), copy=False)

@@ -42,6 +42,7 @@ from p2d.warehouse.query.nodes import (
     Relation,
     Same,
     Some,
+    Span,
 )
 
 DEEPEST: Final = 20
@@ -49,18 +50,22 @@ MOST_NODES: Final = 200
 MOST_COLUMNS: Final = 100
 MOST_PATIENTS: Final = 100_000
 LATEST_PICK: Final = 1000
+MOST_TOP: Final = 100
+RANKED: Final = frozenset({Reduce.FIRST, Reduce.LAST, Reduce.MIN, Reduce.MAX})
+"""Reductions that choose one of the values, and so may choose several."""
 COHORT_NAME: Final = re.compile(r"[^\W_][\w. -]{0,62}[\w.-]|[^\W_]")
 """1 to 64 letters, digits, blanks and ``. _ -``; a letter or digit first, no blank last."""
 VERSIONS: Final = frozenset({1, VERSION})
 _GROUPS: Final[Mapping[str, type[All | Any | NoneOf]]] = {"all": All, "any": Any, "none": NoneOf}
 _KEYED: Final = frozenset({Frame.PATIENT, Frame.CASE})
-_EVENT_FIELDS: Final = ("event", "frame", "pick", "from", "to", "age", *Order, "days")
+_EVENT_FIELDS: Final = ("event", "frame", "pick", "from", "to", "age", *Order, *Span)
+MOST_OF: Final[Mapping[Span, int]] = {Span.DAYS: MOST_DAYS, Span.MONTHS: 3000, Span.YEARS: 250}
+"""How far two events may lie apart."""
 _FORMS: Final = (
     '{"all": [...]}, {"any": [...]}, {"none": [...]}, {"n_of": [...], "least": 3}, '
     '{"same": ..., "where": ...}, {"event": ...}, {"patients": [...]}, {"cohort": ...} or a criterion'
 )
 _PICKS: Final[Sequence[object]] = ("any", "first", "last")
-_LEVELS: Final = tuple(f for f in Frame if f not in {Frame.DOCUMENT, Frame.GROUP})
 
 
 def parse(source: object) -> Query:
@@ -82,8 +87,6 @@ def parse(source: object) -> Query:
     if len(set(wanted)) != len(wanted):
         raise InvalidRequest("columns", "name one column twice", "name each attribute and reduction once")
     level = read_member(Frame, fields.get("level", "patient"), "level")
-    if level not in _LEVELS:
-        raise InvalidRequest("level", "is not the grain of a table", f"use {', '.join(_LEVELS)}")
     return Query(_Parser().node(fields["where"], "where", Frame.PATIENT), wanted, level)
 
 
@@ -175,9 +178,11 @@ class _Parser:
 
     def _relation(self, fields: Mapping[str, object], path: str, frame: Frame | None) -> Relation | None:
         given = [order for order in Order if order in fields]
+        spans = [span for span in Span if span in fields]
         if not given:
-            if "days" in fields:
-                raise InvalidRequest(f"{path}.days", "relates to nothing", f"write one of {', '.join(Order)}")
+            if spans:
+                remedy = f"write one of {', '.join(Order)}"
+                raise InvalidRequest(f"{path}.{spans[0]}", "relates to nothing", remedy)
             return None
         if len(given) > 1:
             raise InvalidRequest(path, "has two relations", f"write one of {', '.join(Order)}")
@@ -190,12 +195,30 @@ class _Parser:
         other = self.node(source, where, frame)
         assert isinstance(other, Event)  # noqa: S101 - what holds "event" is read as one
         if order is not Order.DURING:
-            return Relation(order, other, *_days(fields.get("days"), f"{path}.days", order))
-        if "days" in fields:
-            raise InvalidRequest(f"{path}.days", "does not go with during", "leave it out")
+            return read_relation({span: fields[span] for span in spans}, order, other, path)
+        if spans:
+            raise InvalidRequest(f"{path}.{spans[0]}", "does not go with during", "leave it out")
         if other.frame is not Frame.CASE:
             raise InvalidRequest(f"{where}.frame", "is not a case", 'write "frame": "case"')
         return Relation(order, other)
+
+
+def read_relation(fields: Mapping[str, object], order: Order, other: Event, path: str) -> Relation:
+    """Return the relation to *other* at the distance that one of *fields*, named by its unit, tells.
+
+    Raises:
+        InvalidRequest: another field, two of them, or bounds that cannot be.
+
+    """
+    read_object(fields, path, tuple(Span))
+    spans = [span for span in Span if span in fields]
+    if len(spans) > 1:
+        problem = "stands beside another unit of time"
+        raise InvalidRequest(f"{path}.{spans[1]}", problem, f"write one of {', '.join(Span)}")
+    if not spans:
+        return Relation(order, other)
+    (span,) = spans
+    return Relation(order, other, *_distance(fields[span], f"{path}.{span}", order, span), span)
 
 
 def has_criterion(node: Node) -> bool:
@@ -219,16 +242,17 @@ def _pick(value: object, path: str) -> Literal["any", "first", "last"] | int:
     return read_integer(value, path, 1, LATEST_PICK)
 
 
-def _days(value: object, path: str, order: Order) -> tuple[int, int | None]:
-    lowest = 0 if order is Order.AROUND else -MOST_DAYS
+def _distance(value: object, path: str, order: Order, span: Span) -> tuple[int, int | None]:
+    furthest = MOST_OF[span]
+    lowest = 0 if order is Order.AROUND else -furthest
     if value is None:
         return (0, None)
     if not isinstance(value, list | tuple):
-        return (0, read_integer(value, path, 0))
+        return (0, read_integer(value, path, 0, furthest))
     if len(value) != 2:  # noqa: PLR2004 - least and most
         raise InvalidRequest(path, "has not two bounds", "write a number, or [least, most]; most may be null")
-    least = read_integer(value[0], f"{path}[0]", lowest)
-    most = None if value[1] is None else read_integer(value[1], f"{path}[1]", lowest)
+    least = read_integer(value[0], f"{path}[0]", lowest, furthest)
+    most = None if value[1] is None else read_integer(value[1], f"{path}[1]", lowest, furthest)
     if most is not None and most < least:
         raise InvalidRequest(path, "has bounds in the wrong order", "write [least, most]")
     return (least, most)
@@ -262,9 +286,12 @@ def check_cohort_name(value: object, path: str) -> str:
 def _column(source: object, path: str) -> Column:
     if isinstance(source, str):
         return Column(read_text(source, path))
-    fields = read_object(source, path, ("attribute", "reduce"))
+    fields = read_object(source, path, ("attribute", "reduce", "top"))
     reduce = read_member(Reduce, fields.get("reduce", "last"), f"{path}.reduce")
+    top = read_integer(fields["top"], f"{path}.top", 1, MOST_TOP) if "top" in fields else None
+    if top is not None and reduce not in RANKED:
+        raise InvalidRequest(f"{path}.top", f"does not go with {reduce}", f"use {', '.join(sorted(RANKED))}")
     if reduce is Reduce.ALL:
         remedy = f"use {', '.join(r for r in Reduce if r is not Reduce.ALL)}"
         raise InvalidRequest(f"{path}.reduce", "makes no value", remedy)
-    return Column(read_text(fields.get("attribute"), f"{path}.attribute"), reduce)
+    return Column(read_text(fields.get("attribute"), f"{path}.attribute"), reduce, top)

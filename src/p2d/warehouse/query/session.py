@@ -59,6 +59,10 @@ class Session(Protocol):
         """
         ...
 
+    def keep_found(self, name: str, query: exp.Expr, parameters: Mapping[str, Value]) -> None:
+        """Keep the rows of *query* as ``keep`` does, with its columns; they do not leave the engine."""
+        ...
+
     def terms(self, pieces: frozenset[str]) -> tuple[str, ...] | None:
         """Return the words of the table ``term`` that hold one of *pieces*, written in lower case.
 

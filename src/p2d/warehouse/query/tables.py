@@ -1,17 +1,18 @@
 """Result tables: the rows of a level in order of their pseudonyms, with the query's columns."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from sqlglot import exp
 
-from p2d.warehouse.query.cells import IMAGING, Shown, reduced
+from p2d.warehouse.query.cells import BY_DAY, IMAGING, Shown, reduced
 from p2d.warehouse.query.compile import Compiler
 from p2d.warehouse.query.evaluation import Evaluation
 from p2d.warehouse.query.holders import ROW, filled_text
-from p2d.warehouse.query.matching import matching
+from p2d.warehouse.query.matching import is_decided_at, matching
 from p2d.warehouse.query.nodes import Column, Frame, Node, Query, Reduce
 from p2d.warehouse.query.relations import column, key_of
 from p2d.warehouse.query.results import ResultTable
@@ -82,6 +83,18 @@ def _of_person(rows: Mapping[object, Mapping[str, object]], name: str) -> Callab
     return lambda row: rows[row.patient][name]
 
 
+def _several(rows: Iterable[tuple[object, ...]]) -> dict[object, object]:
+    """Return the values of each key in the order of their places, from rows of key, value and place."""
+    placed: dict[object, list[tuple[object, object]]] = defaultdict(list)
+    for key, value, place in rows:
+        placed[key].append((place, value))
+    return {key: tuple(value for _, value in sorted(some, key=_by_place)) for key, some in placed.items()}
+
+
+def _by_place(placed: tuple[object, object]) -> int:
+    return int(placed[0])  # type: ignore[call-overload, no-any-return]  # places are whole numbers
+
+
 class _Part:
     """The rows of some patients of the cohort."""
 
@@ -123,7 +136,8 @@ class _Part:
             _Row(int(key), int(patient), tuple(None if n is None else str(n) for n in natural))  # type: ignore[call-overload]  # keys are whole numbers
             for key, patient, *natural in self._asked.session.rows(found, compiler.parameters)
         ]
-        return sorted(rows, key=lambda row: [(name is None, name or "") for name in row.names])
+        # facts recorded alone have no name of their own: they come in the order of their keys
+        return sorted(rows, key=lambda row: ([(name is None, name or "") for name in row.names], row.key))
 
     def _people(self) -> dict[Column, Callable[[_Row], object]]:
         """Return the columns of demographics, which have one value, read at once."""
@@ -131,7 +145,11 @@ class _Part:
             wanted: Shown(self._asked.catalogue.attribute(wanted.attribute, "columns"), self._query.level)
             for wanted in self._query.columns
         }
-        wanted = [one for one, values in shown.items() if values.is_of_person and one.reduce in _OF_ONE]
+        wanted = [
+            one
+            for one, values in shown.items()
+            if values.is_of_person and one.reduce in _OF_ONE and one.top is None
+        ]
         if not wanted:
             return {}
         names = dict.fromkeys(one.attribute for one in wanted)
@@ -148,12 +166,17 @@ class _Part:
         compiler = self._compiler()
         attribute = self._asked.catalogue.attribute(wanted.attribute, "columns")
         shown = Shown(attribute, self._query.level)
-        with_day = wanted.reduce in {Reduce.FIRST, Reduce.LAST}
-        values = shown.values(compiler, self._is_chosen, with_day=with_day)
-        statement = reduced(values, shown, wanted.reduce, compiler)
-        found: dict[object, object] = {}
-        found.update((row[0], row[1]) for row in self._asked.session.rows(statement, compiler.parameters))
-        nothing = 0 if wanted.reduce is Reduce.COUNT else None
+        values = shown.values(
+            compiler,
+            self._is_chosen,
+            with_day=wanted.reduce in BY_DAY,
+            is_decided=is_decided_at(self._where, self._query.level),
+        )
+        rows = self._asked.session.rows(reduced(values, shown, wanted, compiler), compiler.parameters)
+        found = {row[0]: row[1] for row in rows} if wanted.top is None else _several(rows)
+        nothing: object = 0 if wanted.reduce is Reduce.COUNT else None
+        if wanted.top is not None:
+            nothing = ()
         if shown.frame is Frame.PATIENT:
             return lambda row: found.get(row.patient, nothing)
         return lambda row: found.get(row.key, nothing)

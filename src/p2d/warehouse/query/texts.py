@@ -38,6 +38,8 @@ def text_condition(
     """
     if criterion.affirmed:
         assert negated is not None  # noqa: S101 - parse lets only documents be asked so
+        if criterion.operator is Operator.CONTAINS:
+            return _affirmed_words(criterion, text, negated, dialect, bind)
         pairs = zip(
             _occurrences(criterion, text, dialect, bind),
             _occurrences(criterion, negated, dialect, bind),
@@ -47,6 +49,24 @@ def text_condition(
         is_affirmed = exp.or_(is_missing(negated.copy()), exp.and_(*more, copy=False), copy=False)
         return exp.and_(_found(criterion, text, dialect, bind), is_affirmed, copy=False)
     return _found(criterion, text, dialect, bind)
+
+
+def _affirmed_words(
+    criterion: Criterion, text: exp.Expr, negated: exp.Expr, dialect: Dialect, bind: Bind
+) -> exp.Expr:
+    """Return the condition that *text* holds every word, and more often than *negated* where that does."""
+    conditions: list[exp.Expr] = []
+    for word in str(criterion.values[0]).split():
+        more = exp.GT(
+            this=dialect.word_occurrences(text.copy(), word, bind),
+            expression=dialect.word_occurrences(negated.copy(), word, bind),
+        )
+        is_free = exp.Not(this=exp.Paren(this=dialect.has_word(negated.copy(), word, bind)))
+        conditions += [
+            dialect.has_word(text.copy(), word, bind),
+            exp.or_(is_missing(negated.copy()), is_free, more, copy=False),
+        ]
+    return exp.and_(*conditions, copy=False)
 
 
 def indexed(criterion: Criterion, document: exp.Expr, terms: Terms, bind: Bind) -> exp.Expr | None:
@@ -82,7 +102,8 @@ def _found(criterion: Criterion, text: exp.Expr, dialect: Dialect, bind: Bind) -
         return exp.GT(this=_captured(criterion, text, dialect, bind), expression=exp.Literal.number(0))
     sought = str(criterion.values[0])
     if criterion.operator is Operator.CONTAINS:
-        words = (dialect.contains(text.copy(), word, bind) for word in sought.split())
+        holds = dialect.has_word if criterion.subject == "document" else dialect.contains
+        words = (holds(text.copy(), word, bind) for word in sought.split())
         return exp.and_(*words, copy=False)
     if criterion.operator is Operator.PHRASE:
         return dialect.matches(text.copy(), phrase_pattern(sought), bind, ignore_case=True)

@@ -61,6 +61,13 @@ class SparkCohortSession:
         kept.createOrReplaceTempView(name)
         self._kept[name] = kept
 
+    def keep_found(self, name: str, query: exp.Expr, parameters: Mapping[str, Value]) -> None:
+        """Keep the rows of *query* as the temporary view *name*, in the workers' memory."""
+        self._forget(name)
+        kept = self._asked(query, parameters).persist()
+        kept.createOrReplaceTempView(name)
+        self._kept[name] = kept
+
     def terms(self, pieces: frozenset[str]) -> None:
         """Return None: texts are read by all workers, without an index of words."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from p2d.model.errors import InvalidRequest
-from p2d.warehouse.catalogue.entries import Entry
+from p2d.warehouse.catalogue.entries import FEWEST_PATIENTS, Entry
 from p2d.warehouse.pseudonyms import is_patient
 from p2d.warehouse.upkeep import columns, consistency, counting, erasure, promotion
 from p2d.warehouse.upkeep.tending import Tended
@@ -55,6 +55,17 @@ class Upkeep:
             self.refresh(everything=False)
         with self._warehouse.looking() as session:
             return counting.read_entries(session)
+
+    def common_values(self, name: str) -> tuple[str, ...]:
+        """Return the commonest texts or codes of the attribute *name*, as they were counted last.
+
+        Those that fewer than ``FEWEST_PATIENTS`` share are none.
+        """
+        with self._warehouse.looking() as session:
+            entries = counting.read_entries(session)
+        found = (one for entry in entries if entry.name == name for one in entry.values)
+        ordered = sorted(found, key=lambda one: -one.facts)
+        return tuple(one.value for one in ordered if one.patients >= FEWEST_PATIENTS)
 
     def refresh(self, *, everything: bool) -> int:
         """Count all attributes of the catalogue, or the stale ones; return how many."""

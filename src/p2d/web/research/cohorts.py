@@ -2,13 +2,13 @@
 
 import io
 from datetime import date
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
 from fastapi.openapi.models import Example
 from fastapi.responses import JSONResponse
 
-from p2d.export.table import Cell, write_csv
+from p2d.export.table import flat, write_csv
 from p2d.flows.research.cohort import Asker
 from p2d.warehouse.query.examples import PAPER
 from p2d.warehouse.query.results import ResultTable
@@ -115,7 +115,7 @@ def table(
     if output == "json":
         return JSONResponse(_json(found))
     stream = io.StringIO()
-    write_csv(stream, found.columns, (cast("dict[str, Cell]", row) for row in _rows(found)))
+    write_csv(stream, found.columns, map(flat, _rows(found)))
     name = {"Content-Disposition": 'attachment; filename="cohort.csv"'}
     return Response(stream.getvalue(), media_type="text/csv; charset=utf-8", headers=name)
 
@@ -142,7 +142,10 @@ def _json(found: ResultTable) -> dict[str, object]:
 
 
 def _rows(found: ResultTable) -> list[dict[str, object]]:
-    return [
-        {c: v.isoformat() if isinstance(v, date) else v for c, v in zip(found.columns, row, strict=True)}
-        for row in found.rows
-    ]
+    return [{c: _cell(v) for c, v in zip(found.columns, row, strict=True)} for row in found.rows]
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, tuple):
+        return [_cell(one) for one in value]
+    return value.isoformat() if isinstance(value, date) else value

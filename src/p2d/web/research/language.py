@@ -7,10 +7,11 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from p2d.flows.research.cohort import Asker
-from p2d.flows.research.search_line import SearchLine
+from p2d.flows.research.search_line import SearchLine, search_line
 from p2d.model.errors import InvalidRequest
 from p2d.warehouse.query.as_json import query_json
 from p2d.warehouse.query.json_schema import schema_text
+from p2d.warehouse.upkeep.upkeep import Upkeep
 from p2d.web.research.access import PEOPLE, admit, research_of
 
 router = APIRouter(prefix="/cohorts", tags=["cohorts"])
@@ -43,9 +44,9 @@ def schema(asker: Person) -> Response:  # noqa: ARG001 - admits people only
 
 
 @router.post("/parse", summary="A query as text or JSON, in JSON, text and words")
-def parse(request: Request, asker: Person, written: Written) -> dict[str, object]:  # noqa: ARG001 - admits people only
+def parse(request: Request, asker: Person, written: Written) -> dict[str, object]:
     """Check a query against the catalogue and say what it asks, German and English; nothing is counted."""
-    line = SearchLine(research_of(request).warehouse.catalogue())
+    line = _line(request, asker)
     if (written.text is None) == (written.query is None):
         raise InvalidRequest("text", "and query are both there or both missing", "send one of them")
     reading = line.read_json(written.query) if written.text is None else line.read_text(written.text)
@@ -53,7 +54,12 @@ def parse(request: Request, asker: Person, written: Written) -> dict[str, object
 
 
 @router.post("/complete", summary="What may come next in the search line")
-def complete(request: Request, asker: Person, line: Line) -> dict[str, object]:  # noqa: ARG001 - admits people only
+def complete(request: Request, asker: Person, line: Line) -> dict[str, object]:
     """Offer names, values, operators and keywords; each replaces the text from ``start`` to the cursor."""
-    found = SearchLine(research_of(request).warehouse.catalogue()).complete(line.text, line.cursor)
+    found = _line(request, asker).complete(line.text, line.cursor)
     return {"completions": [asdict(completion) for completion in found]}
+
+
+def _line(request: Request, asker: Asker) -> SearchLine:
+    research = research_of(request)
+    return search_line(research.desk, asker, Upkeep(research.warehouse).common_values)

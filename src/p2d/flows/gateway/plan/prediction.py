@@ -1,18 +1,19 @@
 """The arithmetic of a plan: from counts of sampled patients and timed ones to totals with an interval.
 
 Two samples, as in double sampling: many patients are *counted* (one cheap query each), few are *timed*.
-Seconds of an approach are taken as linear in what it moves, fitted to the timed patients and applied to the
-counted.
+Seconds and queries of an approach are taken as linear in series and images, fitted to the timed patients and
+applied to the counted.
 """
 
 import math
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import combinations
-from statistics import median
 from typing import Final, TypeVar
 
+import numpy as np
+
+from p2d.flows.gateway.plan.fitting import FloatArray, fitted
 from p2d.model.level import Choice, Scope
 from p2d.settings.governor import Limits, Windows, weekly_minutes
 
@@ -201,39 +202,18 @@ def _totals(
     share = patients / len(counted)
     rows = share * sum(one.taken(approach.choice) for one in counted)
     moved = rows if approach.scope is Scope.EXTENDED else 0.0
-    listed_at_all = approach.scope is Scope.BASIC  # every image is listed to know the first
-    size: Callable[[Counted], float] = (
-        (lambda one: float(one.images)) if listed_at_all else (lambda one: float(one.taken(approach.choice)))
-    )
-    seconds = _fitted(((size(one.counted), one.seconds) for one in timed), [size(one) for one in counted])
-    queries = _fitted(
-        ((float(one.counted.studies), float(one.finds)) for one in timed),
-        [float(one.studies) for one in counted],
-    )
+    sizes, known = _sizes(counted), _sizes([one.counted for one in timed])
+    seconds = fitted(known, np.array([one.seconds for one in timed]), sizes)
+    queries = fitted(known[:, :2], np.array([float(one.finds) for one in timed]), sizes[:, :2])
     taken = sum(one.counted.taken(approach.choice) for one in timed)
     octets = moved * (sum(one.octets for one in timed) / taken) if taken else 0.0
     hours = pace.hours(share * seconds / 3600, share * queries, moved, octets)
     return _Totals(rows, moved, octets, share * queries, hours)
 
 
-def _fitted(points: Iterable[tuple[float, float]], sizes: Sequence[float]) -> float:
-    """Return the sum over *sizes* of a + b·size, both not negative, fitted to (size, value) *points*.
-
-    The slope is the median of the slopes of all pairs (Theil and Sen), so that one patient whom the archive
-    kept waiting does not bend it.
-    """
-    known = list(points)
-    slopes = [
-        (value - other) / (size - smaller)
-        for (smaller, other), (size, value) in combinations(known, 2)
-        if size != smaller
-    ]
-    slope = max(0.0, median(slopes)) if slopes else 0.0
-    constant = median(value - slope * size for size, value in known)
-    if constant < 0:  # through the origin: a ratio
-        ratios = [value / size for size, value in known if size]
-        constant, slope = 0.0, (median(ratios) if ratios else 0.0)
-    return constant * len(sizes) + slope * sum(sizes)
+def _sizes(patients: Sequence[Counted]) -> FloatArray:
+    """Return what each patient costs by: its series and images, whichever of them an approach moves."""
+    return np.array([(one.series, one.images) for one in patients], np.float64)
 
 
 def spread_of(values: Sequence[float], population: int) -> float:

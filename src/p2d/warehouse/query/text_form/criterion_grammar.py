@@ -200,8 +200,7 @@ def read_period(cursor: Cursor, found: Fields) -> bool:
 
 def _operand(cursor: Cursor, found: Fields, *, is_ordered: bool) -> object:
     if cursor.accept("value"):
-        cursor.require("of")
-        return {"attribute": cursor.name(["attribute"], "the name of an attribute")}
+        return _reference(cursor)
     cursor.offer_values(found)
     cursor.label("a number or a day as YYYY-MM-DD" if is_ordered else "a value")
     if cursor.token.kind is Kind.STRING:
@@ -210,6 +209,19 @@ def _operand(cursor: Cursor, found: Fields, *, is_ordered: bool) -> object:
         cursor.fail()
     text = cursor.take().text
     return float(text) if NUMBER.fullmatch(text) else text
+
+
+def _reference(cursor: Cursor) -> Fields:
+    """Read ``of [first|last|min|max|mean] NAME [times F] [plus N]``."""
+    cursor.require("of")
+    reduce = cursor.accept_one([word for word in REDUCTIONS if word != "every"])
+    found: Fields = {"attribute": cursor.name(["attribute"], "the name of an attribute")}
+    if reduce is not None:
+        found["reduce"] = str(REDUCTIONS[reduce])
+    for word, field in (("times", "factor"), ("plus", "plus")):
+        if cursor.accept(word):
+            found[field] = float(cursor.number())
+    return found
 
 
 def _value_text(cursor: Cursor, found: Fields, label: str) -> str:

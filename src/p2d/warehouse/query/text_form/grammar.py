@@ -1,12 +1,13 @@
 """Read a query from its text form; errors name line and column, what was expected and the closest word.
 
-    QUERY      CONDITION [show [REDUCTION] NAME, …] [for each FRAME]
+    QUERY      CONDITION [show [REDUCTION [N]] NAME, …] [for each FRAME]
     CONDITION  conditions joined by and, or, not and brackets; and binds closer than or
                all|any|none of (CONDITION, …)     COUNT of (CONDITION, …)     everything
                same FRAME (CONDITION)             COUNT FRAME (CONDITION) [within N days] [per year|month]
                [first|last|2nd] event [of FRAME] (CONDITION) [from DAY] [to DAY] [at age < N] [RELATION]
                patients (PSEUDONYM, …)            cohort NAME            a criterion
-    RELATION   [within N days | N to N days | at least N days] after|before|around EVENT, or during EVENT
+    RELATION   [within N SPAN | N to N SPAN | at least N SPAN] after|before|around EVENT, or during EVENT
+    SPAN       days, months or years
     COUNT      at least N, at most N, N to N
 
 A query of the text form becomes the JSON form first, so both are read by one set of rules.
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from p2d.model.errors import InvalidRequest
-from p2d.warehouse.query.nodes import VERSION, Query
+from p2d.warehouse.query.nodes import VERSION, Query, Span
 from p2d.warehouse.query.parse import parse
 from p2d.warehouse.query.text_form.criterion_grammar import (
     Fields,
@@ -90,9 +91,16 @@ def read_query(cursor: Cursor) -> Fields:
 def _column(cursor: Cursor) -> Fields:
     start = cursor.token.start
     reduce = cursor.accept_one(COLUMN_REDUCTIONS)
+    top = (
+        cursor.integer()
+        if reduce and cursor.token.kind is Kind.WORD and cursor.token.text.isdecimal()
+        else None
+    )
     found: Fields = {"attribute": cursor.name(["attribute"], "the name of an attribute")}
     if reduce is not None:
         found["reduce"] = reduce
+    if top is not None:
+        found["top"] = top
     cursor.mark(found, "", start)
     return found
 
@@ -212,40 +220,39 @@ def _event(cursor: Cursor, pick: str | None) -> Fields:
     cursor.mark(found, "", start)
     while read_period(cursor, found):
         pass
-    days = _event_clauses(cursor, found)
-    _relate(cursor, found, days)
+    distance = _event_clauses(cursor, found)
+    _relate(cursor, found, distance)
     return found
 
 
-def _event_clauses(cursor: Cursor, found: Fields) -> object:
-    """Read the age, and the days that a relation begins with; return these."""
+def _event_clauses(cursor: Cursor, found: Fields) -> Fields | None:
+    """Read the age, and the distance that a relation begins with; return this as a field."""
     if cursor.accept("at"):
         if cursor.require("age", "least") == "least":
-            return _days(cursor, [cursor.integer(), None])
+            return _distance(cursor, [cursor.integer(), None])
         found["age"] = read_comparison(cursor)
         while read_period(cursor, found):
             pass
         if cursor.accept("at"):
             cursor.require("least")
-            return _days(cursor, [cursor.integer(), None])
+            return _distance(cursor, [cursor.integer(), None])
     if cursor.accept("within"):
-        return _days(cursor, cursor.integer())
+        return _distance(cursor, cursor.integer())
     if cursor.token.kind is Kind.WORD and _WHOLE.fullmatch(cursor.token.text):
         least = cursor.integer()
         cursor.require("to")
-        return _days(cursor, [least, cursor.integer()])
+        return _distance(cursor, [least, cursor.integer()])
     return None
 
 
-def _days(cursor: Cursor, days: object) -> object:
-    cursor.require("days")
-    return days
+def _distance(cursor: Cursor, number: object) -> Fields:
+    return {cursor.require(*Span): number}
 
 
-def _relate(cursor: Cursor, found: Fields, days: object) -> None:
-    if days is not None:
+def _relate(cursor: Cursor, found: Fields, distance: Fields | None) -> None:
+    if distance is not None:
         order: str | None = cursor.require(*_RELATIONS)
-        found["days"] = days
+        found.update(distance)
     else:
         order = cursor.accept_one((*_RELATIONS, "during"))
     if order is not None:

@@ -33,8 +33,9 @@ COLUMN_REDUCTIONS: Final[Mapping[str, Reduce]] = {
 }
 SUBJECTS: Final[Sequence[Literal["attribute", "document", "branch"]]] = ("attribute", "document", "branch")
 _KEYWORDS: Final = """
-    and or not none all any of everything same at least most to times within days per year month event age
-    exists missing contains phrase between in under number affirmed unit value from show for each cohort
+    and or not none all any of everything same at least most to times within days months years per year month
+    event age exists missing contains phrase between in under number affirmed unit value plus from show
+    for each cohort
     """
 RESERVED: Final = frozenset({*_KEYWORDS.split(), *FRAMES, *REDUCTIONS, *COLUMN_REDUCTIONS, *SUBJECTS, *Order})
 """Words that a name or value is quoted for not to be taken for."""

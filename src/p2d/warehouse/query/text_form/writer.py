@@ -170,7 +170,7 @@ def _event(event: Event) -> _Shell:
     relation = event.relation
     if relation is None:
         return _Shell(f"{pick}event{frame} (", (event.where,), after)
-    after = f"{after}{_days(relation)} {relation.order} "
+    after = f"{after}{_distance(relation)} {relation.order} "
     return _Shell(f"{pick}event{frame} (", (event.where,), after, relation.other)
 
 
@@ -181,10 +181,11 @@ def _ordinal(pick: str | int) -> str:
     return f"{pick}{'th' if pick % 100 in {11, 12, 13} else ending}"
 
 
-def _days(relation: Relation) -> str:
-    if relation.most is None:
-        return f" at least {relation.least} days" if relation.least else ""
-    return f" {relation.least} to {relation.most} days" if relation.least else f" within {relation.most} days"
+def _distance(relation: Relation) -> str:
+    least, most, span = relation.least, relation.most, relation.span
+    if most is None:
+        return f" at least {least} {span}" if least else ""
+    return f" {least} to {most} {span}" if least else f" within {most} {span}"
 
 
 def _criterion(criterion: Criterion) -> str:
@@ -236,12 +237,21 @@ def _comparison(comparison: Comparison) -> str:
 
 def _value(value: Value) -> str:
     if isinstance(value, AttributeRef):
-        return f"value of {quoted(value.name)}"
+        return _reference(value)
     if isinstance(value, str):
         return quoted(value)
     return value.isoformat() if isinstance(value, date) else repr(number_json(value))
 
 
+def _reference(value: AttributeRef) -> str:
+    reduce = "" if value.reduce is Reduce.ANY else f"{_REDUCED[value.reduce]} "
+    times = "" if value.factor == 1 else f" times {number_json(value.factor)!r}"
+    plus = f" plus {number_json(value.plus)!r}" if value.plus else ""
+    return f"value of {reduce}{quoted(value.name)}{times}{plus}"
+
+
 def _column(column: Column) -> str:
     name = quoted(column.attribute)
+    if column.top is not None:
+        return f"{column.reduce} {column.top} {name}"
     return name if column.reduce is Reduce.LAST else f"{column.reduce} {name}"

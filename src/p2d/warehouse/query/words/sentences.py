@@ -15,6 +15,7 @@ from p2d.warehouse.query.nodes import (
     Any,
     AttributeRef,
     Cohort,
+    Column,
     Comparison,
     Count,
     Criterion,
@@ -54,8 +55,7 @@ def query_words(
         head = words.say("rows", each=words.phrases.frames[query.level].each)
     lines = [head, *words.required(query.where if placed is None else placed, Frame.PATIENT)]
     if query.columns:
-        named = (words.say(f"column_{c.reduce}", name=words.name(c.attribute)) for c in query.columns)
-        lines.append(words.say("shown", columns=", ".join(named)))
+        lines.append(words.say("shown", columns=", ".join(map(words.column, query.columns))))
     return "\n".join(lines)
 
 
@@ -166,15 +166,17 @@ class _Words:
             found.append(f"- {self.say('event_aged', comparison=self._compared(event.age))}")
         if event.relation is not None:
             relation = event.relation
-            lead = self.say(str(relation.order), days=self._days(relation), which="{which}")
+            lead = self.say(str(relation.order), distance=self._distance(relation), which="{which}")
             found += self._event(relation.other, lead)
         return found
 
-    def _days(self, relation: Relation) -> str:
+    def _distance(self, relation: Relation) -> str:
         least, most = relation.least, relation.most
         if most is None:
-            return self.say("days_least", least=least) if least else self.say("days_any")
-        return self.say("days_between", least=least, most=most) if least else self.say("days_most", most=most)
+            phrase = "distance_least" if least else "distance_any"
+        else:
+            phrase = "distance_between" if least else "distance_most"
+        return self.say(phrase, least=least, most=most, span=self.say(f"span_{relation.span}"))
 
     def _period(self, period: Period) -> str:
         days = {
@@ -242,10 +244,24 @@ class _Words:
 
     def _value(self, value: Value) -> str:
         if isinstance(value, AttributeRef):
-            return self.say("reference", name=self.name(value.name))
+            return self._reference(value)
         if isinstance(value, str):
             return self.phrases.quote(value)
         return self.phrases.day(value) if isinstance(value, date) else self.phrases.number(value)
+
+    def column(self, column: Column) -> str:
+        """Return *column* as a noun."""
+        phrase = f"column_{column.reduce}" if column.top is None else f"column_{column.reduce}_top"
+        return self.say(phrase, name=self.name(column.attribute), top=column.top)
+
+    def _reference(self, value: AttributeRef) -> str:
+        lead = "reference" if value.reduce is Reduce.ANY else f"{value.reduce}_reference"
+        found = self.say(lead, name=self.name(value.name))
+        if value.factor != 1:
+            found = self.say("times_reference", factor=self.phrases.number(value.factor), value=found)
+        if value.plus:
+            found = self.say("plus_reference", plus=self.phrases.number(value.plus), value=found)
+        return found
 
 
 def _indented(lines: Iterable[str]) -> list[str]:

@@ -26,7 +26,12 @@ HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-_TYPES: Final = {"p2d.css": "text/css", "p2d.svg": "image/svg+xml", "previews.js": "text/javascript"}
+_TYPES: Final = {
+    "p2d.css": "text/css",
+    "p2d.svg": "image/svg+xml",
+    "previews.js": "text/javascript",
+    "search.js": "text/javascript",
+}
 STATIC: Final = {
     name: ((resources.files("p2d.web.research.pages") / "static" / name).read_bytes(), media_type)
     for name, media_type in _TYPES.items()

@@ -1,13 +1,13 @@
 """The pages' addresses: sign in by link, cohort, patients, series, previews proxied to the gateway."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Final, Literal, cast
 
 from fastapi import APIRouter, Body, Depends, FastAPI, Query, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.background import BackgroundTask
 
@@ -62,6 +62,15 @@ class TokenBody(BaseModel):
     role: Literal["researcher"] = "researcher"
     images: bool = Field(True, description="Whether previews are approved; lists only otherwise.")
     query: dict[str, object] | None = Field(None, description="Cohort query to begin with.")
+
+
+class LineBody(BaseModel):
+    """A search line and its cursor, in characters from its beginning."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    line: str = Field(max_length=10_000)
+    cursor: int = Field(ge=0)
 
 
 class TokenAnswer(BaseModel):
@@ -151,6 +160,27 @@ def run_cohort(request: Request, session: Signed, form: Form) -> Response:
     return answer
 
 
+@router.post("/search")
+def run_line(request: Request, session: Signed, form: Form) -> Response:
+    """Run the query of the search line; a wrong one comes back with the place and the reason."""
+    old = session.viewing
+    session.line = form.get("line", "").strip()
+    error = _run_line(pages_of(request), session)
+    answer = _start(request, session, error, "line") if error else RedirectResponse("/#result", _SEE_OTHER)
+    answer.background = BackgroundTask(old.close) if old else None
+    return answer
+
+
+@router.post("/complete")
+def complete(request: Request, session: Signed, sent: LineBody) -> Response:
+    """Offer what may come next at the cursor of the search line."""
+    try:
+        found = pages_of(request).cohorts.complete(session.grant.user, sent.line, sent.cursor)
+    except P2DError as error:
+        return problem_of(error)
+    return JSONResponse({"offered": [asdict(one) for one in found]})
+
+
 @router.get("/patients")
 def patients(session: Signed, number: Annotated[int, Query(alias="page", ge=1)] = 1) -> Response:
     """List all patients of the cohort, fifty a page."""
@@ -212,20 +242,42 @@ def static(name: str) -> Response:
     return Response(content, media_type=media_type)
 
 
-def _start(request: Request, session: PageSession, error: P2DError | None = None) -> Response:
+def _start(
+    request: Request, session: PageSession, error: P2DError | None = None, wrong: str = "query"
+) -> Response:
+    """Show the cohort page; *error* is about the form field *wrong*."""
     text = session.query or write_query(pages_of(request).example)
     status = HTTPStatus.OK if error is None else error.status
     answer = session.answer if error is None else None
-    return page("start.html", status, session=session, query=text, answer=answer, error=error)
+    errors = {} if error is None else {wrong: error}
+    return page("start.html", status, session=session, query=text, answer=answer, errors=errors)
 
 
 def _run(pages: Pages, session: PageSession) -> P2DError | None:
     """Run the session's query; return why it failed, or None. A failed one leaves no cohort behind."""
     session.answer = session.viewing = None
+    session.line, session.words = "", {}
     try:
-        answer = pages.cohorts.run(session.grant.user, read_query(session.query), pages.rows)
+        query = read_query(session.query)
+        answer = pages.cohorts.run(session.grant.user, query, pages.rows)
+        read = pages.cohorts.read(session.grant.user, query)
     except P2DError as error:
         return error
+    session.line, session.words = read.line, read.words
+    session.answer, session.viewing = answer, _view(pages, session.grant, answer)
+    return None
+
+
+def _run_line(pages: Pages, session: PageSession) -> P2DError | None:
+    """Run the session's search line as ``_run`` runs its query, which becomes the same in JSON."""
+    session.answer = session.viewing = None
+    session.words = {}
+    try:
+        read = pages.cohorts.read(session.grant.user, session.line)
+        answer = pages.cohorts.run(session.grant.user, read.query, pages.rows)
+    except P2DError as error:
+        return error
+    session.query, session.words = write_query(read.query), read.words
     session.answer, session.viewing = answer, _view(pages, session.grant, answer)
     return None
 

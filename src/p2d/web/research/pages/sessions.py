@@ -8,7 +8,7 @@ import hmac
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
@@ -43,11 +43,16 @@ class Grant:
 
 @dataclass(slots=True)
 class PageSession:
-    """What one signed-in browser works on; ``form_token`` must come back with every form."""
+    """What one signed-in browser works on; ``form_token`` must come back with every form.
+
+    ``query`` is JSON as it was typed, ``line`` the same as a search line, ``words`` what it asks by language.
+    """
 
     grant: Grant
     form_token: str = field(repr=False)
     query: str = field(repr=False)
+    line: str = field(default="", repr=False)
+    words: Mapping[str, str] = field(default_factory=dict, repr=False)
     answer: CohortAnswer | None = field(default=None, repr=False)
     viewing: Viewing | None = field(default=None, repr=False)
 

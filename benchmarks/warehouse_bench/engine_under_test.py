@@ -135,6 +135,6 @@ class Compiled:
         """Return the answer to *question* as the other ways give it, nothing cached."""
         query = parse(question.document)
         if not question.is_facet:
-            return [(str(patient),) for patient in self._uncached.cohort(query)]
+            return list(zip(self._uncached.cohort(query), strict=True))
         facet = self._uncached.facet(query, FacetRequest(question.dimensions, Frame.SERIES, MOST_CELLS))
         return sorted((*labels, tally.number) for labels, tally in facet.cells)

@@ -250,9 +250,10 @@ def test_a_question_is_cancelled_by_the_name_it_was_sent_with(tmp_path: Path) ->
         headers = {**bearer(Role.RESEARCHER), "P2D-Question": "7f9c"}
         answers.append(site.client.post("/cohorts/count", json=CT, headers=headers))
 
+    # made before anybody asks: pydantic silences warnings while it reads the endpoints, for all threads
+    other = AppClient(create_app(warehouse, desk, SECRETS))
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
-    other = AppClient(create_app(warehouse, desk, SECRETS))
 
     def is_cancelled() -> bool:
         path = "/cohorts/questions/7f9c"

@@ -211,8 +211,10 @@ class _Draw:
         if order is Order.DURING:
             return Relation(order, replace(other, frame=Frame.CASE, where=self._of(EVERYBODY, other.where)))
         least = self._of(0, 0, 1, 12) if order is Order.AROUND else self._of(0, 0, 1, 12, -12)
+        most = self._of(None, least, least + 12, least + 60)
+        is_said = (least, most) != (0, None)  # a distance that is none has no unit
         span = self._of(Span.DAYS, Span.DAYS, Span.MONTHS, Span.YEARS)
-        return Relation(order, other, least, self._of(None, least, least + 12, least + 60), span)
+        return Relation(order, other, least, most, span if is_said else Span.DAYS)
 
     def _period(self) -> Period:
         first, last = sorted([self._of(*_ALL_DAYS), self._of(*_ALL_DAYS)])

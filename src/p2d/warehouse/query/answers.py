@@ -4,6 +4,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from itertools import chain
 from typing import Final
 
 import numpy as np
@@ -113,8 +114,9 @@ class Answers(ABC):
             place = column("patient", ROW)
             listed = exp.select(place).from_(exp.to_table("patient", alias=ROW))
             listed = listed.where(is_of_cohort(column(key_of(Frame.PATIENT), ROW)))
-            rows = asked.session.rows(listed, {})
-        return tuple(Pseudonym(text) for text in sorted(str(text) for (text,) in rows))
+            ordered = listed.order_by(asked.session.dialect.by_code_point(place.copy()))
+            rows = asked.session.rows(ordered, {})
+        return tuple(map(Pseudonym, chain.from_iterable(rows)))
 
     def attrition(self, query: Query) -> tuple[Step, ...]:
         """Return the parts of the outermost ``all``, in the order of the query."""

@@ -8,6 +8,7 @@ to be in, or must not. A frame inside another is led there along ``relations``.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import reduce
+from typing import Final
 
 from sqlglot import exp
 
@@ -44,6 +45,8 @@ from p2d.warehouse.query.relations import (
     united,
 )
 from p2d.warehouse.query.texts import Terms
+
+_IN_STUDIES: Final = frozenset({Frame.SERIES, Frame.INSTANCE})
 
 
 @dataclass(slots=True)
@@ -116,6 +119,8 @@ class Compiler:
 
     def selected(self, node: Node, frame: Frame, target: Frame) -> exp.Select:
         """Return the keys of *target* in whose things of *frame* the *node* holds."""
+        if frame in _IN_STUDIES and target is Frame.CASE:  # by the study's case, whatever lies in it
+            return mapped(self.selected(node, frame, Frame.STUDY), Frame.STUDY, target)
         if isinstance(node, Criterion):
             projected = self.criteria.projected(node, frame, target)
             if projected is not None:

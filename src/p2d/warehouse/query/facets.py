@@ -66,14 +66,18 @@ class _Reading:
 
     @property
     def _is_kept(self) -> bool:
-        """Whether what matches is found once and kept, with the patients it is of."""
-        return self.request.level not in {Frame.PATIENT, Frame.CASE}
+        """Whether what matches is found once and kept, with the patients it is of.
+
+        Where the things themselves carry all labels they are only passed over, which is quicker.
+        """
+        level = self.request.level
+        is_own = all(self._is_own(dimension) for dimension in self.request.dimensions)
+        return level not in {Frame.PATIENT, Frame.CASE} and not (is_own and level.is_imaging)
 
     def _total(self, is_of_cohort: Callable[[exp.Expr], exp.Expr]) -> Tally:
         level, compiler = self.request.level, self.asked.compiler()
         if not self._is_kept:
-            things = exp.Select().from_(exp.to_table(TABLES[level], alias=ROW), copy=False)
-            things.where(is_of_cohort(column(key_of(Frame.PATIENT), ROW)), copy=False)
+            things = matching(compiler, self.where, level, is_of_cohort)
             return read_tally(self.asked.session, compiler, things, level)
         patient = exp.column("patient_key", table="c")
         each = exp.select(patient, exp.alias_(exp.Count(this=exp.Star()), "n"), copy=False)
@@ -102,13 +106,12 @@ class _Reading:
         level = self.request.level
         key, patient = column(key_of(level), ROW), column(key_of(Frame.PATIENT), ROW)
         if not self._is_kept:
-            things = exp.Select().from_(exp.to_table(TABLES[level], alias=ROW), copy=False)
-            things.where(is_of_cohort(patient.copy()), copy=False)
+            things = matching(compiler, self.where, level, is_of_cohort)
             return things.select(exp.alias_(key, "k"), exp.alias_(patient, "patient_key"), copy=False)
         kept = exp.to_table(self._kept(level, is_of_cohort), alias="c")
         key, patient = exp.column("k", table="c"), exp.column("patient_key", table="c")
         things = exp.select(key, patient, copy=False).from_(kept, copy=False)
-        if any(self._is_own(compiler, dimension) for dimension in self.request.dimensions):
+        if any(self._is_own(dimension) for dimension in self.request.dimensions):
             on = exp.EQ(this=column(key_of(level), ROW), expression=key.copy())
             things.join(exp.to_table(TABLES[level], alias=ROW), on=on, copy=False)
         return things
@@ -138,7 +141,7 @@ class _Reading:
     ) -> exp.Expr | None:
         """Return the label that the thing itself, or what it lies in, carries; None for one of many."""
         attribute = self.asked.catalogue.attribute(dimension.attribute, "facet.attribute")
-        if not self._is_own(compiler, dimension):
+        if not self._is_own(dimension):
             return None
         if attribute.frame is self.request.level:
             name = ROW
@@ -150,8 +153,8 @@ class _Reading:
         is_text = attribute.type in {Type.TEXT, Type.MULTI}
         return _label(compiler, dimension, attribute, filled_text(place) if is_text else place)
 
-    def _is_own(self, compiler: Compiler, dimension: Dimension) -> bool:
-        attribute = compiler.criteria.catalogue.attribute(dimension.attribute, "facet.attribute")
+    def _is_own(self, dimension: Dimension) -> bool:
+        attribute = self.asked.catalogue.attribute(dimension.attribute, "facet.attribute")
         is_own = attribute.source is Source.COLUMN and carries(TABLES[self.request.level], attribute.frame)
         return is_own and not (dimension.by in {"year", "month"} and not _is_date(attribute))
 

@@ -51,32 +51,36 @@ def read_table(
         *(wanted.title for wanted in query.columns),
     )
     rows: list[tuple[object, ...]] = []
-    for part in _parts(asked, patients, limit):
+    for part, names in _parts(asked, patients, limit):
         left = limit - len(rows)
         if left <= 0:
             break
-        rows += _Part(asked, query, where, part).rows(left)
+        rows += _Part(asked, query, where, part, names).rows(left)
     return ResultTable(titles, tuple(rows), total)
 
 
-def _parts(asked: Evaluation, patients: Keys, limit: int) -> Iterator[Keys]:
-    """Yield *patients* in parts that follow each other by pseudonym; small ones first where few are shown."""
+def _parts(asked: Evaluation, patients: Keys, limit: int) -> Iterator[tuple[Keys, Mapping[int, str]]]:
+    """Yield *patients* in parts that follow each other by pseudonym; small ones first where few are shown.
+
+    Beside each part come the pseudonyms by key, as far as they are known; else they are to be asked for.
+    """
     if limit > _FEW:
-        yield patients
+        yield patients, {}
         return
     ordered = _by_pseudonym(asked, patients)
     start, size = 0, limit
     while start < len(ordered):
-        yield np.sort(ordered[start : start + size])
+        part = ordered[start : start + size]
+        yield np.sort(np.array([key for key, _ in part], np.int64)), dict(part)
         start, size = start + size, min(size * 4, _FEW)
 
 
-def _by_pseudonym(asked: Evaluation, patients: Keys) -> Keys:
+def _by_pseudonym(asked: Evaluation, patients: Keys) -> list[tuple[int, str]]:
     is_shown = asked.restricted(patients, "cohort")
     key, name = column("patient_key", ROW), column("patient", ROW)
     listed = exp.select(key, name).from_(exp.to_table("patient", alias=ROW)).where(is_shown(key.copy()))
-    rows = sorted(asked.session.rows(listed, {}), key=lambda row: str(row[1]))
-    return np.array([row[0] for row in rows], np.int64)
+    rows = asked.session.rows(listed, {})
+    return sorted(((int(str(k)), str(psn)) for k, psn in rows), key=lambda row: row[1])
 
 
 def _of_person(rows: Mapping[object, Mapping[str, object]], name: str) -> Callable[[_Row], object]:
@@ -98,8 +102,11 @@ def _by_place(placed: tuple[object, object]) -> int:
 class _Part:
     """The rows of some patients of the cohort."""
 
-    def __init__(self, asked: Evaluation, query: Query, where: Node, patients: Keys) -> None:
+    def __init__(
+        self, asked: Evaluation, query: Query, where: Node, patients: Keys, names: Mapping[int, str]
+    ) -> None:
         self._asked = asked
+        self._names = names
         self._query = query
         self._where = where
         self._only = asked.restricted(patients, "shown")
@@ -118,6 +125,8 @@ class _Part:
 
     def _listed(self) -> list[_Row]:
         level, compiler = self._query.level, self._compiler()
+        if level is Frame.PATIENT and self._names:
+            return [_Row(key, key, (name,)) for key, name in self._names.items()]
         found = matching(compiler, self._where, level, self._only)
         own = "case" if level is Frame.CASE else str(level)
         names = [column(own, ROW)]

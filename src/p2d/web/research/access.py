@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import re
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,6 +15,7 @@ from p2d.access.service import Throttle
 from p2d.flows.research.cohort import Asker, CohortDesk
 from p2d.model.errors import InvalidRequest, Refused
 from p2d.warehouse.port import ResearchWarehouse
+from p2d.web.research.leaving import ASKER
 
 _QUESTION: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -108,7 +110,9 @@ def admit(*roles: Role) -> Callable[[Request], Asker]:
                 "is not 1 to 64 characters of A-Z a-z 0-9 . _ -",
                 "send a random name, such as a UUID",
             )
-        return Asker(user=str(role), role=str(role), question=question)
+        asker = Asker(user=str(role), role=str(role), question=question or secrets.token_hex(16))
+        setattr(request.state, ASKER, asker)
+        return asker
 
     return check
 

@@ -22,6 +22,7 @@ from p2d.warehouse.wire import Limits
 from p2d.web.problems import install_problem_handlers, problem, problem_of
 from p2d.web.research import catalogue, cohorts, language, load, saved
 from p2d.web.research.access import Door, Research, Role, research_of, role_of
+from p2d.web.research.leaving import CancelWhenLeft
 
 _DESCRIPTION: Final = """
 Load batches by receipt and ask for cohorts. Every call carries a secret (`Authorization: Bearer …`): the
@@ -65,6 +66,7 @@ def create_app(
     for router in routes:
         app.include_router(router)
     app.middleware("http")(_limits)
+    app.add_middleware(CancelWhenLeft, cancel=lambda asker: desk.questions.cancel(asker.question, asker.user))
 
     @app.get("/health", tags=["operation"], summary="Is the process up?")
     def health() -> JSONResponse:

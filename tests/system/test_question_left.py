@@ -1,0 +1,104 @@
+"""Who closes the connection cancels the question, on a real server."""
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import uvicorn
+from sqlglot import parse_one
+
+from p2d.audit.log import AuditLog
+from p2d.flows.research.cohort import CohortDesk
+from p2d.model.errors import Unavailable
+from p2d.warehouse.duckdb.engine import DuckDbWarehouse
+from p2d.warehouse.query.nodes import Query
+from p2d.warehouse.query.results import Counts
+from p2d.web.research.access import Role
+from p2d.web.research.app import create_app
+
+pytestmark = pytest.mark.system
+
+SECRETS = {role: f"secret-of-the-{role}-for-this-test" for role in Role}
+QUERY = {"version": 2, "where": {"all": []}}
+
+
+class Slow(DuckDbWarehouse):
+    """Takes minutes to count, and tells how that ended."""
+
+    def __init__(self) -> None:
+        super().__init__(None, query_seconds=300)
+        self.began, self.ended = threading.Event(), threading.Event()
+        self.problem = ""
+
+    def count(self, query: Query) -> Counts:
+        self.began.set()
+        try:
+            with self.session() as session:
+                slow = "SELECT sum(a.range * b.range) FROM range(1000000) a, range(1000000) b"
+                session.rows(parse_one(slow, dialect="duckdb"), {})
+        except Unavailable as error:
+            self.problem = error.problem
+            raise
+        finally:
+            self.ended.set()
+        return super().count(query)
+
+
+@contextmanager
+def serving(warehouse: Slow, audit: Path) -> Iterator[str]:
+    app = create_app(warehouse, CohortDesk(warehouse, AuditLog(audit)), SECRETS)
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        config = uvicorn.Config(app, log_level="warning", access_log=False, ws="none")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def request(origin: str, body: object) -> tuple[socket.socket, bytes]:
+    """Return a connection to *origin* and a question to send on it."""
+    place = urlsplit(origin)
+    content = json.dumps(body).encode()
+    head = (
+        f"POST /cohorts/count HTTP/1.1\r\nHost: {place.netloc}\r\n"
+        f"Authorization: Bearer {SECRETS[Role.OPERATOR]}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+    )
+    assert place.port
+    return socket.create_connection(("127.0.0.1", place.port), timeout=30), head.encode() + content
+
+
+def test_a_question_ends_when_its_asker_closes_the_connection(tmp_path: Path) -> None:
+    warehouse = Slow()
+    with serving(warehouse, tmp_path / "audit.jsonl") as origin:
+        connection, question = request(origin, QUERY)
+        connection.sendall(question)
+        assert warehouse.began.wait(30)
+
+        connection.close()
+
+        assert warehouse.ended.wait(30)
+    assert warehouse.problem == "was cancelled"
+
+
+def test_a_question_is_answered_while_its_asker_waits(tmp_path: Path) -> None:
+    warehouse = Slow()
+    with serving(warehouse, tmp_path / "audit.jsonl") as origin:
+        connection, question = request(origin, {"version": 2})
+        with connection:
+            connection.sendall(question)
+            answer = connection.recv(65_536)
+
+    assert answer.startswith(b"HTTP/1.1 422")
+    assert not warehouse.began.is_set()

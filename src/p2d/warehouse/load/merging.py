@@ -60,6 +60,12 @@ _SOURCES: Final = {
 }
 """What is merged where it is more than what was staged, and the columns that are not simply its own."""
 
+_MERGED: Final = {
+    "flags": "join_flags(t.flags, s.flags)",
+    "negated": 'CASE WHEN s."text" IS NULL OR s."text" = t."text" THEN t.negated ELSE s.negated END',
+}
+"""How columns merge that do not simply take the one or the other value."""
+
 _INDEXED: Final = """
 SELECT d.document_key, n."text" FROM new_text n JOIN staged_document s ON s."row" = n."row"
 JOIN document d ON d.patient_key = s.patient_key AND d.document = s.document
@@ -187,17 +193,27 @@ def _negate(session: Staging) -> None:
 
 
 def _update(session: Staging, target: Target, source: str, *, fill_only: bool) -> str:
+    def fills(column: str) -> bool:
+        return fill_only and not column.endswith("_run") and target.name != "header"
+
     def merged(column: str) -> str:
-        if column == "flags":
-            return "join_flags(t.flags, s.flags)"
-        if column == "negated":
-            return 'CASE WHEN s."text" IS NULL OR s."text" = t."text" THEN t.negated ELSE s.negated END'
-        if fill_only and not column.endswith("_run") and target.name != "header":
-            return f'coalesce(t."{column}", s."{column}")'
-        return f'coalesce(s."{column}", t."{column}")'
+        if column in _MERGED:
+            return _MERGED[column]
+        first, other = ("t", "s") if fills(column) else ("s", "t")
+        return f'coalesce({first}."{column}", {other}."{column}")'
+
+    def differs(column: str) -> str:
+        """Whether what is merged is another value than *t* has, without merging the two."""
+        if column == "flags":  # joining them takes longer than all other columns together
+            is_other = "s.flags IS NOT NULL AND s.flags IS DISTINCT FROM t.flags"
+            return f"{is_other} AND {merged(column)} IS DISTINCT FROM t.flags"
+        if column in _MERGED:
+            return f'{merged(column)} IS DISTINCT FROM t."{column}"'
+        other = f't."{column}" IS NULL' if fills(column) else f's."{column}" IS DISTINCT FROM t."{column}"'
+        return f's."{column}" IS NOT NULL AND {other}'
 
     own = f"staged_{target.name} s" if target.name == "fact" else source
-    changed = " OR ".join(f'{merged(c)} IS DISTINCT FROM t."{c}"' for c in target.values)
+    changed = " OR ".join(map(differs, target.values))
     assigned = ", ".join(f'"{c}" = n."{c}"' for c in target.values)
     values = ", ".join(f'{merged(c)} AS "{c}"' for c in target.values)
     return (

@@ -12,6 +12,7 @@ from p2d.testing.cohort_contract import (
     LEVELS,
     check_cohort,
     check_some,
+    check_some_facets,
     check_table,
     drawn,
     random_batches,
@@ -73,6 +74,14 @@ def test_columns_of_everybody_are_those_of_the_oracle(engine: str, seed: int) ->
     for number in range(25):
         query = question(seed * 1000 + number, LEVELS, ALL_BRANCHES)
         check_table(made, oracle, replace(query, where=EVERYBODY))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_facets_are_those_of_the_oracle(engine: str, seed: int) -> None:
+    made, oracle = warehouse(engine, seed)
+
+    check_some_facets(made, oracle, 500_000 + seed * 1000, 60)
 
 
 ACQUIRED: Final = {

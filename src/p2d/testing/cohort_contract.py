@@ -3,20 +3,22 @@
 An engine's test loads what ``random_batches`` yields, draws questions to it with ``drawn`` and calls these.
 """
 
+import random
 from collections.abc import Iterator
 from typing import Final
 
 from p2d.model.errors import InvalidRequest
 from p2d.testing.cohort_oracle import CohortOracle
-from p2d.testing.cohort_questions import ALL_BRANCHES, question
+from p2d.testing.cohort_questions import ALL_BRANCHES, EVERY, question
 from p2d.testing.warehouse_rows import Rows, batch
 from p2d.warehouse.batch import Batch
 from p2d.warehouse.query.attributes import resolve
 from p2d.warehouse.query.nodes import Frame, Query
-from p2d.warehouse.query.results import CohortEngine
+from p2d.warehouse.query.results import CohortEngine, Dimension, FacetRequest
 
 LEVELS: Final = tuple(Frame)
 """What random questions ask a table of."""
+_EVERY_CELL: Final = 1000
 COUNTED = (Frame.PATIENT, Frame.CASE, Frame.STUDY, Frame.SERIES, Frame.INSTANCE)
 
 
@@ -65,6 +67,35 @@ def check_table(engine: CohortEngine, oracle: CohortOracle, query: Query) -> Non
     assert [row[:names] for row in table.rows] == [row[:names] for row in expected], query  # noqa: S101 - as above
     assert sorted(table.rows, key=repr) == sorted(expected, key=repr), query  # noqa: S101 - as above
     assert table.total == len(expected), query  # noqa: S101 - as above
+
+
+def check_facet(engine: CohortEngine, oracle: CohortOracle, query: Query, request: FacetRequest) -> None:
+    """Return if the facet of *query*, which has few cells, is that of *oracle*.
+
+    Raises:
+        AssertionError: it is not.
+
+    """
+    found, expected = engine.facet(query, request), oracle.facet(query, request)
+    cells = {labels: (tally.number, tally.patients) for labels, tally in found.cells}
+    assert cells == expected.cells, (query, request)  # noqa: S101 - as above
+    without, total = (found.missing, expected.missing), (found.total, expected.total)
+    for tally, numbers in (without, total):
+        assert (tally.number, tally.patients) == numbers, (query, request)  # noqa: S101 - as above
+
+
+def check_some_facets(engine: CohortEngine, oracle: CohortOracle, first: int, count: int) -> None:
+    """Return if the facets of *count* questions, by one or two attributes at some level, are the oracle's.
+
+    Raises:
+        AssertionError: one is not.
+
+    """
+    for place, query in drawn(engine, first, count):
+        dice = random.Random(first + place)
+        names = dice.sample(EVERY, dice.choice([1, 1, 2]))
+        by = tuple(Dimension(name, dice.choice(["value", "value", "year"])) for name in names)
+        check_facet(engine, oracle, query, FacetRequest(by, dice.choice(list(Frame)), _EVERY_CELL))
 
 
 def random_batches(rows: Rows) -> Iterator[Batch]:

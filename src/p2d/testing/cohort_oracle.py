@@ -3,19 +3,21 @@
 It reads the rows that were loaded (one batch's worth, natural keys unique) and answers by going through every
 thing for every node. It shares the language's types with the engines, nothing else. The fine print stands in
 ``cohort_criteria`` (values), ``cohort_texts`` (texts), ``cohort_placement`` (which frame), ``cohort_answer``
-(events), ``cohort_world`` (what belongs to what) and ``cohort_results`` (tables).
+(events), ``cohort_world`` (what belongs to what) ``cohort_results`` (tables) and ``cohort_facets``.
 """
 
 from collections.abc import Mapping
 
 from p2d.testing.cohort_answer import Answer
 from p2d.testing.cohort_criteria import Negated
+from p2d.testing.cohort_facets import FacetFound, facet_of
 from p2d.testing.cohort_placement import placed
 from p2d.testing.cohort_results import cells, matching_things
 from p2d.testing.cohort_world import NaturalKey, Thing, World
 from p2d.testing.warehouse_rows import Rows
 from p2d.warehouse.query.attributes import Catalogue
 from p2d.warehouse.query.nodes import Frame, Query
+from p2d.warehouse.query.results import FacetRequest
 
 
 class CohortOracle:
@@ -57,6 +59,10 @@ class CohortOracle:
         chosen = {frame: self._keys(query, frame) for frame in Frame}
         things = sorted(chosen[query.level], key=lambda thing: _order(thing.natural))
         return [(*thing.natural, *cells(self._world, query, thing, chosen)) for thing in things]
+
+    def facet(self, query: Query, request: FacetRequest) -> FacetFound:
+        """Return how often values occur among what *query* finds; every cell of it."""
+        return facet_of(self._world, request, {frame: self._keys(query, frame) for frame in Frame})
 
     def _keys(self, query: Query, frame: Frame) -> set[Thing]:
         answer = Answer(self._world, self._negated)

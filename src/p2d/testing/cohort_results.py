@@ -69,8 +69,10 @@ def cells(world: World, query: Query, row: Thing, chosen: Mapping[Frame, set[Thi
     found = []
     for column in query.columns:
         attribute = world.attribute(column.attribute)
-        values = [v for v in world.values(attribute) if _is_shown(v, attribute, row, chosen)]
-        dated: list[Dated] = [(v.day, shown) for v in values if (shown := _shown(v, attribute)) is not None]
+        values = [v for v in world.values(attribute) if is_shown(v, attribute, row, chosen)]
+        dated: list[Dated] = [
+            (v.day, shown) for v in values if (shown := shown_value(v, attribute)) is not None
+        ]
         found.append(
             reduced(column.reduce, dated)
             if column.top is None
@@ -79,7 +81,8 @@ def cells(world: World, query: Query, row: Thing, chosen: Mapping[Frame, set[Thi
     return found
 
 
-def _is_shown(value: Value, attribute: Attribute, row: Thing, chosen: Mapping[Frame, set[Thing]]) -> bool:
+def is_shown(value: Value, attribute: Attribute, row: Thing, chosen: Mapping[Frame, set[Thing]]) -> bool:
+    """Whether *value* is one of the row of *row*; *chosen* are the matching things."""
     if attribute.source is Source.FACT:
         return related(value.owner, row) if row.frame in _OWN_FACTS else value.owner.patient == row.patient
     owner = value.owner
@@ -87,7 +90,8 @@ def _is_shown(value: Value, attribute: Attribute, row: Thing, chosen: Mapping[Fr
     return is_chosen and related(owner, row)
 
 
-def _shown(value: Value, attribute: Attribute) -> object:
+def shown_value(value: Value, attribute: Attribute) -> object:
+    """Return what is shown of *value*; None where that is nothing."""
     if attribute.source is Source.COLUMN:
         return value.number if value.number is not None else value.moment or value.texts[0]
     if attribute.has_number:

@@ -120,12 +120,14 @@ class _Reading:
         """Return rows ``k``, ``patient_key`` and one label for each dimension; NULL where there is none."""
         things = self._things(compiler, is_of_cohort)
         key, patient = (shown.this if isinstance(shown, exp.Alias) else shown for shown in things.selects[:2])
+        if self.request.level is Frame.GROUP:  # a group is several rows
+            things.distinct(copy=False)
         for index, dimension in enumerate(self.request.dimensions):
             name = f"d{index}"
             label = self._own_label(compiler, dimension, things, name)
             if label is None:
                 values, frame = self._values(compiler, dimension, is_of_cohort)
-                if self.request.level is Frame.GROUP or things.args.get("distinct") is not None:
+                if things.args.get("distinct") is not None:
                     values.distinct(copy=False)
                 else:  # rows of a thing that are alike are one: cheaper behind the join, of one dimension
                     things.distinct(copy=False)

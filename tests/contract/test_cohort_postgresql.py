@@ -9,7 +9,14 @@ import pytest
 from sqlglot import parse_one
 
 from p2d.model.errors import Unavailable
-from p2d.testing.cohort_contract import check_cohort, check_some, check_table, drawn, random_batches
+from p2d.testing.cohort_contract import (
+    check_cohort,
+    check_some,
+    check_some_facets,
+    check_table,
+    drawn,
+    random_batches,
+)
 from p2d.testing.cohort_oracle import CohortOracle
 from p2d.testing.cohort_rows import BRANCHES, random_rows
 from p2d.testing.postgres import Postgres
@@ -50,6 +57,7 @@ def test_random_queries_are_answered_as_by_the_oracle(postgres_server: Postgres,
     made, oracle = loaded(postgres_server, seed)
 
     check_some(made, oracle, seed * 10_000, QUERIES)
+    check_some_facets(made, oracle, 500_000 + seed * 1000, 20)
     made.close()
 
 

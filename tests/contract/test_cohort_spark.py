@@ -12,7 +12,7 @@ from sqlglot import parse_one
 from p2d.main.warehouse_engine import open_engine
 from p2d.model.errors import InvalidRequest, Misconfigured, P2DError, Unavailable
 from p2d.settings.warehouse import WarehouseSettings
-from p2d.testing.cohort_contract import check_some, random_batches
+from p2d.testing.cohort_contract import check_some, check_some_facets, random_batches
 from p2d.testing.cohort_oracle import CohortOracle
 from p2d.testing.cohort_rows import BRANCHES, random_rows
 from p2d.testing.exchanging import copied, filled, small_hospital
@@ -77,6 +77,7 @@ def test_random_queries_are_answered_as_by_the_oracle(
     made, oracle, seed = random_warehouse
 
     check_some(made, oracle, seed * 10_000, 8)
+    check_some_facets(made, oracle, 500_000 + seed * 1000, 3)
 
 
 @pytest.mark.long

@@ -98,7 +98,7 @@ def test_a_run_amid_many_faults_ends_with_the_truth_and_names_nobody(
         Fault(When(RETRIEVE, first=2, last=12, every=5), Restart(2, seconds=0.2)),
         Fault(once(RETRIEVE, 3), Omit(1, in_lists=True)),
         Fault(When(RETRIEVE, every=4), Twice(changed=True)),
-        Fault(once(RETRIEVE, 1), Also((STRAY,))),
+        Fault(When(RETRIEVE, first=1, last=9, every=2), Also((STRAY,))),  # also where one is tried again
         Fault(When(RETRIEVE, first=4, every=7), Late(1, seconds=0.05)),
     )
 

@@ -6,18 +6,17 @@ applied to the counted.
 """
 
 import math
-import random
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from p2d.flows.gateway.plan.fitting import FloatArray, fitted
 from p2d.model.level import Choice, Scope
 from p2d.settings.governor import Limits, Windows, weekly_minutes
 
-_T = TypeVar("_T")
 _RESAMPLES: Final = 400
 _TAIL: Final = 0.05
 """Left out on either side of the interval: it covers 90 %."""
@@ -149,9 +148,6 @@ class Pace:
         return hours / self.hours_per_week * 7 if self.hours_per_week else float("inf")
 
 
-Drawn = tuple[Sequence[Counted], Sequence[Timed]]
-
-
 def predict(
     approach: Approach, patients: int, counted: Sequence[Counted], timed: Sequence[Timed], pace: Pace
 ) -> Prediction:
@@ -165,50 +161,41 @@ def predict(
     """
     if not counted or not timed:
         raise ValueError("a prediction needs counted and timed patients")
+    dice = np.random.default_rng(len(counted) * 1_000_003 + len(timed))  # a plan is repeatable
     is_census = len(counted) >= patients
-    dice = random.Random(len(counted) * 1_000_003 + len(timed))  # noqa: S311 - a plan is repeatable
-    draws: list[Drawn] = [(counted, timed)]
-    draws += [
-        (counted if is_census else _redrawn(counted, dice), _redrawn(timed, dice)) for _ in range(_RESAMPLES)
-    ]
-    outcomes = [_totals(approach, patients, some, timings, pace) for some, timings in draws]
+    some = _drawn(dice, len(counted), _RESAMPLES if not is_census else 0)
+    timings = _drawn(dice, len(timed), _RESAMPLES)
+    totals = _sizes(counted)[some].sum(axis=1)
+    sizes = _sizes([one.counted for one in timed])[timings]
+    moving = 1 if approach.choice is Choice.ALL else 0
+    share = patients / len(counted)
 
-    def interval(value: Callable[[_Totals], float]) -> Interval:
-        return _interval([value(one) for one in outcomes])
+    def fit(values: Sequence[float]) -> FloatArray:
+        return share * fitted(sizes, np.array(values, np.float64)[timings], len(counted), totals)
 
+    rows = np.broadcast_to(share * totals[:, moving], len(timings))
+    moved = rows if approach.scope is Scope.EXTENDED else np.zeros(len(timings))
+    taken = sizes[:, :, moving].sum(axis=1)
+    sent = np.array([one.octets for one in timed], np.float64)[timings].sum(axis=1)
+    octets = moved * sent / np.maximum(taken, 1.0)
+    queries = fit([one.finds for one in timed])
+    working = fit([one.seconds for one in timed]) / 3600
+    hours = [pace.hours(*one) for one in zip(working, queries, moved, octets, strict=True)]
     return Prediction(
         approach,
-        rows=interval(lambda one: one.rows),
-        moved=interval(lambda one: one.moved),
-        octets=interval(lambda one: one.octets),
-        queries=interval(lambda one: one.queries),
-        hours=interval(lambda one: one.hours),
-        days=interval(lambda one: pace.days(one.hours)),
+        rows=_interval(rows),
+        moved=_interval(moved),
+        octets=_interval(octets),
+        queries=_interval(queries),
+        hours=_interval(hours),
+        days=_interval([pace.days(one) for one in hours]),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Totals:
-    rows: float
-    moved: float
-    octets: float
-    queries: float
-    hours: float
-
-
-def _totals(
-    approach: Approach, patients: int, counted: Sequence[Counted], timed: Sequence[Timed], pace: Pace
-) -> _Totals:
-    share = patients / len(counted)
-    rows = share * sum(one.taken(approach.choice) for one in counted)
-    moved = rows if approach.scope is Scope.EXTENDED else 0.0
-    sizes, known = _sizes(counted), _sizes([one.counted for one in timed])
-    seconds = fitted(known, np.array([one.seconds for one in timed]), sizes)
-    queries = fitted(known[:, :2], np.array([float(one.finds) for one in timed]), sizes[:, :2])
-    taken = sum(one.counted.taken(approach.choice) for one in timed)
-    octets = moved * (sum(one.octets for one in timed) / taken) if taken else 0.0
-    hours = pace.hours(share * seconds / 3600, share * queries, moved, octets)
-    return _Totals(rows, moved, octets, share * queries, hours)
+def _drawn(dice: np.random.Generator, size: int, times: int) -> npt.NDArray[np.intp]:
+    """Return the places of a sample of *size* as it is, then *times* drawn from it with putting back."""
+    redrawn = dice.integers(0, size, (times, size))
+    return np.concatenate([np.arange(size)[None, :], redrawn]).astype(np.intp)
 
 
 def _sizes(patients: Sequence[Counted]) -> FloatArray:
@@ -232,13 +219,10 @@ def spread_of(values: Sequence[float], population: int) -> float:
     return _NORMAL * math.sqrt(variance / n * (1 - n / population)) / mean
 
 
-def _redrawn(items: Sequence[_T], dice: random.Random) -> list[_T]:
-    return dice.choices(items, k=len(items))
-
-
-def _interval(values: Sequence[float]) -> Interval:
+def _interval(values: Iterable[float]) -> Interval:
     """Return the first of *values* as the estimate, with the quantiles of the others around it."""
-    estimate, ordered = values[0], sorted(values[1:])
+    estimate, *others = map(float, values)
+    ordered = sorted(others)
     low = ordered[int(len(ordered) * _TAIL)]
     high = ordered[min(len(ordered) - 1, int(len(ordered) * (1 - _TAIL)))]
     return Interval(estimate, min(low, estimate), max(high, estimate))

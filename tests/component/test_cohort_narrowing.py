@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from sqlglot import exp
 
+from p2d.model.errors import InvalidRequest
 from p2d.testing.warehouse_rows import batch, patient_psn, uid
 from p2d.warehouse.duckdb.engine import DuckDbWarehouse
 from p2d.warehouse.query.criterion_cache import CriterionCache
@@ -85,11 +86,22 @@ def listening(warehouse: DuckDbWarehouse) -> Iterator[Listening]:
         yield Listening(session)
 
 
-def found(listening: Listening, warehouse: DuckDbWarehouse, cache: CriterionCache, where: Any) -> list[str]:
+def found(
+    listening: Listening,
+    warehouse: DuckDbWarehouse,
+    cache: CriterionCache,
+    where: Any,
+    *,
+    narrows: bool = True,
+) -> list[str]:
     listening.asked.clear()
     node = parse({"version": 2, "where": where}).where
-    keys = Evaluation(listening, warehouse.catalogue(), cache).patients(node)
-    listed = exp.select("patient").from_("patient").where(f"patient_key IN ({', '.join(map(str, keys))})")
+    keys = Evaluation(listening, warehouse.catalogue(), cache, narrows).patients(node)
+    listed = (
+        exp.select("patient")
+        .from_("patient")
+        .where(f"patient_key IN ({', '.join(map(str, keys)) or 'NULL'})")
+    )
     return sorted(str(name) for (name,) in listening.rows(listed, {}))
 
 
@@ -174,3 +186,29 @@ def test_what_some_were_asked_gives_way_to_what_all_were() -> None:
     assert known is not None
     assert known.tolist() == list(range(9))
     assert cache.size == 1024 + 9 * 8
+
+
+def test_numbers_are_asked_of_everybody_whoever_is_left(
+    listening: Listening, warehouse: DuckDbWarehouse
+) -> None:
+    cache = CriterionCache()
+    found(listening, warehouse, cache, failing(45), narrows=False)
+    somebody = [table for table, _ in listening.asked]
+    found(listening, warehouse, CriterionCache(), failing(5), narrows=False)
+
+    assert somebody == [table for table, _ in listening.asked] == ["fact", "document"]
+
+
+WRONG = {"attribute": "LVEF", "less": {"attribute": "StudyDate", "reduce": "mean"}}
+
+
+@pytest.mark.parametrize("rare", [5, 45])
+@pytest.mark.parametrize("ask", ["count", "cohort", "table"])
+def test_what_is_no_question_is_refused_whether_anybody_is_left_or_not(
+    warehouse: DuckDbWarehouse, ask: str, rare: int
+) -> None:
+    where = {"all": [{"attribute": "LVEF", "less": rare}, WRONG]}
+    query = parse({"version": 2, "where": where})
+
+    with pytest.raises(InvalidRequest, match="mean"):
+        getattr(warehouse, ask)(query, *([10] if ask == "table" else []))

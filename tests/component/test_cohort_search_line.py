@@ -11,6 +11,7 @@ from p2d.audit.log import AuditLog
 from p2d.flows.research.cohort import CohortDesk
 from p2d.flows.research.disclosure import Disclosure, Shield
 from p2d.flows.research.saved_cohorts import SavedCohorts
+from p2d.flows.research.search_line import SearchLine
 from p2d.testing.app_client import AppClient
 from p2d.testing.warehouse_rows import Row, batch, patient_psn, small_study, uid
 from p2d.warehouse.duckdb.engine import DuckDbWarehouse
@@ -143,3 +144,22 @@ def test_saved_cohorts_are_offered_to_those_who_may_name_them(client: AppClient)
     assert completed(client, "cohort hea", Role.OPERATOR) == [('"heart failure"', "cohort")]
     said = post(client, "parse", {"text": 'cohort "heart failure" and LVEF < 30'}, Role.OPERATOR)
     assert said.json()["query"]["where"]["all"][0] == {"cohort": "heart failure"}
+
+
+def test_values_are_looked_up_for_the_place_at_the_cursor_only() -> None:
+    warehouse = DuckDbWarehouse(None)
+    warehouse.load(batch({"patient": PATIENTS, "fact": FACTS}))
+    asked: list[str] = []
+
+    def values(name: str) -> tuple[str, ...]:
+        asked.append(name)
+        return ("I21.0",)
+
+    line = SearchLine(warehouse.catalogue(), values)
+    line.read_text("ICD10 in (I21.0, I21.1, I21.2) and LVEF < 45")
+    assert asked == []
+    offered = line.complete("ICD10 = I21.0 and ICD10 in (I21.1, I", 36)
+
+    assert asked == ["ICD10"]
+    assert "I21.0" in [one.text.strip('"') for one in offered]
+    warehouse.close()

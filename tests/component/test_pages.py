@@ -12,10 +12,13 @@ from fastapi import FastAPI
 from p2d.flows.research.viewing import CohortAnswer, SeriesEntry, StudyEntry, parse_studies
 from p2d.model.errors import InvalidRequest, Refused
 from p2d.testing.viewing import ArchiveFake, CohortsFake
+from p2d.warehouse.query.as_json import query_json
 from p2d.warehouse.query.examples import PAPER
 from p2d.warehouse.query.parse import parse
+from p2d.warehouse.query.text_form.grammar import parse_text
 from p2d.web.problems import install_problem_handlers
 from p2d.web.research.pages.forms import read_query, write_query
+from p2d.web.research.pages.rendering import cell
 from p2d.web.research.pages.router import COOKIE, Pages, install_pages
 from p2d.web.research.pages.sessions import Grant, PageSessions
 
@@ -595,3 +598,19 @@ def test_the_search_line_is_completed_for_those_signed_in_only(site: Site) -> No
 @pytest.mark.parametrize("body", [{}, {"line": "a"}, {"line": "a" * 10_001, "cursor": 0}, {"line": 1}])
 def test_a_malformed_completion_is_refused(site: Site, body: dict[str, object]) -> None:
     assert site.sign_in().ask("POST", "/complete", json=body).status_code == 422
+
+
+def test_a_long_query_in_json_is_one_line_that_reads_as_the_same(opened: Site) -> None:
+    opened.run(json.dumps(PAPER))
+    shown = re.search(r'name="line" type="text" value="([^"]*)"', opened.get("/").text)
+
+    assert shown
+    line = unescape(shown[1])
+    assert "\n" not in line
+    assert len(line) > 100
+    assert query_json(parse_text(line))["where"] == PAPER["where"]
+
+
+def test_several_values_of_a_cell_are_shown_as_values() -> None:
+    assert cell((45.0, date(2020, 1, 1), "a")) == "45; 2020-01-01; a"
+    assert cell(()) == "\N{EM DASH}"

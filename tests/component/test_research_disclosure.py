@@ -265,3 +265,13 @@ def test_malformed_cohorts_are_refused(site: Site, body: Json, place: str) -> No
 
     assert refused.status_code == 422
     assert refused.json()["field"].startswith(place)
+
+
+@pytest.mark.parametrize("year", [1953, 2953])
+def test_an_error_does_not_tell_whether_anybody_was_left(site: Site, year: int) -> None:
+    somebody = {"attribute": "birth_year", "equals": year}
+    wrong = {"attribute": "sex", "less": 5}
+
+    answer = site.ask(Role.RESEARCHER, "/cohorts/count", asked({"all": [somebody, wrong]}))
+
+    assert answer.status_code == 422

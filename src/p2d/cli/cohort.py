@@ -80,7 +80,7 @@ def preview(roots: Roots, query: Path, settings: Path | None, url: str | None, s
     found = cohorts.preview(_query(cohorts, query))
     picture = Picture(*found.columns, title=f"{len(found.rows)} of {found.total} rows")
     for row in found.rows:
-        picture.add_row(*("" if row.get(c) is None else str(row[c]) for c in found.columns))
+        picture.add_row(*(_shown(row.get(name)) for name in found.columns))
     Console().print(picture)
 
 
@@ -248,6 +248,12 @@ def _parsed(path: Path, text: str) -> Query:
     except (ValueError, RecursionError):
         raise InvalidRequest("QUERY", f"{path} is not JSON", "see p2d cohort --example") from None
     return parse(source)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, list):
+        return "; ".join(map(_shown, value))
+    return "" if value is None else str(value)
 
 
 def _write_csv(target: TextIO, columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> None:

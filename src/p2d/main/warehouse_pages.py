@@ -21,10 +21,12 @@ from p2d.warehouse.browse import SeriesLine, StudyLine
 from p2d.warehouse.port import ResearchWarehouse
 from p2d.warehouse.query.as_json import query_json
 from p2d.warehouse.query.examples import PAPER
+from p2d.warehouse.query.nodes import Query
 from p2d.warehouse.query.parse import parse
+from p2d.warehouse.query.text_form.writer import as_line
 from p2d.warehouse.upkeep.upkeep import Upkeep
 from p2d.web.research.access import Research, Role
-from p2d.web.research.pages.router import Pages, install_pages
+from p2d.web.research.pages.router import LONGEST_LINE, Pages, install_pages
 
 _SHOWN: Final = {
     "Patients": "patients",
@@ -63,7 +65,7 @@ class PageCohorts:
         """Return *query*, a search line or JSON, in all the ways that it is written; nobody is counted."""
         line = self._line(user)
         found = line.read_text(query) if isinstance(query, str) else line.read_json(query)
-        return QueryRead(query_json(found.query), found.text, found.words)
+        return QueryRead(query_json(found.query), _search_line(found.query), found.words)
 
     def complete(self, user: str, line: str, cursor: int) -> Sequence[Offered]:
         """Return what may come next at *cursor* of a search line."""
@@ -104,6 +106,12 @@ def add_pages(app: FastAPI, archive: Archive | None) -> None:
             rows=research.desk.rows_per_preview,
         ),
     )
+
+
+def _search_line(query: Query) -> str:
+    """Return *query* for the search line; nothing where a browser's line would change or cut it."""
+    line = as_line(query)
+    return "" if len(line) > LONGEST_LINE or any(sign in line for sign in "\r\n") else line
 
 
 def _coverage(counts: Mapping[str, int | None]) -> str:

@@ -15,7 +15,7 @@ from p2d.warehouse.query.parse import parse
 from p2d.warehouse.query.text_form.completion import complete
 from p2d.warehouse.query.text_form.grammar import parse_text
 from p2d.warehouse.query.text_form.vocabulary import Names
-from p2d.warehouse.query.text_form.writer import as_text
+from p2d.warehouse.query.text_form.writer import as_line
 from p2d.warehouse.query.words.sentences import LANGUAGES, query_words
 
 _VALUES = {"Modality": ("CT", "MR")}
@@ -52,7 +52,7 @@ class CohortsFake:
         del user
         found = parse_text(query) if isinstance(query, str) else parse(query)
         words = {str(language): query_words(found, language) for language in LANGUAGES}
-        return QueryRead(query_json(found), as_text(found), words)
+        return QueryRead(query_json(found), as_line(found), words)
 
     def complete(self, user: str, line: str, cursor: int) -> Sequence[Offered]:
         """Return what may come at *cursor* where LVEF and Modality are all there is."""

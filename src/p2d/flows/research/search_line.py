@@ -1,7 +1,7 @@
 """The search line: a query as text becomes JSON and words, and words at the cursor are completed."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from p2d.flows.research.cohort import Asker, CohortDesk
@@ -63,7 +63,7 @@ class SearchLine:
 
     def complete(self, source: str, cursor: int) -> list[Completion]:
         """Return what may come at *cursor* of *source*."""
-        return complete(source, cursor, self._names())
+        return complete(source, cursor, replace(self._names(), values=self.values))
 
     def _reading(self, query: Query) -> Reading:
         placed = place(query.where, Frame.PATIENT, self.catalogue)
@@ -77,7 +77,6 @@ class SearchLine:
             documents=self.catalogue.documents,
             cohorts=self.cohorts,
             is_attribute=self._is_attribute,
-            values=self.values,
         )
 
     def _is_attribute(self, name: str) -> bool:

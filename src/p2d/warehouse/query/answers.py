@@ -52,6 +52,9 @@ class Answers(ABC):
     """A warehouse that answers queries, see ``results.CohortEngine``; an engine adds how a session is opened.
 
     *branches* tells the attributes below each node of the catalogue's tree. Safe to share between threads.
+
+    What shows patients themselves asks each criterion of those who are left; what shows numbers, also to
+    those who see shielded ones, asks each of everybody.
     """
 
     def __init__(self, cache: CriterionCache | None = None, branches: Branches = no_branches) -> None:
@@ -95,7 +98,7 @@ class Answers(ABC):
             InvalidRequest: besides what it cannot answer to, a table of more than a million rows.
 
         """
-        with self._asked(query) as (asked, where):
+        with self._asked(query, narrows=True) as (asked, where):
             patients = asked.patients(where)
             total = len(patients)
             if query.level is not Frame.PATIENT:
@@ -108,7 +111,7 @@ class Answers(ABC):
 
     def cohort(self, query: Query) -> tuple[Pseudonym, ...]:
         """Return the pseudonyms of all patients of *query*, in order."""
-        with self._asked(query) as (asked, where):
+        with self._asked(query, narrows=True) as (asked, where):
             patients = asked.patients(where)
             is_of_cohort = asked.restricted(patients, "cohort")
             place = column("patient", ROW)
@@ -152,21 +155,21 @@ class Answers(ABC):
 
     def reasons(self, query: Query, patients: Sequence[Pseudonym]) -> tuple[Reason, ...]:
         """Return what speaks for *patients*, as far as they are of the cohort."""
-        with self._asked(query) as (asked, where):
+        with self._asked(query, narrows=True) as (asked, where):
             listed = asked.patients(Patients(frozenset(patients)))
             shown = np.intersect1d(asked.patients(where), listed, assume_unique=True)
             return read_reasons(asked, query.where, shown)
 
     @contextmanager
-    def _asked(self, query: Query) -> Iterator[tuple[Evaluation, Node]]:
+    def _asked(self, query: Query, *, narrows: bool = False) -> Iterator[tuple[Evaluation, Node]]:
         with self.session() as session:
-            asked = self._evaluation(session, query)
+            asked = self._evaluation(session, query, narrows=narrows)
             yield asked, Placement(asked.catalogue).place(query.where, Frame.PATIENT)
 
-    def _evaluation(self, session: Session, query: Query) -> Evaluation:
+    def _evaluation(self, session: Session, query: Query, *, narrows: bool = False) -> Evaluation:
         catalogue = self._catalogue_of(session)
         resolve(query, catalogue)
-        return Evaluation(session, catalogue, self._cache)
+        return Evaluation(session, catalogue, self._cache, narrows)
 
     def _catalogue_of(self, session: Session) -> Catalogue:
         with self._catalogue_lock:

@@ -28,11 +28,17 @@ _NARROW: Final = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Answers placed nodes with patients."""
+    """Answers placed nodes with patients.
+
+    Only with ``narrows`` is a node asked of those alone that others leave. How long a question takes, and
+    what an engine refuses of it, then tell whether anybody was left: it is not for those who see shielded
+    numbers.
+    """
 
     session: Session
     catalogue: Catalogue
     cache: CriterionCache
+    narrows: bool = False
 
     def compiler(self, only: Callable[[exp.Expr], exp.Expr] | None = None) -> Compiler:
         """Return a compiler for statements of this session; *only* is as it takes it."""
@@ -112,7 +118,7 @@ class Evaluation:
     def _unit(self, node: Node, among: Keys | None) -> Keys:
         version = self.session.version
         known = self.cache.get(node, version)
-        if known is None and among is not None and self.is_narrow(among):
+        if known is None and among is not None and self.narrows and self.is_narrow(among):
             return self._narrowed(node, among)
         if known is None:
             known = self._asked(node, self.compiler())
@@ -125,7 +131,7 @@ class Evaluation:
         known = self.cache.get_some(node, version)
         asked, found = (_NOBODY, _NOBODY) if known is None else known
         new = np.setdiff1d(among, asked, assume_unique=True)
-        if len(new):
+        if len(new) or known is None:  # what is no question is refused whoever is left
             compiler = self.compiler(self.restricted(new, "narrow"))
             more = _both(self._asked(node, compiler), new)
             asked, found = (

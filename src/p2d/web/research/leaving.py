@@ -11,15 +11,16 @@ from p2d.flows.research.cohort import Asker
 ASKER: Final = "asker"
 """Where the state of a request keeps who asks."""
 _QUESTIONS: Final = "/cohorts/"
+_AGAIN_SECONDS: Final = 0.05
 
 
 class CancelWhenLeft:
     """Calls *cancel* with the asker of a request below ``/cohorts/`` whose connection closes early.
 
-    *cancel* is quick, and does nothing where the question has ended.
+    *cancel* is quick and returns whether there was a question; one that waits for its turn is tried again.
     """
 
-    def __init__(self, app: ASGIApp, cancel: Callable[[Asker], object]) -> None:
+    def __init__(self, app: ASGIApp, cancel: Callable[[Asker], bool]) -> None:
         self._app = app
         self._cancel = cancel
 
@@ -33,9 +34,11 @@ class CancelWhenLeft:
 
         async def watch() -> None:
             message = await receive()
-            asker = state.get(ASKER)
-            if message["type"] == "http.disconnect" and asker is not None:
-                self._cancel(asker)
+            while message["type"] == "http.disconnect":  # until the request ends
+                asker = state.get(ASKER)
+                if asker is not None and self._cancel(asker):
+                    return
+                await asyncio.sleep(_AGAIN_SECONDS)
 
         async def listening() -> Message:
             message = await receive()

@@ -161,8 +161,8 @@ class Cursor:
         raise InvalidRequest(self.here, problem, remedy if close else "GET /attributes lists what there is")
 
     def offer_values(self, fields: Mapping[str, object]) -> None:
-        """Remember that a common value of the attribute in *fields* may stand here."""
-        if self.names is not None:
+        """Remember that a common value of the attribute in *fields* may stand here, where nothing does."""
+        if self.names is not None and self.token.kind is Kind.END:
             values = self.names.values(str(fields.get("attribute", "")))
             self.offer(*(Expected(value, "value") for value in values))
 

@@ -39,14 +39,23 @@ _REDUCED: Final = {reduce: word for word, reduce in REDUCTIONS.items()}
 
 
 def as_text(query: Query) -> str:
-    """Return *query* in the text form."""
+    """Return *query* in the text form, in lines of its own where it is long."""
+    line = as_line(query)
+    return line if len(line) <= WIDTH else "\n".join([*_block(query.where, ""), *_tail(query)])
+
+
+def as_line(query: Query) -> str:
+    """Return *query* in the text form, without a line break but those inside of values."""
+    return " ".join([node_text(query.where), *_tail(query)])
+
+
+def _tail(query: Query) -> list[str]:
     tail = []
     if query.columns:
         tail.append(f"show {', '.join(_column(column) for column in query.columns)}")
     if query.level is not Frame.PATIENT:
         tail.append(f"for each {query.level}")
-    line = " ".join([node_text(query.where), *tail])
-    return line if len(line) <= WIDTH else "\n".join([*_block(query.where, ""), *tail])
+    return tail
 
 
 def node_text(node: Node) -> str:

@@ -39,7 +39,12 @@ STATIC: Final = {
 
 
 def cell(value: object) -> str:
-    """Return *value* as it stands in a table: numbers without a needless fraction, dates as YYYY-MM-DD."""
+    """Return *value* as it stands in a table: numbers without a needless fraction, dates as YYYY-MM-DD.
+
+    Several values are parted by semicolons.
+    """
+    if isinstance(value, tuple):
+        return "; ".join(map(cell, value)) or cell(None)
     if value is None or value == "":
         return "\N{EM DASH}"
     if isinstance(value, float):

@@ -19,6 +19,9 @@ from p2d.web.research.pages.rendering import STATIC, PageRoute, page
 from p2d.web.research.pages.sessions import LONGEST_SECONDS, TOKEN_SECONDS, Grant, PageSession, PageSessions
 
 COOKIE: Final = "p2d_page"
+LONGEST_LINE: Final = 10_000
+"""Characters of the search line."""
+
 _PER_PAGE: Final = 50
 _SEE_OTHER: Final = HTTPStatus.SEE_OTHER
 
@@ -69,7 +72,7 @@ class LineBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    line: str = Field(max_length=10_000)
+    line: str = Field(max_length=LONGEST_LINE)
     cursor: int = Field(ge=0)
 
 

@@ -1,19 +1,17 @@
 """The warehouse's port: in memory, DuckDB in a file, and HTTP to a server on loopback."""
 
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-import uvicorn
 
 from p2d.audit.log import AuditLog
 from p2d.flows.research.cohort import CohortDesk
 from p2d.model.errors import NotFound, Refused, Unavailable
 from p2d.testing.installation import free_ports
 from p2d.testing.memory_warehouse import MemoryWarehouse
+from p2d.testing.serving import serving
 from p2d.testing.warehouse_contract import WarehouseContract
 from p2d.testing.warehouse_rows import batch, small_study
 from p2d.warehouse.duckdb.engine import DuckDbWarehouse
@@ -43,16 +41,8 @@ class TestDuckDbWarehouse(WarehouseContract):
 def served(tmp_path: Path) -> Iterator[str]:
     warehouse = DuckDbWarehouse(tmp_path / "warehouse.duckdb")
     app = create_app(warehouse, CohortDesk(warehouse, AuditLog(tmp_path / "audit.jsonl")), SECRETS)
-    (port,) = free_ports(1)
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", access_log=False))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive()
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join()
+    with serving(app) as origin:
+        yield origin
 
 
 class TestHttpWarehouse(WarehouseContract):

@@ -1,9 +1,6 @@
 """The start page in a real browser, over the real warehouse; the gateway is an in-memory one."""
 
-import socket
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -12,7 +9,6 @@ from typing import Any, Literal
 import httpx
 import pyarrow as pa
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from playwright.sync_api import Browser, BrowserContext, Page
 
@@ -21,6 +17,7 @@ from p2d.flows.research.cohort import CohortDesk
 from p2d.main.warehouse_pages import add_pages
 from p2d.model.ids import check_character
 from p2d.testing.browser import chromium, is_painted, pale_texts, structure_faults
+from p2d.testing.serving import serving
 from p2d.testing.viewing import ArchiveFake
 from p2d.warehouse.batch import SCHEMAS, Batch
 from p2d.warehouse.duckdb.engine import DuckDbWarehouse
@@ -78,22 +75,6 @@ def archive() -> ArchiveFake:
     ]
     study = {"study": STUDY, "StudyDate": "20200217", "StudyDescription": ATTACK, "series": series}
     return ArchiveFake({ADA: {"patient": ADA, "studies": [study]}}, {US: "modality"})
-
-
-@contextmanager
-def serving(app: FastAPI) -> Iterator[str]:
-    """Serve *app* on a free loopback port and yield its origin."""
-    # the protocol is stated so that asyncio sets TCP_NODELAY
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
-        listener.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, ws="none"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join()
 
 
 @dataclass

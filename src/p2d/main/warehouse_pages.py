@@ -11,7 +11,6 @@ from p2d.flows.research.search_line import SearchLine, search_line
 from p2d.flows.research.viewing import (
     Archive,
     CohortAnswer,
-    Offered,
     QueryRead,
     SeriesEntry,
     StudyEntry,
@@ -23,6 +22,7 @@ from p2d.warehouse.query.as_json import query_json
 from p2d.warehouse.query.examples import PAPER
 from p2d.warehouse.query.nodes import Query
 from p2d.warehouse.query.parse import parse
+from p2d.warehouse.query.text_form.completion import Completion
 from p2d.warehouse.query.text_form.writer import as_line
 from p2d.warehouse.upkeep.upkeep import Upkeep
 from p2d.web.research.access import Research, Role
@@ -67,10 +67,9 @@ class PageCohorts:
         found = line.read_text(query) if isinstance(query, str) else line.read_json(query)
         return QueryRead(query_json(found.query), _search_line(found.query), found.words)
 
-    def complete(self, user: str, line: str, cursor: int) -> Sequence[Offered]:
+    def complete(self, user: str, line: str, cursor: int) -> Sequence[Completion]:
         """Return what may come next at *cursor* of a search line."""
-        found = self._line(user).complete(line, cursor)
-        return [Offered(one.text, one.kind, one.start) for one in found]
+        return self._line(user).complete(line, cursor)
 
     def _line(self, user: str) -> SearchLine:
         values = Upkeep(self.warehouse).common_values

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from PIL import Image
 
 from p2d.flows.research.gateway_client import SessionKey
-from p2d.flows.research.viewing import CohortAnswer, Offered, QueryRead, StudyEntry
+from p2d.flows.research.viewing import CohortAnswer, QueryRead, StudyEntry
 from p2d.model.errors import InvalidRequest, NotFound, Refused, Unavailable
 from p2d.warehouse.query.as_json import query_json
 from p2d.warehouse.query.parse import parse
-from p2d.warehouse.query.text_form.completion import complete
+from p2d.warehouse.query.text_form.completion import Completion, complete
 from p2d.warehouse.query.text_form.grammar import parse_text
 from p2d.warehouse.query.text_form.vocabulary import Names
 from p2d.warehouse.query.text_form.writer import as_line
@@ -54,11 +54,11 @@ class CohortsFake:
         words = {str(language): query_words(found, language) for language in LANGUAGES}
         return QueryRead(query_json(found), as_line(found), words)
 
-    def complete(self, user: str, line: str, cursor: int) -> Sequence[Offered]:
+    def complete(self, user: str, line: str, cursor: int) -> Sequence[Completion]:
         """Return what may come at *cursor* where LVEF and Modality are all there is."""
         del user
         names = Names(frozenset({"LVEF", "Modality"}), values=lambda name: _VALUES.get(name, ()))
-        return [Offered(one.text, one.kind, one.start) for one in complete(line, cursor, names)]
+        return complete(line, cursor, names)
 
     def studies_of(self, user: str, patient: str) -> Sequence[StudyEntry]:
         """Record the question and return what ``own`` holds of *patient*."""

@@ -12,6 +12,7 @@ from typing import Final, Protocol, TypeVar
 
 from p2d.flows.research.gateway_client import SessionKey
 from p2d.model.errors import NotFound, P2DError, ProtocolViolation, Refused, Unavailable
+from p2d.warehouse.query.text_form.completion import Completion
 
 _MOST_LISTINGS: Final = 200
 _MOST_PREVIEWS: Final = 64
@@ -80,15 +81,6 @@ class QueryRead:
     words: Mapping[str, str] = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Offered:
-    """What may replace a search line from ``start`` to the cursor; ``kind`` says what it is."""
-
-    text: str
-    kind: str
-    start: int
-
-
 class Cohorts(Protocol):
     """The warehouse's side of the pages; safe to share between threads."""
 
@@ -112,7 +104,7 @@ class Cohorts(Protocol):
         """
         ...
 
-    def complete(self, user: str, line: str, cursor: int) -> Sequence[Offered]:
+    def complete(self, user: str, line: str, cursor: int) -> Sequence[Completion]:
         """Return what may come next at *cursor* of a search line.
 
         Raises:

@@ -21,7 +21,7 @@ CREATE TABLE clinical_case (
 
 -- negated: the negated passages of the text, one a line, NULL where there is none (p2d.warehouse.negation).
 -- source: the system a document or fact came from, as its sender names it.
--- "text" is not compressed: unpacking took three quarters of every search in texts, for a third less of the file.
+-- "text" is not compressed: unpacking took three quarters of every search in texts, for two fifths less of the file.
 CREATE TABLE document (
   document_key BIGINT NOT NULL DEFAULT nextval('surrogate'),
   patient_key BIGINT NOT NULL,

@@ -8,12 +8,10 @@ from sqlglot import exp
 
 from p2d.warehouse.query.attributes import Attribute, Source, Type
 from p2d.warehouse.query.compile import Compiler
+from p2d.warehouse.query.foremost import BY_DAY, foremost
 from p2d.warehouse.query.holders import ROW, Holder, attribute_holders
 from p2d.warehouse.query.nodes import Column, Frame, Reduce
 from p2d.warehouse.query.relations import column, is_missing, is_there, key_of
-
-BY_DAY: Final = frozenset({Reduce.FIRST, Reduce.LAST})
-"""Reductions that go by the day of a value."""
 
 IMAGING: Final = (Frame.STUDY, Frame.SERIES, Frame.INSTANCE)
 _OWN_FACTS: Final = frozenset({Frame.PATIENT, Frame.CASE, Frame.DOCUMENT, Frame.GROUP})
@@ -115,31 +113,16 @@ class Shown:
 
 
 def reduced(values: exp.Query, shown: Shown, wanted: Column, compiler: Compiler) -> exp.Select:
-    """Return rows of ``k`` and a value ``v``: what *wanted* makes of *values*, one of each key.
+    """Return rows of a key and a value: what *wanted* makes of *values*, one of each key.
 
-    With ``top`` there are up to so many of each, and a third column ``place``, 1 of the foremost.
+    With ``top`` there are up to so many of each, and a third column, the place: 1 of the foremost.
     """
     key, reduce = exp.column("k", table="n"), wanted.reduce
     value: exp.Expr = exp.column("val", table="n")
     if shown.is_text:
         value = compiler.dialect.by_code_point(value)
     if wanted.top is not None or reduce in BY_DAY:
-        is_down = reduce in {Reduce.LAST, Reduce.MAX}
-        order = [
-            exp.Ordered(this=place, desc=is_down, nulls_first=False)
-            for place in (*([exp.column("day", table="n")] if reduce in BY_DAY else []), value)
-        ]
-        place = exp.Window(
-            this=exp.RowNumber(), partition_by=[key.copy()], order=exp.Order(expressions=order)
-        )
-        numbered = exp.select(key, exp.column("val", table="n"), exp.alias_(place, "place"), copy=False)
-        numbered.from_(values.subquery("n", copy=False), copy=False)
-        own = exp.column("place", table="m")
-        is_shown = exp.LTE(this=own, expression=exp.Literal.number(wanted.top or 1))
-        found = exp.select(
-            exp.column("k", table="m"), exp.alias_(exp.column("val", table="m"), "v"), own.copy()
-        )
-        return found.from_(numbered.subquery("m", copy=False), copy=False).where(is_shown, copy=False)
+        return foremost(values, "val", reduce, most=wanted.top or 1, ranked=value)
     functions: dict[Reduce, type[exp.Func]] = {
         Reduce.MIN: exp.Min,
         Reduce.ANY: exp.Min,

@@ -59,15 +59,7 @@ class Evaluation:
         dialect = self.session.dialect
         if len(among) <= dialect.few_keys:
             return True
-        return len(among) <= min(dialect.narrow_to, self._number_of_patients() * _NARROW)
-
-    def _number_of_patients(self) -> int:
-        known = self.cache.get(EVERYBODY, self.session.version)
-        if known is not None:
-            return len(known)
-        counted = exp.select(exp.Count(this=exp.Star())).from_("patient")
-        ((number,),) = self.session.rows(counted, {})
-        return int(str(number))
+        return len(among) <= min(dialect.narrow_to, len(self.patients(EVERYBODY)) * _NARROW)
 
     def patients(self, node: Node, among: Keys | None = None) -> Keys:
         """Return the patients, those of *among* where it is given, that *node*, placed, holds for.

@@ -9,11 +9,11 @@ from sqlglot import exp
 from p2d.warehouse.query.attributes import Attribute
 from p2d.warehouse.query.conditions import Kind
 from p2d.warehouse.query.dialects import Bind
+from p2d.warehouse.query.foremost import BY_DAY, foremost
 from p2d.warehouse.query.holders import ROW, attribute_holders
 from p2d.warehouse.query.nodes import AttributeRef, Frame, Reduce
-from p2d.warehouse.query.relations import TABLES, column, is_there, key_of, together
+from p2d.warehouse.query.relations import TABLES, column, key_of, together
 
-_BY_DAY: Final = frozenset({Reduce.FIRST, Reduce.LAST})
 _ONE_OF: Final[Mapping[Reduce, type[exp.AggFunc]]] = {
     Reduce.MIN: exp.Min,
     Reduce.MAX: exp.Max,
@@ -67,9 +67,10 @@ class ReferredValues:
     def _compared(self, kind: Kind) -> exp.Query:
         """Return what stands for the attribute, as rows of key ``k`` and value ``x``."""
         reduce, operand = self.operand.reduce, self.operand
-        values = self._all(kind, with_day=reduce in _BY_DAY)
+        values = self._all(kind, with_day=reduce in BY_DAY)
         if reduce is not Reduce.ANY:
-            values = _first_of(values, reduce) if reduce in _BY_DAY else _aggregated(values, _ONE_OF[reduce])
+            is_dated = reduce in BY_DAY
+            values = foremost(values, "x", reduce) if is_dated else _aggregated(values, _ONE_OF[reduce])
         if (operand.factor, operand.plus) == (1.0, 0.0):
             return values
         product = exp.Mul(this=exp.column("x", table="c"), expression=self.bind(operand.factor))
@@ -94,19 +95,6 @@ class ReferredValues:
         key, day = column(key_of(self.frame), ROW), exp.Cast(this=exp.Null(), to=exp.DataType.build("date"))
         nothing = exp.select(exp.alias_(key, "k"), exp.alias_(empty, "x"), exp.alias_(day, "day"))
         return nothing.from_(exp.to_table(TABLES[self.frame], alias=ROW)).where(exp.false())
-
-
-def _first_of(values: exp.Query, reduce: Reduce) -> exp.Select:
-    """Return the first or last value of each key by day, undated ones behind all others, then by value."""
-    is_down = reduce is Reduce.LAST
-    key, value, day = (exp.column(name, table="n") for name in ("k", "x", "day"))
-    order = [exp.Ordered(this=place, desc=is_down, nulls_first=False) for place in (day, value)]
-    place = exp.Window(this=exp.RowNumber(), partition_by=[key.copy()], order=exp.Order(expressions=order))
-    numbered = exp.select(key, value.copy(), exp.alias_(place, "place"), copy=False)
-    numbered.from_(values.subquery("n", copy=False), copy=False).where(is_there(value.copy()), copy=False)
-    found = exp.select(exp.column("k", table="m"), exp.column("x", table="m"), copy=False)
-    is_first = exp.EQ(this=exp.column("place", table="m"), expression=exp.Literal.number(1))
-    return found.from_(numbered.subquery("m", copy=False), copy=False).where(is_first, copy=False)
 
 
 def _aggregated(values: exp.Query, function: type[exp.AggFunc]) -> exp.Select:

@@ -59,7 +59,7 @@ VERSIONS: Final = frozenset({1, VERSION})
 _GROUPS: Final[Mapping[str, type[All | Any | NoneOf]]] = {"all": All, "any": Any, "none": NoneOf}
 _KEYED: Final = frozenset({Frame.PATIENT, Frame.CASE})
 _EVENT_FIELDS: Final = ("event", "frame", "pick", "from", "to", "age", *Order, *Span)
-MOST_OF: Final[Mapping[Span, int]] = {Span.DAYS: MOST_DAYS, Span.MONTHS: 3000, Span.YEARS: 250}
+_FURTHEST: Final[Mapping[Span, int]] = {Span.DAYS: MOST_DAYS, Span.MONTHS: 3000, Span.YEARS: 250}
 """How far two events may lie apart."""
 _FORMS: Final = (
     '{"all": [...]}, {"any": [...]}, {"none": [...]}, {"n_of": [...], "least": 3}, '
@@ -243,7 +243,7 @@ def _pick(value: object, path: str) -> Literal["any", "first", "last"] | int:
 
 
 def _distance(value: object, path: str, order: Order, span: Span) -> tuple[int, int | None]:
-    furthest = MOST_OF[span]
+    furthest = _FURTHEST[span]
     lowest = 0 if order is Order.AROUND else -furthest
     if value is None:
         return (0, None)

@@ -8,9 +8,10 @@ from typing import Final
 import numpy as np
 from sqlglot import exp
 
-from p2d.warehouse.query.cells import BY_DAY, IMAGING, Shown, reduced
+from p2d.warehouse.query.cells import IMAGING, Shown, reduced
 from p2d.warehouse.query.compile import Compiler
 from p2d.warehouse.query.evaluation import Evaluation
+from p2d.warehouse.query.foremost import BY_DAY
 from p2d.warehouse.query.holders import ROW, filled_text
 from p2d.warehouse.query.matching import is_decided_at, matching
 from p2d.warehouse.query.nodes import Column, Frame, Node, Query, Reduce

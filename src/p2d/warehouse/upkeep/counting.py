@@ -155,6 +155,17 @@ def read_entries(session: Statements) -> list[Entry]:
     ]
 
 
+def common_values(session: Statements, name: str, patients: int) -> tuple[str, ...]:
+    """Return the commonest values of the attribute *name* that at least so many *patients* share."""
+    rows = session.rows(
+        "SELECT value FROM catalogue_value WHERE name = $name AND patients >= $patients "
+        "ORDER BY facts DESC, value",
+        name=name,
+        patients=patients,
+    )
+    return tuple(str(value) for (value,) in rows)
+
+
 def _sources(session: Statements, stale: list[tuple[str, str]]) -> list[str]:
     """Return, for each kind, a SELECT of the values of its stale attributes."""
     found = [

@@ -62,10 +62,7 @@ class Upkeep:
         Those that fewer than ``FEWEST_PATIENTS`` share are none.
         """
         with self._warehouse.looking() as session:
-            entries = counting.read_entries(session)
-        found = (one for entry in entries if entry.name == name for one in entry.values)
-        ordered = sorted(found, key=lambda one: -one.facts)
-        return tuple(one.value for one in ordered if one.patients >= FEWEST_PATIENTS)
+            return counting.common_values(session, name, FEWEST_PATIENTS)
 
     def refresh(self, *, everything: bool) -> int:
         """Count all attributes of the catalogue, or the stale ones; return how many."""

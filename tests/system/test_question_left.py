@@ -1,8 +1,8 @@
 """Who closes the connection cancels the question, on a real server."""
 
 import json
-import socket
 import threading
+from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -47,25 +47,19 @@ class Slow(DuckDbWarehouse):
         return super().count(query)
 
 
-def request(origin: str, what: str) -> tuple[socket.socket, bytes]:
-    """Return a connection to *origin* and a question to send on it."""
-    place = urlsplit(origin)
-    content = json.dumps(QUERY).encode()
-    head = (
-        f"POST /cohorts/{what} HTTP/1.1\r\nHost: {place.netloc}\r\n"
-        f"Authorization: Bearer {SECRETS[Role.OPERATOR]}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
-    )
-    assert place.port
-    return socket.create_connection(("127.0.0.1", place.port), timeout=30), head.encode() + content
+def ask(origin: str, what: str) -> HTTPConnection:
+    """Send *what* is asked about the query to *origin* and return the connection its answer comes on."""
+    connection = HTTPConnection(urlsplit(origin).netloc, timeout=30)
+    headers = {"Authorization": f"Bearer {SECRETS[Role.OPERATOR]}", "Content-Type": "application/json"}
+    connection.request("POST", f"/cohorts/{what}", json.dumps(QUERY), headers)
+    return connection
 
 
 def test_a_question_ends_when_its_asker_closes_the_connection(tmp_path: Path) -> None:
     warehouse = Slow()
     app = create_app(warehouse, CohortDesk(warehouse, AuditLog(tmp_path / "audit.jsonl")), SECRETS)
     with serving(app) as origin:
-        connection, question = request(origin, "count")
-        connection.sendall(question)
+        connection = ask(origin, "count")
         assert warehouse.began.wait(30)
 
         connection.close()
@@ -78,10 +72,10 @@ def test_a_question_is_answered_while_its_asker_waits(tmp_path: Path) -> None:
     warehouse = Slow()
     app = create_app(warehouse, CohortDesk(warehouse, AuditLog(tmp_path / "audit.jsonl")), SECRETS)
     with serving(app) as origin:
-        connection, question = request(origin, "patients")
-        with connection:
-            connection.sendall(question)
-            answer = connection.recv(65_536)
+        connection = ask(origin, "patients")
+        answer = connection.getresponse()
+        content = json.load(answer)
+        connection.close()
 
-    assert answer.startswith(b"HTTP/1.1 200")
-    assert b'"total":0' in answer
+    assert answer.status == 200
+    assert content["total"] == 0

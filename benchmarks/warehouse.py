@@ -24,6 +24,7 @@ from typing import Final
 
 from measuring.rounds import say
 from measuring.summary import Verdict
+from p2d.main.process import collect_seldom
 from warehouse_bench import report
 from warehouse_bench.baseline_section import measure_baselines
 from warehouse_bench.dataset import Dataset
@@ -39,6 +40,7 @@ _BASELINES: Final = ("sqlite", "postgresql")
 
 def main() -> int:
     asked = _arguments()
+    collect_seldom()  # as every serving process does
     began = time.perf_counter()
     verdict, parts = Verdict("warehouse"), list[str]()
     small = max(1, asked.patients // _TENTH)

@@ -20,10 +20,11 @@ class Answers:
     _first: dict[str, Sequence[Row]] = field(default_factory=dict)
 
     def take(
-        self, question: str, way: str, ask: Callable[[], Sequence[Row]], *, is_timed: bool = True
+        self, question: str, way: str, ask: Callable[[], Sequence[Row | str]], *, is_timed: bool = True
     ) -> None:
-        """Ask, keep what it took, and compare what was said."""
-        told = [tuple(map(_plain, row)) for row in self.time(question, way, ask, is_timed=is_timed)]
+        """Ask, keep what it took, and compare what was said; a text is a row of one."""
+        said = self.time(question, way, ask, is_timed=is_timed)
+        told = [tuple(map(_plain, (row,) if isinstance(row, str) else row)) for row in said]
         first = self._first.setdefault(question, told)
         self.found.setdefault(question, len(told))
         if told != first:

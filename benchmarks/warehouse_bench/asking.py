@@ -10,7 +10,7 @@ from warehouse_bench.engine_under_test import Compiled
 from warehouse_bench.questions import CHANGED, PAPER, Question
 from warehouse_bench.wide import patients_of
 
-Ask = Callable[[], Sequence[Row]]
+Ask = Callable[[], Sequence[Row | str]]
 
 
 @dataclass(frozen=True, slots=True)

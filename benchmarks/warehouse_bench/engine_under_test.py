@@ -1,7 +1,7 @@
 """The warehouse itself as the benchmark uses it: loaded batch by batch, and asked in the cohort language."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -131,10 +131,10 @@ class Compiled:
         """Return the preview of *question*, criteria cached: ten rows with the paper's columns."""
         return self._cached.table(parse(question.document), PREVIEW)
 
-    def rows(self, question: Question) -> list[Row]:
-        """Return the answer to *question* as the other ways give it, nothing cached."""
+    def rows(self, question: Question) -> Sequence[Row | str]:
+        """Return the answer to *question*, nothing cached: pseudonyms, or the cells of a facet as rows."""
         query = parse(question.document)
         if not question.is_facet:
-            return list(zip(self._uncached.cohort(query), strict=True))
+            return self._uncached.cohort(query)
         facet = self._uncached.facet(query, FacetRequest(question.dimensions, Frame.SERIES, MOST_CELLS))
         return sorted((*labels, tally.number) for labels, tally in facet.cells)

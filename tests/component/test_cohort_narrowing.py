@@ -47,6 +47,9 @@ class Listening:
     def rows(self, query: exp.Expr, parameters: Mapping[str, Value]) -> list[tuple[object, ...]]:
         return self.session.rows(query, parameters)
 
+    def names(self, query: exp.Expr, parameters: Mapping[str, Value]) -> list[str]:
+        return self.session.names(query, parameters)
+
     def keep(self, name: str, keys: Keys) -> None:
         self.session.keep(name, keys)
 

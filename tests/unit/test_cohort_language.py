@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2d.model.errors import InvalidRequest
+from p2d.warehouse.duckdb.dialect import DuckDbDialect
 from p2d.warehouse.query.as_json import node_json, query_json
 from p2d.warehouse.query.attributes import Attribute, Catalogue, Source, resolve
 from p2d.warehouse.query.compile import Compiler
-from p2d.warehouse.query.dialects import DuckDbDialect
 from p2d.warehouse.query.frames import place
 from p2d.warehouse.query.nodes import Frame
 from p2d.warehouse.query.parse import parse

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import reduce
-from typing import Final
+from typing import Final, cast
 
 import duckdb
 import numpy as np
@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 from sqlglot import exp
 
 from p2d.model.errors import InvalidRequest, Unavailable
-from p2d.warehouse.query.dialects import Dialect, DuckDbDialect
+from p2d.warehouse.duckdb.dialect import DuckDbDialect
+from p2d.warehouse.query.dialects import Dialect
 from p2d.warehouse.query.nodes import Value
 from p2d.warehouse.query.session import Keys, sorted_once
 from p2d.warehouse.query.stopping import current_stop, ended
@@ -82,11 +83,14 @@ class DuckDbSession:
         """Return the rows of *query*."""
         return self._run(query, parameters).fetchall()
 
+    def names(self, query: exp.Expr, parameters: Mapping[str, Value]) -> list[str]:
+        """Return the only column of *query*; no tuple is made for each, which the collector would look at."""
+        (column,) = self._run(query, parameters).fetchnumpy().values()
+        return cast("list[str]", column.tolist())
+
     def keep(self, name: str, keys: Keys) -> None:
-        """Keep *keys* as the temporary table *name*."""
-        self._cursor.register("kept_keys", pa.table({"k": pa.array(keys)}))
-        self._cursor.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT k FROM kept_keys")  # noqa: S608 - one of our names
-        self._cursor.unregister("kept_keys")
+        """Keep *keys* as the view *name*: where they lie is read, they are not copied."""
+        self._cursor.register(name, pa.table({"k": pa.array(keys)}))
 
     def keep_found(self, name: str, query: exp.Expr, parameters: Mapping[str, Value]) -> None:
         """Keep the rows of *query* as the temporary table *name*."""

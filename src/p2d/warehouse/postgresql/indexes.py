@@ -21,6 +21,8 @@ _TRIGRAMS: Final = {
 _BTREES: Final[Mapping[str, str]] = {
     "fact_number": 'fact (attribute, "number", patient_key) WHERE "number" IS NOT NULL',
     "fact_code": "fact (attribute, code varchar_pattern_ops, patient_key) WHERE code IS NOT NULL",
+    "fact_text": 'fact (attribute, "text" varchar_pattern_ops, patient_key)'
+    " WHERE NULLIF(code, '') IS NULL AND NULLIF(\"text\", '') IS NOT NULL",
     "fact_attribute": "fact (attribute, patient_key)",
     "fact_document": "fact (document_key) WHERE document_key IS NOT NULL",
     "document_kind": "document (kind, patient_key)",
@@ -31,6 +33,7 @@ _BTREES: Final[Mapping[str, str]] = {
     "instance_patient": "instance (patient_key)",
     "header_keyword": "header (keyword, patient_key)",
     "header_patient": "header (patient_key)",
+    "header_of_study": "header (keyword, patient_key) WHERE series_key IS NULL",
 }
 _BRINS: Final[Mapping[str, str]] = {
     "receipt_time": "receipt USING brin (committed_at)",

@@ -17,7 +17,8 @@ from sqlglot import exp
 from p2d.model.errors import InvalidRequest, Unavailable
 from p2d.warehouse.postgresql.arrays import copied, keys_of
 from p2d.warehouse.postgresql.connection import Pool
-from p2d.warehouse.query.dialects import Dialect, PostgresDialect
+from p2d.warehouse.postgresql.dialect import PostgresDialect
+from p2d.warehouse.query.dialects import Dialect
 from p2d.warehouse.query.nodes import Value
 from p2d.warehouse.query.session import Keys
 from p2d.warehouse.query.stopping import Stop, current_stop, ended
@@ -58,6 +59,10 @@ class PostgresSession:
         """Return the rows of *query* as they come."""
         text, values = _DIALECT.statement(query, parameters)
         return cast("list[tuple[object, ...]]", self._asked(text.encode(), values).fetchall())
+
+    def names(self, query: exp.Expr, parameters: Mapping[str, Value]) -> list[str]:
+        """Return the only column of *query*."""
+        return [str(name) for (name,) in self.rows(query, parameters)]
 
     def keep(self, name: str, keys: Keys) -> None:
         """Keep *keys* as the temporary table *name* of one column ``k``."""

@@ -4,7 +4,6 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from itertools import chain
 from typing import Final
 
 import numpy as np
@@ -118,8 +117,8 @@ class Answers(ABC):
             listed = exp.select(place).from_(exp.to_table("patient", alias=ROW))
             listed = listed.where(is_of_cohort(column(key_of(Frame.PATIENT), ROW)))
             ordered = listed.order_by(asked.session.dialect.by_code_point(place.copy()))
-            rows = asked.session.rows(ordered, {})
-        return tuple(map(Pseudonym, chain.from_iterable(rows)))
+            names = asked.session.names(ordered, {})
+        return tuple(map(Pseudonym, names))
 
     def attrition(self, query: Query) -> tuple[Step, ...]:
         """Return the parts of the outermost ``all``, in the order of the query."""

@@ -56,7 +56,7 @@ class Attribute:
     date and text side by side; ``has_number`` and ``has_text`` tell which of them occur. ``path`` is where in
     sequences a header element stands, in tags without item numbers; empty for wherever it stands.
     ``is_extended`` tells that the values come from extended headers, which not every series has been read
-    for.
+    for; ``is_of_study`` that some of a header's may lie at a study, not at its series and images.
     """
 
     name: str
@@ -68,6 +68,7 @@ class Attribute:
     has_text: bool = True
     path: str = ""
     is_extended: bool = False
+    is_of_study: bool = True
 
     @property
     def is_imaging(self) -> bool:
@@ -125,7 +126,8 @@ TYPED: Final[Mapping[str, Attribute]] = {
 class Catalogue:
     """Everything a query may name: attributes beside the typed ones, kinds of document, branches of the tree.
 
-    ``promoted`` are columns that were headers; ``branches`` name the attributes below a node of the tree.
+    ``promoted`` are columns that were headers; ``branches`` name the attributes below a node of the tree;
+    ``patients`` is their number.
     """
 
     facts: Mapping[str, Attribute] = field(default_factory=dict)
@@ -133,6 +135,7 @@ class Catalogue:
     documents: frozenset[str] = frozenset()
     promoted: Mapping[str, Attribute] = field(default_factory=dict)
     branches: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    patients: int = 0
 
     @property
     def names(self) -> list[str]:

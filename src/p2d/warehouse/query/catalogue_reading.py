@@ -21,6 +21,8 @@ def no_branches(known: Iterable[tuple[str, str]]) -> Mapping[str, Collection[str
 
 
 _ATTRIBUTES: Final = "SELECT kind, name, unit, has_number, has_text FROM attribute"
+_OF_STUDIES: Final = "SELECT DISTINCT keyword FROM header WHERE series_key IS NULL"
+_PATIENTS: Final = "SELECT count(*) FROM patient"
 _PROMOTED: Final = 'SELECT keyword, "level", type FROM promotion'
 
 
@@ -35,6 +37,8 @@ def read_catalogue(session: Session, branches: Branches) -> Catalogue:
         numbers[key] |= bool(has_number)
         texts[key] |= bool(has_text)
 
+    of_studies = {str(keyword) for (keyword,) in session.rows(sqlglot.parse_one(_OF_STUDIES), {})}
+
     def attributes(source: Source, frame: Frame) -> dict[str, Attribute]:
         return {
             name: Attribute(
@@ -44,6 +48,7 @@ def read_catalogue(session: Session, branches: Branches) -> Catalogue:
                 units=frozenset(u),
                 has_number=numbers[kind, name],
                 has_text=texts[kind, name],
+                is_of_study=name in of_studies,
             )
             for (kind, name), u in units.items()
             if kind == source
@@ -60,11 +65,13 @@ def read_catalogue(session: Session, branches: Branches) -> Catalogue:
         )
         for keyword, level, kind in session.rows(sqlglot.parse_one(_PROMOTED), {})
     }
+    ((patients,),) = session.rows(sqlglot.parse_one(_PATIENTS), {})
     known = Catalogue(
         attributes(Source.FACT, Frame.PATIENT),
         attributes(Source.HEADER, Frame.SERIES),
         frozenset(name for kind, name in units if kind == "document"),
         promoted,
+        patients=int(str(patients)),
     )
     kinds = [(kind, name) for kind, name in units if kind != "document"]
     kinds += [("column", name) for name in (*TYPED, *promoted)]

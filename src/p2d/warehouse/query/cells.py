@@ -113,7 +113,7 @@ class Shown:
 
 
 def reduced(values: exp.Query, shown: Shown, wanted: Column, compiler: Compiler) -> exp.Select:
-    """Return rows of a key and a value: what *wanted* makes of *values*, one of each key.
+    """Return rows of a key ``k`` and a value ``val``: what *wanted* makes of *values*, one of each key.
 
     With ``top`` there are up to so many of each, and a third column, the place: 1 of the foremost.
     """
@@ -130,7 +130,7 @@ def reduced(values: exp.Query, shown: Shown, wanted: Column, compiler: Compiler)
         Reduce.COUNT: exp.Count,
         Reduce.MEAN: exp.Avg,
     }
-    one = exp.alias_(functions[reduce](this=value), "v")
+    one = exp.alias_(functions[reduce](this=value), "val")
     return (
         exp.select(key, one, copy=False)
         .from_(values.subquery("n", copy=False), copy=False)

@@ -1,9 +1,14 @@
 """Codes of a hierarchy such as ICD-10 and OPS: prefixes and ranges."""
 
 import re
+import sys
 from typing import Final
 
 _RANGE: Final = re.compile(r"([A-Z][0-9][0-9.]*)-([A-Z][0-9][0-9.]*)|(.+)\.\.\.(.+)")
+
+_SURROGATES: Final = 0xD800
+_BEHIND_SURROGATES: Final = 0xE000
+"""Code points between them stand in no text."""
 
 
 def code_range(code: str) -> tuple[str, str] | None:
@@ -25,3 +30,12 @@ def is_under(code: str, node: str) -> bool:
     if ends is None:
         return code.startswith(node)
     return code[: len(ends[0])] >= ends[0] and code[: len(ends[1])] <= ends[1]
+
+
+def behind(end: str) -> str | None:
+    """Return the first text, by code point, behind all that begin with *end*; None where there is none."""
+    for length in range(len(end), 0, -1):
+        following = ord(end[length - 1]) + 1
+        if following <= sys.maxunicode:
+            return end[: length - 1] + chr(_BEHIND_SURROGATES if following == _SURROGATES else following)
+    return None

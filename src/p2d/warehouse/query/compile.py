@@ -105,7 +105,7 @@ class Compiler:
             case Same():
                 return self._same(node, frame)
             case Event():
-                rows = event_rows(self, node, frame).subquery("w", copy=False)
+                rows = event_rows(self, node, frame, with_things=False).subquery("w", copy=False)
                 return exp.select(exp.column("k", table="w")).from_(rows, copy=False)
             case Patients(pseudonyms):
                 listed = "\n".join(sorted(str(pseudonym) for pseudonym in pseudonyms))
@@ -120,7 +120,7 @@ class Compiler:
     def selected(self, node: Node, frame: Frame, target: Frame) -> exp.Select:
         """Return the keys of *target* in whose things of *frame* the *node* holds."""
         if frame in _IN_STUDIES and target is Frame.CASE:  # by the study's case, whatever lies in it
-            return mapped(self.selected(node, frame, Frame.STUDY), Frame.STUDY, target)
+            return mapped(self.selected(node, frame, Frame.STUDY), Frame.STUDY, target, self.restriction())
         if isinstance(node, Criterion):
             projected = self.criteria.projected(node, frame, target)
             if projected is not None:
@@ -131,14 +131,15 @@ class Compiler:
         if is_driven:
             first, *others = together.within
             if not others and not together.without:
-                return mapped(first, frame, target)
+                return mapped(first, frame, target, self.restriction())
             rest = _Together(within=others, without=together.without)
-            return mapped(chosen(first, *rest.conditions(exp.column("k", table="d"))), frame, target)
+            keys = chosen(first, *rest.conditions(exp.column("k", table="d")))
+            return mapped(keys, frame, target, self.restriction())
         conditions = [*self.restriction(), *together.conditions(key, table)]
         whole = exp.and_(*conditions, copy=False) if conditions else None
         if target is frame or carries(table, target):
             return keys_from(table, target, whole)
-        return mapped(keys_from(table, frame, whole), frame, target)
+        return mapped(keys_from(table, frame, whole), frame, target, self.restriction())
 
     def restriction(self) -> list[exp.Expr]:
         """Return the condition that rows *v* are of the patients that are looked at, if not of all."""

@@ -14,7 +14,7 @@ from sqlglot import exp
 
 from p2d.model.errors import InvalidRequest
 from p2d.warehouse.query.attributes import Attribute, Source, Type
-from p2d.warehouse.query.codes import code_range
+from p2d.warehouse.query.codes import behind, code_range
 from p2d.warehouse.query.dialects import Bind, Dialect
 from p2d.warehouse.query.holders import ROW, Parts
 from p2d.warehouse.query.nodes import AttributeRef, Criterion, Operator, Value
@@ -137,7 +137,7 @@ class Judge:
         if not parts.texts:
             return None
         rank = _first(parts.members)
-        codes = [rank] if parts.is_fact else list(parts.members)
+        codes = [*parts.texts, *parts.members[len(parts.texts) :]]  # the empty text is under nothing
         tests = [self._is_under(c, str(v), parts) for c in codes for v in self._criterion.values]
         return self._verdict(is_there(rank.copy()), exp.or_(*tests, copy=False), rank)
 
@@ -153,15 +153,7 @@ class Judge:
         if ends is None:
             return self._dialect.starts_with(code.copy(), node, self._bind)
         low, high = ends
-        return exp.and_(
-            exp.GTE(this=self._head(code, low), expression=self._bind(low)),
-            exp.LTE(this=self._head(code, high), expression=self._bind(high)),
-            copy=False,
-        )
-
-    def _head(self, code: exp.Expr, end: str) -> exp.Expr:
-        start, length = exp.Literal.number(1), exp.Literal.number(len(end))
-        return self._dialect.by_code_point(exp.Substring(this=code.copy(), start=start, length=length))
+        return self._dialect.from_up_to(code.copy(), low, behind(high), self._bind)
 
     def _compared(self, parts: Parts) -> Verdict | None:
         asked = {kind for operand in self._criterion.values for kind in self._kinds(operand)}

@@ -165,7 +165,15 @@ class Criteria:
     def _holders(self, criterion: Criterion, named: tuple[Attribute, ...]) -> list[Holder]:
         if criterion.subject == "document":
             return [document_holder(criterion.name, self.bind)]
-        return attribute_holders(named, self.bind)
+        holders = attribute_holders(named, self.bind)
+        if criterion.operator is not Operator.UNDER:
+            return holders
+        # the code of a fact goes before its text
+        return [
+            one
+            for holder in holders
+            for one in (holder.by_first_text() if len(holder.parts.texts) > 1 else (holder,))
+        ]
 
     def _judge(self, criterion: Criterion, named: tuple[Attribute, ...]) -> Judge:
         return Judge(criterion, named, self.dialect, self.bind, {})

@@ -24,6 +24,8 @@ EVERYBODY: Final = All(())
 _FACTS, _THINGS, _TEXTS = 1, 2, 3
 _NARROW: Final = 0.2
 """The share of all patients up to which it pays to ask of them alone."""
+_FEW: Final = 50
+"""Patients who are always asked of alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +59,8 @@ class Evaluation:
     def is_narrow(self, among: Keys) -> bool:
         """Whether a node is asked of *among* alone sooner than of everybody, which could be kept."""
         dialect = self.session.dialect
-        if len(among) <= dialect.few_keys:
-            return True
-        return len(among) <= min(dialect.narrow_to, len(self.patients(EVERYBODY)) * _NARROW)
+        share = min(dialect.narrow_to, self.catalogue.patients * _NARROW)
+        return len(among) <= max(share, dialect.few_keys, _FEW)
 
     def patients(self, node: Node, among: Keys | None = None) -> Keys:
         """Return the patients, those of *among* where it is given, that *node*, placed, holds for.

@@ -1,5 +1,6 @@
 """Dated things as SQL: rows of key (``k``), thing (``e``) and its day, and events out of them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -13,6 +14,7 @@ from p2d.warehouse.query.relations import TABLES, carries, column, is_in, is_the
 from p2d.warehouse.query.texts import compared
 
 _OPEN_END: Final = "9999-12-31"
+_ENDS: Final[Mapping[str | int, type[exp.AggFunc]]] = {"first": exp.Min, "last": exp.Max}
 _MONTHS: Final = {Span.MONTHS: 1, Span.YEARS: 12}
 
 
@@ -105,19 +107,33 @@ def _groups(compiler: Nodes, things: Things, owner: Frame) -> exp.Select:
     return found.select(exp.alias_(place.copy(), "k"), *columns, copy=False).distinct()
 
 
-def event_rows(compiler: Nodes, event: Event, owner: Frame) -> exp.Select:
-    """Return the rows of *event* at keys of *owner*: what was picked and lies as it has to."""
+def event_rows(
+    compiler: Nodes, event: Event, owner: Frame, *, with_things: bool = True, is_compared: bool = False
+) -> exp.Select:
+    """Return the rows of *event* at keys of *owner*: what was picked and lies as it has to.
+
+    Without its things (``e``) each picked day of a key is one row, which takes one pass. With *is_compared*
+    the day may be NULL: whoever asks compares it.
+    """
     assert event.frame is not None  # noqa: S101 - placement infers it
     rows = things_of(compiler, Things(event.where, event.frame), owner, with_day=True)
     names = ["k", "e", "day", "p", *(["until"] if event.frame is Frame.CASE else [])]
+    is_by_day = event.pick != "any" and event.frame is not Frame.CASE and not with_things
+    if is_by_day:
+        names.remove("e")
+        picked = _picked_days(rows, event, compiler.dialect)
+    else:
+        picked = _picked(rows, event, names)
     found = exp.select(*(exp.column(name, table="t") for name in names), copy=False)
-    found.from_(_picked(rows, event, names).subquery("t", copy=False), copy=False)
+    found.from_(picked.subquery("t", copy=False), copy=False)
     day = exp.column("day", table="t")
-    found.where(is_there(day), copy=False)
-    if event.pick != "any":
-        found.where(exp.EQ(this=day.copy(), expression=exp.column("picked", table="t")), copy=False)
+    if event.pick != "any" and not is_by_day:
+        found.where(exp.EQ(this=day, expression=exp.column("picked", table="t")), copy=False)
+    elif not (is_compared or event.period or event.age or event.relation):
+        # what compares the day says it, too: said twice, it may keep an engine from reading less
+        found.where(is_there(day), copy=False)
     if event.period is not None:
-        found.where(compiler.criteria.in_period(event.period, day), copy=False)
+        found.where(compiler.criteria.in_period(event.period, day.copy()), copy=False)
     if event.age is not None:
         found.where(_is_of_age(compiler, event.age), copy=False)
     if event.relation is not None:
@@ -131,26 +147,46 @@ def _picked(rows: exp.Select, event: Event, names: list[str]) -> exp.Select:
         return rows
     day = exp.column("day", table="n")
     over = {"partition_by": [exp.column("k", table="n")]}
-    if event.pick == "first":
-        picked: exp.Expr = exp.Window(this=exp.Min(this=day), **over)
-    elif event.pick == "last":
-        picked = exp.Window(this=exp.Max(this=day), **over)
-    else:
+    if event.pick not in _ENDS:
         return _nth(rows, int(event.pick), names)
+    picked = exp.Window(this=_ENDS[event.pick](this=day), **over)
     columns = [*(exp.column(name, table="n") for name in names), exp.alias_(picked, "picked")]
     return exp.select(*columns, copy=False).from_(rows.subquery("n", copy=False), copy=False)
 
 
-def _nth(rows: exp.Select, number: int, names: list[str]) -> exp.Select:
-    day = exp.column("day", table="n")
+def _picked_days(rows: exp.Select, event: Event, dialect: Dialect) -> exp.Select:
+    """Return the day that is picked for each key of *rows*, and the patient, who is one for a key."""
+    key, day, patient = (exp.column(name, table="n") for name in ("k", "day", "p"))
+    if event.pick in _ENDS:
+        picked: exp.Expr | None = _ENDS[event.pick](this=day)
+    else:
+        picked = dialect.nth_least(day, int(event.pick))
+    if picked is None:
+        days = exp.select(*(exp.column(name, table="m") for name in ("k", "day", "p")), copy=False)
+        numbered = _numbered(rows, ["k", "day", "p"]).subquery("m", copy=False)
+        return days.from_(numbered, copy=False).where(_is_place(int(event.pick)), copy=False)
+    columns = [key, exp.alias_(picked, "day"), exp.alias_(exp.Min(this=patient), "p")]
+    found = exp.select(*columns, copy=False).from_(rows.subquery("n", copy=False), copy=False)
+    return found.group_by(key.copy(), copy=False)
+
+
+def _numbered(rows: exp.Select, names: list[str]) -> exp.Select:
+    """Return *rows* with their ``place`` among those of their key, by day."""
     place = exp.Window(
         this=exp.RowNumber(),
         partition_by=[exp.column("k", table="n")],
-        order=exp.Order(expressions=[exp.Ordered(this=day, nulls_first=False)]),
+        order=exp.Order(expressions=[exp.Ordered(this=exp.column("day", table="n"), nulls_first=False)]),
     )
     columns = [*(exp.column(name, table="n") for name in names), exp.alias_(place, "place")]
-    numbered = exp.select(*columns, copy=False).from_(rows.subquery("n", copy=False), copy=False)
-    is_it = exp.EQ(this=exp.column("place", table="m"), expression=exp.Literal.number(number))
+    return exp.select(*columns, copy=False).from_(rows.subquery("n", copy=False), copy=False)
+
+
+def _is_place(number: int) -> exp.EQ:
+    return exp.EQ(this=exp.column("place", table="m"), expression=exp.Literal.number(number))
+
+
+def _nth(rows: exp.Select, number: int, names: list[str]) -> exp.Select:
+    numbered, is_it = _numbered(rows, names), _is_place(number)
     picked = exp.Window(
         this=exp.Max(this=exp.Case(ifs=[exp.If(this=is_it, true=exp.column("day", table="m"))])),
         partition_by=[exp.column("k", table="m")],
@@ -174,7 +210,7 @@ def _is_of_age(compiler: Nodes, age: Comparison) -> exp.Expr:
 
 
 def _lies(compiler: Nodes, relation: Relation, owner: Frame) -> exp.Expr:
-    others = event_rows(compiler, relation.other, owner).subquery("o", copy=False)
+    others = event_rows(compiler, relation.other, owner, with_things=False, is_compared=True)
     conditions: list[exp.Expr] = [
         exp.EQ(this=exp.column("k", table="o"), expression=exp.column("k", table="t"))
     ]
@@ -195,7 +231,8 @@ def _lies(compiler: Nodes, relation: Relation, owner: Frame) -> exp.Expr:
                 copy=False,
             )
         )
-    found = exp.select(exp.Literal.number(1)).from_(others, copy=False).where(*conditions, copy=False)
+    found = exp.select(exp.Literal.number(1)).from_(others.subquery("o", copy=False), copy=False)
+    found.where(*conditions, copy=False)
     return exp.Exists(this=found)
 
 

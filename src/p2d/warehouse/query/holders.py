@@ -1,7 +1,7 @@
 """Where the values of an attribute, or the texts of documents, lie: tables, the parts of a value, its day."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sqlglot import exp
@@ -29,8 +29,8 @@ class Parts:
     """What one row says: up to a number, a date and texts, as expressions; empty texts are none.
 
     ``texts`` are searched; with ``is_multi`` the text holds several values joined by backslashes; with
-    ``is_iso`` the date counts as a text, too. ``is_fact`` tells a fact, whose code goes before its text.
-    ``is_value`` is the condition that there is a value, None where every row is one.
+    ``is_iso`` the date counts as a text, too. ``is_value`` is the condition that there is a value, None where
+    every row is one.
     """
 
     number: exp.Expr | None = None
@@ -40,7 +40,6 @@ class Parts:
     unit: exp.Expr | None = None
     is_multi: bool = False
     is_iso: bool = False
-    is_fact: bool = False
     is_value: exp.Expr | None = None
 
     @property
@@ -63,12 +62,32 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """The rows of ``table`` that ``rows`` (None: all) chooses; ``home`` is the frame they belong to."""
+    """The rows of ``table`` that ``rows`` (None: all) chooses; ``home`` is the frame they belong to.
+
+    ``is_of_study`` tells that some headers may belong to a study alone.
+    """
 
     table: str
     home: Frame
     parts: Parts
     rows: exp.Expr | None = None
+    is_of_study: bool = True
+
+    def by_first_text(self) -> "Iterator[Holder]":
+        """Yield the rows apart by the text that is their first one, which is then the only one.
+
+        So a condition on it is one on a column, which an index or a dictionary of its values answers.
+        """
+        earlier: list[exp.Expr] = []
+        for place in self.parts.texts:
+            conditions = [*earlier, *([is_there(filled_text(place))] if earlier else [])]
+            rows = [condition for condition in (self.rows, *conditions) if condition is not None]
+            yield replace(
+                self,
+                parts=replace(self.parts, texts=(place,)),
+                rows=exp.and_(*(row.copy() for row in rows), copy=False) if rows else None,
+            )
+            earlier.append(is_missing(filled_text(place)))
 
     def found(self, frame: Frame, *, with_day: bool) -> Iterator[Found]:
         """Yield the rows with their keys of *frame*; the day is NULL unless asked for."""
@@ -105,7 +124,8 @@ class Holder:
                     is_there(column("series_key", ROW)), is_missing(column("instance_key", ROW))
                 )
                 yield Frame.SERIES, is_of_series
-            yield Frame.STUDY, is_of_study
+            if self.is_of_study:
+                yield Frame.STUDY, is_of_study
 
     def _joined_day(self, select: exp.Select) -> exp.Expr:
         return join_day(select, self.table, ROW)
@@ -169,7 +189,6 @@ def _facts(names: list[str], bind: Bind) -> Holder:
         day=column("date", ROW),
         texts=(column("code", ROW), column("text", ROW)),
         unit=column("unit", ROW),
-        is_fact=True,
     )
     return Holder("fact", Frame.DOCUMENT, parts, rows)
 
@@ -203,4 +222,4 @@ def _header(attribute: Attribute, bind: Bind) -> Holder:
         exp.NEQ(this=text.copy(), expression=exp.Literal.string("")),
     )
     parts = Parts(number=number, day=day, texts=(text,), is_iso=True, is_value=is_value)
-    return Holder("header", Frame.STUDY, parts, rows)
+    return Holder("header", Frame.STUDY, parts, rows, attribute.is_of_study)

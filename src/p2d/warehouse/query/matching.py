@@ -38,6 +38,21 @@ def matching(
     return found.where(is_among(column(key_of(level), ROW), united(sets), TABLES[level]), copy=False)
 
 
+def matching_keys(
+    compiler: Compiler, where: Node, level: Frame, is_of_cohort: Callable[[exp.Expr], exp.Expr]
+) -> exp.Select:
+    """Return the keys ``k`` of the images of *level* that match; see ``matching``.
+
+    A key may come more than once, and of patients beyond those that *compiler* looks at: whoever asks for
+    values looks at these alone.
+    """
+    sets = _speaking(compiler, where, Frame.PATIENT, level)
+    if sets:
+        return united(sets)
+    place = exp.alias_(column(key_of(level), ROW), "k")
+    return matching(compiler, where, level, is_of_cohort).select(place, copy=False)
+
+
 def is_decided_at(where: Node, level: Frame) -> bool:
     """Whether the images of a thing of *level* all match, and what it lies in, where the thing itself does.
 
@@ -70,7 +85,7 @@ def _speaking(compiler: Compiler, node: Node, frame: Frame, level: Frame) -> lis
         case Event(frame=Frame() as inner, where=where):
             rows = event_rows(compiler, node, frame).subquery("w", copy=False)
             things = exp.select(exp.alias_(exp.column("e", table="w"), "k")).from_(rows, copy=False)
-            belonging = mapped(things, inner, level)
+            belonging = mapped(things, inner, level, compiler.restriction())
         case Criterion() if _speaks(compiler, node, level):
             values = compiler.criteria.rows(node, frame, with_day=False, owner=level)
             return [

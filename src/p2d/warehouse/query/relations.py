@@ -1,6 +1,6 @@
 """What belongs to what, as SQL: the tables of frames, the keys in them, the way from one frame to another."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Final
 
@@ -136,15 +136,20 @@ def may_miss(table: str, frame: Frame) -> bool:
     return table == "header" or frame in {Frame.CASE, Frame.DOCUMENT}
 
 
-def mapped(keys: exp.Select, source: Frame, target: Frame) -> exp.Select:
-    """Return the keys ``k`` of *target* that have to do with *keys* of *source*."""
+def mapped(keys: exp.Select, source: Frame, target: Frame, rows: Sequence[exp.Expr] = ()) -> exp.Select:
+    """Return the keys ``k`` of *target* that have to do with *keys* of *source*.
+
+    *rows* are conditions on rows *v* of either frame's table that hold for all *keys* anyway: with them less
+    is read.
+    """
     if source is target:
         return keys
     if carries(TABLES[source], target):
         among = is_among(column(key_of(source), _ROWS), keys, TABLES[source])
-        return keys_from(TABLES[source], target, among)
+        return keys_from(TABLES[source], target, exp.and_(*rows, among, copy=False))
     if carries(TABLES[target], source):
-        return keys_from(TABLES[target], target, is_in(column(key_of(source), "v"), keys))
+        is_of_key = is_in(column(key_of(source), _ROWS), keys)
+        return keys_from(TABLES[target], target, exp.and_(*rows, is_of_key, copy=False))
     pairs = relation(source, target).subquery("r", copy=False)
     return (
         exp.select(exp.alias_(column(key_of(target), "r"), "k", copy=False), copy=False)

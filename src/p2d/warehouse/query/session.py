@@ -17,7 +17,7 @@ Keys = npt.NDArray[np.int64]
 def sorted_once(keys: Keys) -> Keys:
     """Return *keys* ascending and each once; those of a patient mostly lie together: little is sorted."""
     few = keys[_is_new(keys)]
-    few.sort(kind="stable")
+    few.sort()
     return few[_is_new(few)]
 
 
@@ -50,6 +50,10 @@ class Session(Protocol):
 
     def rows(self, query: exp.Expr, parameters: Mapping[str, Value]) -> list[tuple[object, ...]]:
         """Return the rows of *query* as they come: int, float, str, date, bool or None."""
+        ...
+
+    def names(self, query: exp.Expr, parameters: Mapping[str, Value]) -> list[str]:
+        """Return the only column of *query*, texts without NULL, in its order."""
         ...
 
     def keep(self, name: str, keys: Keys) -> None:

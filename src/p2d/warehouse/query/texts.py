@@ -6,7 +6,7 @@ one: a text that matches holds certain letters in certain words.
 
 import re
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from sqlglot import exp
 
@@ -19,6 +19,17 @@ from p2d.warehouse.query.relations import is_in, is_missing
 TEXTUAL: Final = frozenset({Operator.CONTAINS, Operator.PHRASE, Operator.REGEX, Operator.NEXT_NUMBER})
 Terms = Callable[[frozenset[str]], tuple[str, ...] | None]
 """Gives the indexed words that hold one of the pieces; None where the index is of no use for them."""
+
+
+class Captured(Protocol):
+    """What a dialect makes of the numbers that a pattern captures in a text, with a test of them."""
+
+    def __call__(
+        self, place: exp.Expr, pattern: str, test: Test, bind: Bind, *, ignore_case: bool
+    ) -> exp.Expr:
+        """Return the expression."""
+        ...
+
 
 _COMPARISONS: Final[dict[Operator, type[exp.Binary]]] = {
     Operator.EQUALS: exp.EQ,
@@ -99,7 +110,7 @@ def compared(comparison: Comparison, bind: Bind) -> Test:
 def _found(criterion: Criterion, text: exp.Expr, dialect: Dialect, bind: Bind) -> exp.Expr:
     """Return the condition without regard to negation."""
     if criterion.captured is not None:
-        return exp.GT(this=_captured(criterion, text, dialect, bind), expression=exp.Literal.number(0))
+        return _captured(criterion, text, dialect.has_captured, bind)
     sought = str(criterion.values[0])
     if criterion.operator is Operator.CONTAINS:
         holds = dialect.has_word if criterion.subject == "document" else dialect.contains
@@ -113,19 +124,18 @@ def _found(criterion: Criterion, text: exp.Expr, dialect: Dialect, bind: Bind) -
     return exp.and_(exp.NEQ(this=text.copy(), expression=exp.Literal.string("")), found, copy=False)
 
 
-def _captured(criterion: Criterion, text: exp.Expr, dialect: Dialect, bind: Bind) -> exp.Expr:
+def _captured(criterion: Criterion, text: exp.Expr, capture: Captured, bind: Bind) -> exp.Expr:
     assert criterion.captured is not None  # noqa: S101 - as the caller saw
     sought = str(criterion.values[0])
     is_pattern = criterion.operator is Operator.REGEX
     pattern = sought if is_pattern else next_number_pattern(sought)
     ignore_case = criterion.ignore_case or not is_pattern
-    test = compared(criterion.captured, bind)
-    return dialect.captured(text.copy(), pattern, test, bind, ignore_case=ignore_case)
+    return capture(text.copy(), pattern, compared(criterion.captured, bind), bind, ignore_case=ignore_case)
 
 
 def _occurrences(criterion: Criterion, text: exp.Expr, dialect: Dialect, bind: Bind) -> list[exp.Expr]:
     if criterion.captured is not None:
-        return [_captured(criterion, text, dialect, bind)]
+        return [_captured(criterion, text, dialect.captured, bind)]
     sought = str(criterion.values[0])
     if criterion.operator is Operator.CONTAINS:
         return [dialect.word_occurrences(text.copy(), word, bind) for word in sought.split()]

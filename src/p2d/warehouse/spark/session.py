@@ -15,11 +15,12 @@ from pyspark.sql import DataFrame, SparkSession
 from sqlglot import exp
 
 from p2d.model.errors import InvalidRequest, Unavailable
-from p2d.warehouse.query.dialects import Dialect, SparkDialect
+from p2d.warehouse.query.dialects import Dialect
 from p2d.warehouse.query.nodes import Value
 from p2d.warehouse.query.session import Keys, sorted_once
 from p2d.warehouse.query.stopping import current_stop, ended
 from p2d.warehouse.spark.cluster import cancel
+from p2d.warehouse.spark.dialect import SparkDialect
 
 _DIALECT: Final = SparkDialect()
 _CANCEL_SECONDS: Final = 0.2
@@ -53,6 +54,10 @@ class SparkCohortSession:
     def rows(self, query: exp.Expr, parameters: Mapping[str, Value]) -> list[tuple[object, ...]]:
         """Return the rows of *query* as they come."""
         return [tuple(map(_plain, row)) for row in self._asked(query, parameters).collect()]
+
+    def names(self, query: exp.Expr, parameters: Mapping[str, Value]) -> list[str]:
+        """Return the only column of *query*."""
+        return [str(name) for (name,) in self.rows(query, parameters)]
 
     def keep(self, name: str, keys: Keys) -> None:
         """Keep *keys* as the temporary view *name* of one column ``k``, in the workers' memory."""

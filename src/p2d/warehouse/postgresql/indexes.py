@@ -21,7 +21,8 @@ _TRIGRAMS: Final = {
 _BTREES: Final[Mapping[str, str]] = {
     "fact_number": 'fact (attribute, "number", patient_key) WHERE "number" IS NOT NULL',
     "fact_code": "fact (attribute, code varchar_pattern_ops, patient_key) WHERE code IS NOT NULL",
-    "fact_text": 'fact (attribute, "text" varchar_pattern_ops, patient_key)'
+    # without the text itself: an entry has to be shorter than a third of a page
+    "fact_text": "fact (attribute, patient_key)"
     " WHERE NULLIF(code, '') IS NULL AND NULLIF(\"text\", '') IS NOT NULL",
     "fact_attribute": "fact (attribute, patient_key)",
     "fact_document": "fact (document_key) WHERE document_key IS NOT NULL",

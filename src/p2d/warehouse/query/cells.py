@@ -130,6 +130,8 @@ def reduced(values: exp.Query, shown: Shown, wanted: Column, compiler: Compiler)
         Reduce.COUNT: exp.Count,
         Reduce.MEAN: exp.Avg,
     }
+    if reduce is Reduce.MEAN:  # of whole numbers, too, whose mean is a DECIMAL elsewhere
+        value = exp.Cast(this=value, to=exp.DataType.build("double"))
     one = exp.alias_(functions[reduce](this=value), "val")
     return (
         exp.select(key, one, copy=False)

@@ -43,7 +43,8 @@ INSERT INTO concept_class VALUES ('Undefined', 'Undefined', 0);
 INSERT INTO vocabulary VALUES ('None', 'OMOP Standardized Vocabularies', NULL, NULL, 0);
 INSERT INTO concept SELECT id, 'standard', 'Metadata', 'None', 'Undefined', 'S', id::text, '1970-01-01',
   '2099-12-31'
-FROM unnest(ARRAY[0, 8507, 8532, 9201, 9202, 9203, 32817, 32678, 1147138, 1147082, 4300757, 4013636]) id
+FROM unnest(ARRAY[0, 10, 19, 21, 27, 5085, 8507, 8532, 9201, 9202, 9203, 32817, 32678, 1147138, 1147082,
+  4300757, 4013636, 4171754, 4171755, 4171756, 4172704]) id
 """
 
 
@@ -234,7 +235,7 @@ def test_i2b2_finds_its_way_from_the_ontology_to_the_facts(hospital: DuckDbWareh
     facts = theirs(
         dsn,
         "SELECT count(*), sum(nval_num) FILTER (WHERE concept_cd = 'LVEF') FROM observation_fact "
-        "WHERE concept_cd NOT LIKE 'DOC|%' AND concept_cd <> 'DICOM|SERIES'",
+        "WHERE concept_cd NOT LIKE 'DOC:%' AND concept_cd <> 'DICOM|SERIES' AND modifier_cd = '@'",
     )
     assert lost == [(0,)]
     assert facts == ours(hospital, "SELECT count(*), sum(number) FILTER (WHERE attribute = 'LVEF') FROM fact")

@@ -89,6 +89,10 @@ CREATE TABLE note (
   encoding_concept_id integer NOT NULL REFERENCES concept, language_concept_id integer NOT NULL REFERENCES concept,
   provider_id integer, visit_occurrence_id integer REFERENCES visit_occurrence, visit_detail_id integer,
   note_source_value varchar(50), note_event_id integer, note_event_field_concept_id integer REFERENCES concept);
+CREATE TABLE fact_relationship (
+  domain_concept_id_1 integer NOT NULL REFERENCES concept, fact_id_1 integer NOT NULL,
+  domain_concept_id_2 integer NOT NULL REFERENCES concept, fact_id_2 integer NOT NULL,
+  relationship_concept_id integer NOT NULL REFERENCES concept);
 
 -- Medical Imaging Extension
 CREATE TABLE image_occurrence (

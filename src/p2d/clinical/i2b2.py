@@ -14,6 +14,11 @@ from p2d.clinical.relational import Reading, RelationalSource
 DOCUMENT_MODIFIER: Final = "P2D:DOCUMENT"
 ACCESSION_MODIFIER: Final = "P2D:ACCESSION"
 DOCUMENT_SCHEME: Final = "DOC"
+SERIES: Final = "DICOM|SERIES"
+"""The one concept of imaging in an export of P2D's; everything about a series is a modifier of it."""
+STAND_IN: Final = "P2D "
+"""How the source of an encounter's id begins in an export of P2D's. i2b2 wants an encounter of every
+observation: a document, study or patient (``P2D document`` …) stands for what lies outside any case."""
 _NO_PATIENT: Final = "names a patient that patient_dimension does not hold"
 _NO_VISIT: Final = "names an encounter that visit_dimension does not hold"
 _NO_DAY: Final = "is not a date"
@@ -22,6 +27,8 @@ _NO_OPERATOR: Final = "is not an operator of i2b2 (E, NE, L, LE, G, GE)"
 _NOT_EQUAL: Final = "is unequal to a number (operator NE), which no fact can say"
 _NO_TYPE: Final = "has a value type that is not N, T, B or @"
 _TAKEN: Final = "is a modifier that names a document or accession number"
+_IMAGING: Final = "is imaging, which comes from the archive"
+_NO_CASE: Final = "stands for what lies outside any case"
 _INSTANCE: Final = (
     "concat_ws('|', encounter_num, patient_num, concept_cd, coalesce(provider_id, '@'), "
     "try_cast(start_date AS TIMESTAMP), coalesce(try_cast(instance_num AS BIGINT), 1))"
@@ -41,20 +48,21 @@ SELECT "row", coalesce(k.patient, patient_num) AS patient, coalesce(ws.becomes, 
   is_wrong_day(birth_date) AS fault_0
 FROM incoming LEFT JOIN kept_patient k USING (patient_num) LEFT JOIN word_sex ws ON ws.word = sex_cd
 """
-_VISIT: Final = """
+_VISIT: Final = f"""
 SELECT i."row", k.patient, coalesce(e."case", i.encounter_num) AS "case",
   try_cast(try_cast(i.start_date AS TIMESTAMP) AS DATE) AS "start",
   try_cast(try_cast(i.end_date AS TIMESTAMP) AS DATE) AS "end",
   coalesce(wt.becomes, CASE upper(i.inout_cd) WHEN 'I' THEN 'inpatient' WHEN 'O' THEN 'outpatient'
     WHEN 'E' THEN 'emergency' WHEN '@' THEN NULL ELSE i.inout_cd END) AS "type",
+  CASE WHEN e.is_stand_in THEN '{_NO_CASE}' END AS skip,
   k.patient IS NULL AS fault_0, is_wrong_day(i.start_date) AS fault_1, is_wrong_day(i.end_date) AS fault_2
 FROM incoming i LEFT JOIN kept_patient k ON k.patient_num = i.patient_num AND k.is_held
 LEFT JOIN kept_encounter e ON e.encounter_num = i.encounter_num LEFT JOIN word_type wt ON wt.word = i.inout_cd
-"""
+"""  # noqa: S608 - constants of this module
 _OBSERVED: Final = f"""
 WITH o AS (SELECT *, {_INSTANCE} AS instance, coalesce(modifier_cd, '@') AS modifier,
   coalesce(valtype_cd, '@') AS kind_of_value FROM incoming WHERE {{which}} {_IS_DOCUMENT})
-SELECT o."row", k.patient, CASE WHEN e.is_held THEN e."case" END AS "case",
+SELECT o."row", k.patient, CASE WHEN e.is_held AND NOT e.is_stand_in THEN e."case" END AS "case",
   try_cast(try_cast(o.start_date AS TIMESTAMP) AS DATE) AS "date",
   CASE WHEN regexp_matches(o.sourcesystem_cd, '^\\pL') THEN o.sourcesystem_cd END AS source, {{fields}},
   k.patient IS NULL AS fault_0, coalesce(o.encounter_num, '@') <> '@' AND o.encounter_num <> '-1'
@@ -70,7 +78,7 @@ _DOCUMENT: Final = _OBSERVED.format(
     which="",
     fields=f"""coalesce(l."value", '{LABEL}document:' || o.instance) AS document, a."value" AS accession,
   coalesce(wk.becomes, split_part(o.concept_cd, ':', 2)) AS kind,
-  nullif(o.observation_blob, '') AS "text\"""",
+  coalesce(nullif(o.observation_blob, ''), CASE o.kind_of_value WHEN 'T' THEN o.tval_char END) AS "text\"""",
     joins=f"""LEFT JOIN kept_link a ON a.instance = o.instance AND a.modifier = '{ACCESSION_MODIFIER}'
 LEFT JOIN word_kind wk ON wk.word = o.concept_cd""",
 )
@@ -95,7 +103,8 @@ _FACT: Final = _OBSERVED.format(
   o.kind_of_value = 'N' AND coalesce(o.tval_char, 'E') NOT IN ('E', 'NE', 'L', 'LE', 'G', 'GE') AS fault_4,
   o.kind_of_value = 'N' AND o.tval_char = 'NE' AS fault_5,
   o.kind_of_value NOT IN ('N', 'T', '@') AS fault_6,
-  CASE WHEN o.modifier IN ('{DOCUMENT_MODIFIER}', '{ACCESSION_MODIFIER}') THEN '{_TAKEN}' END AS skip""",
+  CASE WHEN o.modifier IN ('{DOCUMENT_MODIFIER}', '{ACCESSION_MODIFIER}') THEN '{_TAKEN}'
+    WHEN o.concept_cd = '{SERIES}' THEN '{_IMAGING}' END AS skip""",
     joins=f"LEFT JOIN word_attribute wa ON wa.word = {_CODE} LEFT JOIN word_scheme ws ON ws.word = {_SCHEME}",
 )
 _PLACES: Final = (("patient", _NO_PATIENT), ("case", _NO_VISIT), ("date", _NO_DAY))
@@ -145,12 +154,13 @@ CREATE TABLE kept_patient AS SELECT patient_num, coalesce(any_value(ide), patien
   SELECT patient_num, NULL AS ide, true AS is_held FROM raw_patient
   UNION ALL SELECT patient_num, ide, false FROM raw_patient_ide) GROUP BY patient_num
 """,
-    """
+    f"""
 CREATE TABLE kept_encounter AS SELECT encounter_num, coalesce(any_value(ide), encounter_num) AS "case",
-  bool_or(is_held) AS is_held FROM (
-  SELECT encounter_num, NULL AS ide, true AS is_held FROM raw_encounter
-  UNION ALL SELECT encounter_num, ide, false FROM raw_encounter_ide) GROUP BY encounter_num
-""",
+  bool_or(is_held) AS is_held, coalesce(any_value(source) IN
+    ('{STAND_IN}document', '{STAND_IN}study', '{STAND_IN}patient'), false) AS is_stand_in FROM (
+  SELECT encounter_num, NULL AS ide, NULL AS source, true AS is_held FROM raw_encounter
+  UNION ALL SELECT encounter_num, ide, source, false FROM raw_encounter_ide) GROUP BY encounter_num
+""",  # noqa: S608 - constants of this module
     """CREATE OR REPLACE TABLE kept_link AS
 SELECT instance, modifier, min("value") AS "value" FROM kept_link GROUP BY ALL""",
     """CREATE TABLE kept_name AS SELECT code, any_value(name) AS name FROM
@@ -175,9 +185,12 @@ class I2b2Source(RelationalSource):
             ("raw_patient_ide", "patient_mapping", "patient"),
             ("raw_encounter_ide", "encounter_mapping", "encounter"),
         ):
-            columns = (f"{number}_num", f"{number}_ide")
-            select = f"SELECT {number}_num, min({number}_ide) AS ide FROM incoming GROUP BY {number}_num"  # noqa: S608 - constants
-            d.load(name, file, columns, (), select)
+            columns, source = (f"{number}_num", f"{number}_ide"), f"{number}_ide_source"
+            select = (
+                f"SELECT {number}_num, min({number}_ide) AS ide, min({source}) AS source "  # noqa: S608 - constants
+                f"FROM incoming GROUP BY {number}_num"
+            )
+            d.load(name, file, columns, (source,), select)
         for name, file, code in (
             ("raw_concept", "concept_dimension", "concept_cd"),
             ("raw_modifier", "modifier_dimension", "modifier_cd"),

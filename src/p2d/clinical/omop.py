@@ -20,6 +20,11 @@ _NO_DAY: Final = "is not a date"
 _NO_NUMBER: Final = "is not a number"
 _NO_VALUE: Final = "holds no value"
 _TAKEN: Final = "is the accession number of a note"
+_IMAGING: Final = "is imaging, which comes from the archive"
+_OF_IMAGING: Final = (
+    f"""WHEN s.vocabulary_id = 'P2D' AND starts_with(s.concept_code, 'DICOM:') THEN '{_IMAGING}'"""
+)
+"""An export of P2D's own holds what images say as procedures and measurements, too."""
 ACCESSION: Final = "AccessionNumber"
 """Source value of an observation that is related to a note and holds the accession number as its text."""
 _NO_CODE: Final = "holds neither a source value nor a known concept"
@@ -117,7 +122,7 @@ def _coded(events: _Events, attribute: str) -> Reading:
     fields = (
         f"coalesce(ws.becomes, '{attribute}') AS attribute, {events.code()} AS code, "
         f'coalesce(s.concept_name, c.concept_name) AS "text", '
-        f"CASE WHEN {events.code()} IS NULL THEN '{_NO_CODE}' END AS skip"
+        f"CASE {_OF_IMAGING} WHEN {events.code()} IS NULL THEN '{_NO_CODE}' END AS skip"
     )
     joins = "LEFT JOIN word_scheme ws ON ws.word = coalesce(s.vocabulary_id, c.vocabulary_id)"
     needed, wanted = events.columns
@@ -133,8 +138,9 @@ def _valued(events: _Events, text: str, bound: str, more: tuple[str, ...], skip:
   vc.concept_code AS code, coalesce({text}, {bound}, vc.concept_name) AS "text",
   coalesce(i.unit_source_value, u.concept_code) AS unit,
   (i.value_as_number IS NOT NULL AND NOT coalesce(isfinite({number}), false)) AS fault_3,
-  CASE {skip} WHEN {code} IS NULL THEN '{_NO_CODE}' WHEN i.value_as_number IS NULL AND {text} IS NULL
-    AND vc.concept_code IS NULL THEN '{_NO_VALUE}' END AS skip"""
+  CASE {skip} {_OF_IMAGING} WHEN {code} IS NULL THEN '{_NO_CODE}'
+    WHEN i.value_as_number IS NULL AND {text} IS NULL AND vc.concept_code IS NULL THEN '{_NO_VALUE}'
+    END AS skip"""
     joins = f"""
 LEFT JOIN word_attribute wa ON wa.word = {scheme} || '|' || {code}
 LEFT JOIN word_attribute wb ON wb.word = {code}

@@ -37,6 +37,7 @@ _TYPES: Final[Mapping[str, str]] = {
     "HH": "outpatient",
     "EMER": "emergency",
 }
+_NULL_FLAVOR: Final = "http://terminology.hl7.org/CodeSystem/v3-NullFlavor"
 _SEX: Final[Mapping[str, str]] = {"male": "M", "female": "F", "other": "O"}
 
 
@@ -102,8 +103,10 @@ class Codes:
         return None
 
     def type(self, coding: Any) -> str | None:
-        """Return the type of case that Encounter.class means."""
+        """Return the type of case that Encounter.class means; a null flavour is none."""
         code = text(coding, "code") or ""
+        if text(coding, "system") == _NULL_FLAVOR and code not in self._words.types:
+            return None
         return self._words.types.get(code) or _TYPES.get(code) or text(coding, "display") or code or None
 
     def sex(self, gender: str | None) -> str | None:

@@ -107,13 +107,13 @@ def reference(node: Any, *path: str | int) -> tuple[str | None, str | None]:
 
 
 def attachment(node: Any) -> tuple[str | None, str | None]:
-    """Return the plain text of an Attachment, or why there is none."""
+    """Return the plain text of an Attachment, or why there is none; one without any content has none."""
     kind = (text(node, "contentType") or "text/plain").split(";")[0].strip().lower()
     if kind not in {"text/plain", "text/html", "application/xhtml+xml"}:
         return None, "its attachment is not plain text"
     data = text(node, "data")
     if data is None:
-        return None, "its attachment is not inline"
+        return None, None if text(node, "url") is None else "its attachment is not inline"
     try:
         content = base64.b64decode(data, validate=True).decode("utf-8-sig")
     except (binascii.Error, ValueError):

@@ -1,45 +1,48 @@
 """Facts and documents as FHIR resources."""
 
 import base64
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import date
 from functools import cache
 from typing import Any, Final
 
+from p2d.clinical.chunk import LESS_AND_MORE
 from p2d.warehouse.exchange.dictionary import lines
+from p2d.warehouse.exchange.fhir.imaging import ACCESSION
 from p2d.warehouse.exchange.workbench import Workbench
 
 Resource = dict[str, Any]
-_FACTS: Final = """
-SELECT f.*, coalesce(f."date", d."date") AS day FROM fact f LEFT JOIN document d USING (document_key)
-ORDER BY f.patient_key, f.fact_key
-"""
-_DOCUMENTS: Final = """
-SELECT d.*, (SELECT list(l.study_key ORDER BY l.study_key) FROM study_document l
+_IS_REPORT: Final = """d.kind IN ('radiology_report', 'laboratory')
+  OR d.document_key IN (SELECT document_key FROM study_document)"""
+_FACTS: Final = f"""
+SELECT f.*, coalesce(f."date", d."date") AS day, {_IS_REPORT} AS is_of_report
+FROM fact f LEFT JOIN document d USING (document_key) ORDER BY f.patient_key, f.fact_key
+"""  # noqa: S608 - constants of this module
+_DOCUMENTS: Final = f"""
+SELECT d.*, {_IS_REPORT} AS is_report, (SELECT list(l.study_key ORDER BY l.study_key) FROM study_document l
   WHERE l.document_key = d.document_key) AS studies
 FROM document d ORDER BY d.patient_key, d.document_key
-"""
-_REPORT: Final = "radiology_report"
+"""  # noqa: S608 - constants of this module
 _PREFIXES: Final = {"ICD": "Condition", "OPS": "Procedure"}
 
 
 def clinical(bench: Workbench) -> dict[str, list[Resource]]:
-    """Return observations, conditions and procedures of the facts that *bench* holds, by resource type."""
-    found: dict[str, list[Resource]] = {"Observation": [], "Condition": [], "Procedure": []}
+    """Return the facts and documents that *bench* holds, by resource type."""
+    found: dict[str, list[Resource]] = {
+        kind: [] for kind in ("DiagnosticReport", "DocumentReference", *_MADE)
+    }
+    results: dict[int, list[Resource]] = defaultdict(list)
     for row in bench.table(_FACTS).to_pylist():
         kind = _kind(row)
         found[kind].append(_MADE[kind](row))
-    return found
-
-
-def documents(bench: Workbench) -> dict[str, list[Resource]]:
-    """Return reports and other documents that *bench* holds, by resource type."""
-    found: dict[str, list[Resource]] = {"DiagnosticReport": [], "DocumentReference": []}
+        if row["is_of_report"] and kind == "Observation":
+            results[row["document_key"]].append({"reference": f"Observation/fact-{row['fact_key']}"})
     for row in bench.table(_DOCUMENTS).to_pylist():
-        is_report = row["kind"] == _REPORT or row["studies"]
-        found["DiagnosticReport" if is_report else "DocumentReference"].append(
-            _report(row) if is_report else _document(row)
-        )
+        if row["is_report"]:
+            found["DiagnosticReport"].append(_report(row, results[row["document_key"]]))
+        else:
+            found["DocumentReference"].append(_document(row))
     return found
 
 
@@ -57,29 +60,35 @@ def _observation(row: Mapping[str, Any]) -> Resource:
     }
     found |= {"effectiveDateTime": row["day"].isoformat()} if row["day"] else {}
     if row["number"] is not None:
-        number = row["number"]
+        number, is_bound = row["number"], row["text"] in LESS_AND_MORE
         found["valueQuantity"] = {"value": int(number) if number == int(number) else number}
+        found["valueQuantity"] |= {"comparator": row["text"]} if is_bound else {}
         found["valueQuantity"] |= {"unit": row["unit"]} if row["unit"] else {}
-        if row["code"] or row["text"]:
-            found["note"] = [{"text": " ".join(filter(None, (row["code"], row["text"])))}]
+        told = [one for one in (row["code"], None if is_bound else row["text"]) if one]
+        if told:
+            found["note"] = [{"text": " ".join(told)}]
     elif row["code"]:
         found["valueCodeableConcept"] = _coded(row)
     elif row["text"]:
         found["valueString"] = row["text"]
     else:
         found["dataAbsentReason"] = {"text": "not given"}
-    return found
+    # R4 lets an observation come of a DocumentReference, not of a DiagnosticReport, which lists it itself.
+    is_derived = row["document_key"] and not row["is_of_report"]
+    return found | ({"derivedFrom": [_origin(row)]} if is_derived else {})
 
 
 def _condition(row: Mapping[str, Any]) -> Resource:
     found = _fact(row, "Condition", {})
     found["code"] = _coded(row)
+    found |= {"evidence": [{"detail": [_origin(row)]}]} if row["document_key"] else {}
     return found | ({"recordedDate": row["day"].isoformat()} if row["day"] else {})
 
 
 def _procedure(row: Mapping[str, Any]) -> Resource:
     found = _fact(row, "Procedure", {"status": "completed"})
     found["code"] = _coded(row)
+    found |= {"report": [_origin(row)]} if row["document_key"] else {}
     return found | ({"performedDateTime": row["day"].isoformat()} if row["day"] else {})
 
 
@@ -88,6 +97,20 @@ _MADE: Final = {"Observation": _observation, "Condition": _condition, "Procedure
 
 def _fact(row: Mapping[str, Any], kind: str, more: Resource) -> Resource:
     return {"resourceType": kind, "id": f"fact-{row['fact_key']}", **more, **_whose(row)}
+
+
+def _origin(row: Mapping[str, Any]) -> Resource:
+    """Return the document that a fact was read from as a reference."""
+    kind = "DiagnosticReport/report" if row["is_of_report"] else "DocumentReference/document"
+    return {"reference": f"{kind}-{row['document_key']}"}
+
+
+def _order(row: Mapping[str, Any]) -> list[Resource]:
+    """Return the order that has the document's accession number, and no resource, as a logical reference."""
+    if not row["accession"]:
+        return []
+    identifier = {"type": {"coding": [ACCESSION]}, "system": "urn:p2d:accession", "value": row["accession"]}
+    return [{"type": "ServiceRequest", "identifier": identifier}]
 
 
 def _whose(row: Mapping[str, Any]) -> Resource:
@@ -114,7 +137,7 @@ def _systems() -> Mapping[str, str]:
     return {row["attribute"]: row["system"] for row in lines("code_systems.tsv")}
 
 
-def _report(row: Mapping[str, Any]) -> Resource:
+def _report(row: Mapping[str, Any], results: Sequence[Resource]) -> Resource:
     found: Resource = {
         "resourceType": "DiagnosticReport",
         "id": f"report-{row['document_key']}",
@@ -123,6 +146,8 @@ def _report(row: Mapping[str, Any]) -> Resource:
         "code": {"text": row["kind"]},
         **_whose(row),
     }
+    for name, listed in (("basedOn", _order(row)), ("result", results)):
+        found |= {name: listed} if listed else {}
     if row["date"]:
         found["effectiveDateTime"] = row["date"].isoformat()
     if row["studies"]:
@@ -135,6 +160,7 @@ def _report(row: Mapping[str, Any]) -> Resource:
 def _document(row: Mapping[str, Any]) -> Resource:
     whose = _whose(row)
     context: Resource = {"encounter": [whose["encounter"]]} if "encounter" in whose else {}
+    context |= {"related": related} if (related := _order(row)) else {}
     day: date | None = row["date"]
     if day:
         context["period"] = {"start": day.isoformat(), "end": day.isoformat()}

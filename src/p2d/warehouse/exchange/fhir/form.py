@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from p2d.warehouse.exchange.acquisition import acquisition
 from p2d.warehouse.exchange.columns import imaging_columns
-from p2d.warehouse.exchange.fhir.clinical import clinical, documents
+from p2d.warehouse.exchange.fhir.clinical import clinical
 from p2d.warehouse.exchange.fhir.imaging import endpoint, imaging_studies
 from p2d.warehouse.exchange.form import Rows, empty
 from p2d.warehouse.exchange.source import Source
@@ -58,7 +58,7 @@ class Fhir:
         has_endpoint = self._dicomweb is not None
         studies = imaging_studies(bench, instances=self._instances, has_endpoint=has_endpoint)
         yield _lines("ImagingStudy", studies)
-        for kind, found in (*documents(bench).items(), *clinical(bench).items()):
+        for kind, found in clinical(bench).items():
             yield _lines(kind, found)
 
     def end(self, bench: Workbench) -> Iterator[Rows]:

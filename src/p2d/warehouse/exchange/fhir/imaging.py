@@ -12,6 +12,8 @@ from p2d.warehouse.exchange.workbench import Workbench
 Resource = dict[str, Any]
 Row = Mapping[str, Any]
 MII: Final = "https://www.medizininformatik-initiative.de/fhir/ext/modul-bildgebung/StructureDefinition/mii-ex-bildgebung-"
+ACCESSION: Final[Resource] = {"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "ACSN"}
+"""The type of an identifier that is an accession number."""
 _DCM: Final = "http://dicom.nema.org/resources/ontology/DCM"
 _UCUM: Final = "http://unitsofmeasure.org"
 _ENDPOINT: Final = "dicomweb"
@@ -76,8 +78,11 @@ def _study(row: Row, series: Sequence[Row]) -> Resource:
         "numberOfInstances": sum(one["images"] for one in series),
     }
     if row["accession"]:
-        kind = {"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "ACSN"}
-        accession = {"type": {"coding": [kind]}, "system": "urn:p2d:accession", "value": row["accession"]}
+        accession = {
+            "type": {"coding": [ACCESSION]},
+            "system": "urn:p2d:accession",
+            "value": row["accession"],
+        }
         found["identifier"].append(accession)
     listed = (row["ModalitiesInStudy"] or "").split("\\")
     modalities = sorted({one for one in (*listed, *(s["Modality"] for s in series)) if one})

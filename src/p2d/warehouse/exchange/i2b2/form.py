@@ -10,18 +10,19 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from p2d.clinical.i2b2 import SERIES
 from p2d.warehouse.exchange.acquisition import acquisition, parameters
 from p2d.warehouse.exchange.columns import imaging_columns
 from p2d.warehouse.exchange.dictionary import layouts, padded
 from p2d.warehouse.exchange.form import Rows, empty
 from p2d.warehouse.exchange.i2b2.sql import (
     IDS,
+    LINKS,
     PREPARED,
     SEEN,
     SEEN_CONCEPTS,
     SEEN_MODIFIERS,
     SEEN_TABLES,
-    SERIES,
     TABLES,
     modifiers,
 )
@@ -80,15 +81,13 @@ class I2b2:
         found = _distinct([_concept(row) for row in concepts])
         folders = _folders({str(row["folder"]) for row in concepts if row["kind"] == "fact"})
         folders = [one for one in folders if one["path"] not in {other["path"] for other in found}]
-        found += [
-            {"path": _SERIES_PATH, "code": SERIES, "name": "Series", "look": "FA ", "xml": None, "n": None}
-        ]
+        found.append(_entry(_SERIES_PATH, SERIES, "Series", "FA ", None))
         seen = [row for row in bench.table(SEEN_MODIFIERS).to_pylist() if row["modifier_cd"] != "@"]
-        modified = [_modifier(row) for row in seen]
+        modified = [*(_modifier(row) for row in seen), *_LINKS]
         yield self._rows(
             "concept_dimension",
             [
-                {"concept_path": one["path"], "concept_cd": one["code"], "name_char": one["name"]}
+                {"concept_path": one["path"], "concept_cd": one["code"], "name_char": one["term"]}
                 for one in found
             ],
         )
@@ -130,7 +129,8 @@ def _concept(row: Mapping[str, Any]) -> _Entry:
     path, code, value = f"{base}{_step(row['folder'])}\\", row["concept_cd"], row["code"]
     if value is not None and not row["is_number"]:
         name = f"{value} {row['remark'] or ''}".strip()
-        return _entry(f"{path}{_step(value)}\\", code, name, "LA ", row["patients"])
+        found = _entry(f"{path}{_step(value)}\\", code, name, "LA ", row["patients"])
+        return found | {"term": (row["remark"] or value)[:_NAME]}
     return _entry(path, code, row["folder"], "LA ", row["patients"], _type(row))
 
 
@@ -146,7 +146,8 @@ def _type(row: Mapping[str, Any]) -> str:
 
 def _entry(path: str, code: str | None, name: str, look: str, patients: int | None, kind: str = "") -> _Entry:
     xml = _XML.format(type=kind) if kind else None
-    return {"path": path, "code": code, "name": name[:_NAME], "look": look, "xml": xml, "n": patients}
+    name = name[:_NAME]
+    return {"path": path, "code": code, "name": name, "term": name, "look": look, "xml": xml, "n": patients}
 
 
 def _folders(attributes: set[str]) -> list[_Entry]:
@@ -179,11 +180,15 @@ def _listed(one: _Entry, kind: str) -> _Entry:
         "c_operator": "LIKE",
         "c_dimcode": path,
         "c_tooltip": path.strip("\\").replace("\\", " \\ "),
-        "m_applied_path": f"{_SERIES_PATH}%" if kind == "modifier" else "@",
+        "m_applied_path": one.get("applied", f"{_SERIES_PATH}%") if kind == "modifier" else "@",
         "update_date": _EPOCH,
     }
 
 
+_LINKS: Final = tuple(
+    _entry(f"\\{name}\\", code, name, "RA ", None, "String") | {"applied": f"{ROOT}%"}
+    for name, code in LINKS.items()
+)
 _EPOCH: Final = pa.scalar(0, pa.timestamp("us")).as_py()
 _ACCESS: Final[_Entry] = {
     "c_table_cd": "P2D",

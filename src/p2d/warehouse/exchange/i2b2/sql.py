@@ -4,18 +4,22 @@
 from collections.abc import Mapping
 from typing import Final
 
+from p2d.clinical.i2b2 import ACCESSION_MODIFIER, DOCUMENT_MODIFIER, DOCUMENT_SCHEME, SERIES, STAND_IN
 from p2d.warehouse.exchange.columns import number_of, text_of
-
-SERIES: Final = "DICOM|SERIES"
-"""The one concept of imaging; everything about a series is a modifier of it."""
 
 _UNKNOWN: Final = "TIMESTAMP '1900-01-01'"
 _CASE: Final = "'case|' || c.\"case\""
+_BOUND: Final = (
+    """CASE WHEN f."number" IS NOT NULL AND f."text" IN ('<', '<=', '>', '>=') THEN f."text" END"""
+)
+LINKS: Final[Mapping[str, str]] = {"Document": DOCUMENT_MODIFIER, "Accession number": ACCESSION_MODIFIER}
+"""Modifiers that name the document of an observation and the accession number of a document."""
 
 # observed: one line an observation. at_key names its encounter: the case, else the study or document it
 # stands for, else the patient. concept_key and modifier name concept and modifier; ordinal is the instance
-# number.
-# Attribute names hold neither ":" nor "|", so that no two kinds of key meet.
+# number. bound is the sign of a number that is one.
+# Attribute names hold neither ":" nor "|"; codes of an attribute named as the scheme of documents stand after
+# "|", so that no two kinds of key meet.
 PREPARED: Final = f"""
 CREATE OR REPLACE TEMP TABLE series_at AS
 SELECT e.series_key, e.study_key, e.patient_key, coalesce({_CASE}, 'study|' || s.study) AS at_key,
@@ -31,19 +35,20 @@ SELECT *, row_number() OVER (PARTITION BY patient_key, concept_key, "start", at_
   ordinal
 FROM (
   SELECT f.patient_key, CASE WHEN f."number" IS NULL AND f.code IS NOT NULL
-      THEN f.attribute || ':' || f.code ELSE f.attribute END AS concept_key, '@' AS modifier,
+      THEN f.attribute || CASE f.attribute WHEN '{DOCUMENT_SCHEME}' THEN '|' ELSE ':' END || f.code
+      ELSE f.attribute END AS concept_key, '@' AS modifier,
     coalesce({_CASE}, 'document|' || d.document, 'patient') AS at_key,
     coalesce(moment(f."date", f."time"), d."date"::TIMESTAMP, c."start"::TIMESTAMP, {_UNKNOWN}) AS "start",
     f."number", CASE WHEN f."number" IS NULL AND f.code IS NULL THEN f."text" END AS value,
-    CASE WHEN f."number" IS NOT NULL THEN concat_ws(' ', f.code, f."text")
-      WHEN f.code IS NOT NULL THEN f."text" END AS remark,
+    CASE WHEN f."number" IS NOT NULL THEN concat_ws(' ', f.code, CASE WHEN {_BOUND} IS NULL THEN f."text" END)
+      WHEN f.code IS NOT NULL THEN f."text" END AS remark, {_BOUND} AS bound,
     f.unit, f.fact_key AS sorted, f.attribute AS folder, CASE WHEN f."number" IS NULL THEN f.code END AS code,
-    'fact' AS kind
+    'fact' AS kind, d.document, NULL AS accession
   FROM fact f LEFT JOIN clinical_case c ON c.case_key = f.case_key LEFT JOIN document d USING (document_key)
   UNION ALL
-  SELECT d.patient_key, 'DOC|' || d.kind, '@', coalesce({_CASE}, 'document|' || d.document),
-    coalesce(d."date"::TIMESTAMP, c."start"::TIMESTAMP, {_UNKNOWN}), NULL, d."text", NULL, NULL,
-    d.document_key, d.kind, NULL, 'document'
+  SELECT d.patient_key, '{DOCUMENT_SCHEME}:' || d.kind, '@', coalesce({_CASE}, 'document|' || d.document),
+    coalesce(d."date"::TIMESTAMP, c."start"::TIMESTAMP, {_UNKNOWN}), NULL, d."text", NULL, NULL, NULL,
+    d.document_key, d.kind, NULL, 'document', d.document, d.accession
   FROM document d LEFT JOIN clinical_case c ON c.case_key = d.case_key);
 CREATE OR REPLACE TEMP TABLE modified AS
 SELECT x.patient_key, '{SERIES}' AS concept_key, m.modifier, x.at_key, x."start", m.number, m.value, r.ucum
@@ -78,24 +83,28 @@ _PERSON: Final = 'JOIN patient p USING (patient_key) JOIN person_id n ON n."key"
 _ENCOUNTER: Final = f'{_PERSON} JOIN encounter_id v ON v.owner = n.id AND v."key" = o.at_key'
 _CONCEPT: Final = """CASE WHEN length(o.concept_key) <= 50 THEN o.concept_key ELSE 'P2D#' ||
   (SELECT id FROM term_id t WHERE t."key" = o.concept_key)::VARCHAR END"""
-_MODIFIER: Final = """CASE WHEN o.modifier = '@' THEN '@' WHEN length(o.modifier) <= 44 THEN 'DICOM:' ||
-  o.modifier
+_MODIFIER: Final = """CASE WHEN o.modifier = '@' OR contains(o.modifier, ':') THEN o.modifier
+  WHEN length(o.modifier) <= 44 THEN 'DICOM:' || o.modifier
   ELSE 'P2D#' || (SELECT id FROM term_id t WHERE t."key" = 'DICOM:' || o.modifier)::VARCHAR END"""
 _STATED: Final = "'P2D' AS sourcesystem_cd"
 
-# A number is N with "E" (equal); one too large for DECIMAL(18,5) is text, one that it rounds stands as
-# written
-# in the blob, too. A text of up to 255 characters is T, a longer one B in the blob; @ is no value beside the
-# concept.
+# A number is N with "E" (equal) or the operator of its bound; one too large for DECIMAL(18,5) is text, one
+# that it rounds stands as written in the blob, too. A text of up to 255 characters is T, a longer
+# one B in the blob; @ is no value beside the concept.
 _IS_NUMBER: Final = "o.number IS NOT NULL AND abs(o.number) < 1e12"
-_VALUE: Final = "coalesce(o.value, as_text(o.number))"
+_VALUE: Final = (
+    "coalesce(o.value, CASE WHEN o.number IS NOT NULL THEN concat_ws(' ', o.bound, as_text(o.number)) END)"
+)
+_OPERATOR: Final = (
+    "CASE o.bound WHEN '<' THEN 'L' WHEN '<=' THEN 'LE' WHEN '>' THEN 'G' WHEN '>=' THEN 'GE' ELSE 'E' END"
+)
 _OBSERVATION: Final = f"""
 SELECT v.id AS encounter_num, n.id AS patient_num, {_CONCEPT} AS concept_cd, '@' AS provider_id,
   o."start" AS start_date, {_MODIFIER} AS modifier_cd, o.ordinal::INTEGER AS instance_num,
   CASE WHEN {_IS_NUMBER} THEN 'N' WHEN {_VALUE} IS NULL THEN '@' WHEN length({_VALUE}) <= 255 THEN 'T' ELSE
     'B' END
     AS valtype_cd,
-  CASE WHEN {_IS_NUMBER} THEN 'E' WHEN length({_VALUE}) <= 255 THEN {_VALUE} END AS tval_char,
+  CASE WHEN {_IS_NUMBER} THEN {_OPERATOR} WHEN length({_VALUE}) <= 255 THEN {_VALUE} END AS tval_char,
   CASE WHEN {_IS_NUMBER} THEN round(o.number, 5) END AS nval_num,
   left(o.unit, 50) AS units_cd,
   CASE WHEN {_IS_NUMBER} THEN nullif(concat_ws(' ',
@@ -106,6 +115,15 @@ FROM ({{rows}}) o {_ENCOUNTER} ORDER BY patient_num, concept_cd, start_date, enc
   modifier_cd
 """
 _COLUMNS: Final = 'patient_key, concept_key, modifier, at_key, "start", number, value, unit, ordinal'
+
+
+def _linked(modifier: str, column: str) -> str:
+    """Return the SELECT of the modifier rows that hold *column* of an observation."""
+    return (
+        f"SELECT patient_key, concept_key, '{modifier}', at_key, \"start\", NULL, {column}, NULL, ordinal, "
+        f"NULL, NULL FROM observed WHERE {column} IS NOT NULL"
+    )
+
 
 TABLES: Final[Mapping[str, str]] = {
     "patient_dimension": f"""SELECT n.id AS patient_num, 'N' AS vital_status_cd,
@@ -120,11 +138,14 @@ TABLES: Final[Mapping[str, str]] = {
         AS length_of_stay, {_STATED} FROM visited o {_ENCOUNTER} ORDER BY ALL""",
     "encounter_mapping": f"""SELECT substr(o.at_key || CASE WHEN o.at_key = 'patient' THEN '|' || p.patient
         ELSE '' END, strpos(o.at_key || '|', '|') + 1) AS encounter_ide,
-        'P2D ' || split_part(o.at_key, '|', 1) AS encounter_ide_source, 'P2D' AS project_id,
+        '{STAND_IN}' || split_part(o.at_key, '|', 1) AS encounter_ide_source, 'P2D' AS project_id,
         v.id AS encounter_num, p.patient AS patient_ide, 'P2D' AS patient_ide_source,
         'A' AS encounter_ide_status, {_STATED} FROM visited o {_ENCOUNTER} ORDER BY ALL""",
     "observation_fact": _OBSERVATION.format(
-        rows=f"SELECT {_COLUMNS}, remark FROM observed UNION ALL SELECT {_COLUMNS}, NULL FROM modified"
+        rows=f"SELECT {_COLUMNS}, bound, remark FROM observed "
+        f"UNION ALL SELECT {_COLUMNS}, NULL, NULL FROM modified "
+        f"UNION ALL {_linked(DOCUMENT_MODIFIER, 'document')} "
+        f"UNION ALL {_linked(ACCESSION_MODIFIER, 'accession')}"
     ),
 }
 """The tables that grow with the patients."""

@@ -15,12 +15,16 @@ _MEASUREMENT_ID: Final = 1147138
 """Field concept ``measurement.measurement_id``."""
 _PROCEDURE_ID: Final = 1147082
 """Field concept ``procedure_occurrence.procedure_occurrence_id``."""
+_NOTE_DOMAIN: Final = 5085
+_DOMAINS: Final[Mapping[str, int]] = {"Condition": 19, "Procedure": 10, "Measurement": 21, "Observation": 27}
+"""Concepts of the vocabulary ``Domain``, as ``fact_relationship`` names tables by them."""
 
 # coded: facts by the domain they go into. A number is a measurement, a code by the name of its attribute a
 # condition (ICD…) or a procedure (OPS…), everything else an observation.
 PREPARED: Final = f"""
 CREATE OR REPLACE TEMP TABLE coded AS
-SELECT f.fact_key, p.patient, f.patient_key, f.attribute, f.code, f."number", f."text", f.unit, f."time",
+SELECT f.fact_key, f.group_key, f.document_key, p.patient, f.patient_key, f.attribute, f.code, f."number",
+  f."text", f.unit, f."time",
   c."case", coalesce(f."date", d."date", c."start", {UNKNOWN_DAY}) AS day,
   CASE WHEN f."number" IS NOT NULL THEN 'Measurement'
     WHEN f.code IS NOT NULL AND starts_with(upper(f.attribute), 'ICD') THEN 'Condition'
@@ -48,7 +52,7 @@ SELECT a.series_key, a.keyword, a.number, a.value, r.ucum, x.patient, x.patient_
   x."case", x.series_day AS day, x.series_id || '|' || a.keyword AS "key"
 FROM acquisition a JOIN parameter r USING (keyword) JOIN pictured x USING (series_key);
 CREATE OR REPLACE TEMP TABLE written AS
-SELECT d.document_key, d.document, d.kind, d."text", p.patient, d.patient_key, c."case",
+SELECT d.document_key, d.document, d.kind, d.accession, d."text", p.patient, d.patient_key, c."case",
   coalesce(d."date", c."start", {UNKNOWN_DAY}) AS day
 FROM document d JOIN patient p USING (patient_key) LEFT JOIN clinical_case c ON c.case_key = d.case_key
 WHERE d."text" IS NOT NULL;
@@ -57,6 +61,7 @@ SELECT "key", any_value(name) AS name, any_value(domain) AS domain FROM (
   SELECT concept AS "key", coalesce(CASE WHEN code IS NOT NULL THEN "text" END, concept) AS name, domain
   FROM coded
   UNION ALL SELECT 'DICOM:' || keyword, 'DICOM ' || keyword, 'Measurement' FROM measured
+  UNION ALL SELECT 'DICOM:StudyDescription', 'DICOM StudyDescription', 'Procedure' FROM imaged
   UNION ALL SELECT 'Modality:' || coalesce("Modality", ''), 'Modality ' || coalesce("Modality", 'unknown'),
     'Procedure' FROM pictured
 ) GROUP BY ALL
@@ -75,8 +80,10 @@ IDS: Final[Mapping[str, str]] = {
     "measurement": 'SELECT n.id AS owner, f."key" FROM (SELECT patient, "key" FROM coded WHERE domain = '
     "'Measurement' UNION ALL SELECT patient, \"key\" FROM measured) f "
     'JOIN person_id n ON n."key" = f.patient',
-    "observation": 'SELECT n.id AS owner, f."key" FROM coded f JOIN person_id n ON n."key" = f.patient '
-    "WHERE f.domain = 'Observation'",
+    "observation": 'SELECT n.id AS owner, f."key" FROM (SELECT patient, "key" FROM coded WHERE domain = '
+    "'Observation' UNION ALL SELECT patient, 'accession|' || document FROM written "
+    "WHERE accession IS NOT NULL) f "
+    'JOIN person_id n ON n."key" = f.patient',
     "note": 'SELECT n.id AS owner, w.document AS "key" FROM written w JOIN person_id n ON n."key" = '
     "w.patient",
     "image": 'SELECT n.id AS owner, x.series_id AS "key" FROM pictured x JOIN person_id n ON n."key" = '
@@ -102,6 +109,13 @@ def _id(domain: str, key: str) -> str:
 def _visit(of: str) -> str:
     return f'LEFT JOIN visit_id v ON v.owner = n.id AND v."key" = {of}."case"'
 
+
+_LINKED: Final = " UNION ALL ".join(
+    f"SELECT {number} AS domain, i.id, f.document_key, f.group_key FROM coded f {_person('f')} "
+    f"""{_id(domain.lower(), 'f."key"')} WHERE f.domain = '{domain}'"""
+    for domain, number in _DOMAINS.items()
+)
+"""Every fact's own row by domain and number, with the document and group it belongs to."""
 
 _FACTS: Final = f"""
 FROM coded f {_person("f")} {{identified}} {_visit("f")} JOIN concept_id o ON o."key" = f.concept
@@ -153,28 +167,37 @@ TABLES: Final[Mapping[str, str]] = {
         {_of_facts("Procedure", "procedure")}
         UNION ALL
         SELECT i.id, n.id, {_mapped("'StudyDescription'", 's."StudyDescription"')}, s.day,
-        moment(s.day, s."StudyTime"), {_EHR}, v.id, left(s."StudyDescription", 50), 0
-        FROM imaged s {_person("s")} {_id("procedure", 's."key"')} {_visit("s")}) ORDER BY 1""",
+        moment(s.day, s."StudyTime"), {_EHR}, v.id, left(s."StudyDescription", 50), o.id
+        FROM imaged s {_person("s")} {_id("procedure", 's."key"')} {_visit("s")}
+        JOIN concept_id o ON o."key" = 'DICOM:StudyDescription') ORDER BY 1""",
     "measurement": f"""SELECT * FROM (
         SELECT i.id AS measurement_id, n.id AS person_id, {_ATTRIBUTE} AS measurement_concept_id,
         f.day AS measurement_date, moment(f.day, f."time") AS measurement_datetime,
-        f."time" AS measurement_time, {_EHR} AS measurement_type_concept_id, f."number" AS value_as_number,
+        f."time" AS measurement_time, {_EHR} AS measurement_type_concept_id,
+        nullif({_mapped("'operator'", 'f."text"')}, 0) AS operator_concept_id, f."number" AS value_as_number,
         {_mapped("'unit'", "f.unit")} AS unit_concept_id, v.id AS visit_occurrence_id,
         left(f.attribute, 50) AS measurement_source_value, o.id AS measurement_source_concept_id,
         left(f.unit, 50) AS unit_source_value, left(coalesce(f.code, f."text"), 50) AS value_source_value
         {_of_facts("Measurement", "measurement")}
         UNION ALL
-        SELECT i.id, n.id, {_mapped("'DICOM'", "m.keyword")}, m.day, m.day::TIMESTAMP, NULL, {_EHR}, m.number,
+        SELECT i.id, n.id, {_mapped("'DICOM'", "m.keyword")}, m.day, m.day::TIMESTAMP, NULL, {_EHR}, NULL,
+        m.number,
         {_mapped("'unit'", "m.ucum")}, v.id, m.keyword, o.id, m.ucum, left(m.value, 50)
         FROM measured m {_person("m")} {_id("measurement", 'm."key"')} {_visit("m")}
         JOIN concept_id o ON o."key" = 'DICOM:' || m.keyword) ORDER BY 1""",
-    "observation": f"""SELECT i.id AS observation_id, n.id AS person_id, CASE WHEN f.code IS NULL
+    "observation": f"""SELECT * FROM (
+        SELECT i.id AS observation_id, n.id AS person_id, CASE WHEN f.code IS NULL
         THEN {_ATTRIBUTE} ELSE {_CODE} END AS observation_concept_id, f.day AS observation_date,
         moment(f.day, f."time") AS observation_datetime, {_EHR} AS observation_type_concept_id,
         left(f."text", 60) AS value_as_string, v.id AS visit_occurrence_id,
         left(f.attribute, 50) AS observation_source_value, o.id AS observation_source_concept_id,
         left(f.unit, 50) AS unit_source_value, left(f.code, 50) AS value_source_value
-        {_of_facts("Observation", "observation")} ORDER BY 1""",
+        {_of_facts("Observation", "observation")}
+        UNION ALL
+        SELECT i.id, n.id, {_mapped("'attribute'", "'AccessionNumber'")}, w.day, w.day::TIMESTAMP, {_EHR},
+        w.accession, v.id, 'AccessionNumber', 0, NULL, NULL
+        FROM written w {_person("w")} {_id("observation", "'accession|' || w.document")} {_visit("w")})
+        ORDER BY 1""",
     "note": f"""SELECT i.id AS note_id, n.id AS person_id, w.day AS note_date,
         w.day::TIMESTAMP AS note_datetime, {_EHR} AS note_type_concept_id,
         {_mapped("'document'", "w.kind")} AS note_class_concept_id, w.kind AS note_title,
@@ -221,6 +244,20 @@ TABLES: Final[Mapping[str, str]] = {
           r.document_key
         {_person("s")} JOIN procedure_id q ON q.owner = n.id AND q."key" = s."key"
         JOIN note_id w ON w.owner = n.id AND w."key" = d.document ORDER BY ALL""",
+    "fact_relationship": f"""WITH linked AS ({_LINKED})
+        SELECT domain_1 AS domain_concept_id_1, id_1 AS fact_id_1, domain_2 AS domain_concept_id_2,
+        id_2 AS fact_id_2, 0 AS relationship_concept_id FROM (
+        SELECT {_NOTE_DOMAIN} AS domain_1, t.id AS id_1, l.domain AS domain_2, l.id AS id_2 FROM linked l
+        JOIN written w USING (document_key) {_person("w")}
+        JOIN note_id t ON t.owner = n.id AND t."key" = w.document
+        UNION ALL
+        SELECT {_NOTE_DOMAIN}, t.id, {_DOMAINS["Observation"]}, i.id FROM written w {_person("w")}
+        {_id("observation", "'accession|' || w.document")}
+        JOIN note_id t ON t.owner = n.id AND t."key" = w.document
+        UNION ALL
+        SELECT domain, head, domain, id FROM (
+          SELECT *, min(id) OVER (PARTITION BY domain, group_key) AS head FROM linked) WHERE id <> head)
+        ORDER BY ALL""",
     "observation_ext": f"""SELECT i.id AS observation_id, f."text" AS value_text
         {_of_facts("Observation", "observation")} AND length(f."text") > 60 ORDER BY 1""",
 }

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from p2d.testing.cohort_contract import (
     LEVELS,
     check_cohort,
+    check_header_of_a_study_that_comes_later,
     check_some,
     check_some_facets,
     check_table,
@@ -101,6 +102,15 @@ def test_parts_of_a_statement_that_differ_in_one_column_stay_two(engine: str) ->
 
     assert oracle.table(query)
     check_table(made, oracle, query)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_header_of_a_study_that_comes_later_is_found(engine: str) -> None:
+    made = ENGINES[engine]()
+
+    check_header_of_a_study_that_comes_later(made)
+
+    made.close()
 
 
 @pytest.mark.long

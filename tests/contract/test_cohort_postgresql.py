@@ -13,6 +13,7 @@ from sqlglot import parse_one
 from p2d.model.errors import Unavailable
 from p2d.testing.cohort_contract import (
     check_cohort,
+    check_header_of_a_study_that_comes_later,
     check_some,
     check_some_facets,
     check_table,
@@ -60,6 +61,14 @@ def test_random_queries_are_answered_as_by_the_oracle(postgres_server: Postgres,
 
     check_some(made, oracle, seed * 10_000, QUERIES)
     check_some_facets(made, oracle, 500_000 + seed * 1000, 20)
+    made.close()
+
+
+def test_a_header_of_a_study_that_comes_later_is_found(postgres_server: Postgres) -> None:
+    made = PostgresWarehouse(warehouse_database(postgres_server).logins)
+
+    check_header_of_a_study_that_comes_later(made)
+
     made.close()
 
 

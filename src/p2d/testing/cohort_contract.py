@@ -5,21 +5,30 @@ An engine's test loads what ``random_batches`` yields, draws questions to it wit
 
 import random
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, Protocol
 
 from p2d.model.errors import InvalidRequest
 from p2d.testing.cohort_oracle import CohortOracle
 from p2d.testing.cohort_questions import ALL_BRANCHES, EVERY, question
-from p2d.testing.warehouse_rows import Rows, batch
-from p2d.warehouse.batch import Batch
+from p2d.testing.warehouse_rows import Rows, batch, patient_psn, small_study
+from p2d.warehouse.batch import Batch, Receipt
 from p2d.warehouse.query.attributes import resolve
 from p2d.warehouse.query.nodes import Frame, Query
+from p2d.warehouse.query.parse import parse
 from p2d.warehouse.query.results import CohortEngine, Dimension, FacetRequest
 
 LEVELS: Final = tuple(Frame)
 """What random questions ask a table of."""
 _EVERY_CELL: Final = 1000
 COUNTED = (Frame.PATIENT, Frame.CASE, Frame.STUDY, Frame.SERIES, Frame.INSTANCE)
+
+
+class CohortWarehouse(CohortEngine, Protocol):
+    """A cohort engine that takes batches, too."""
+
+    def load(self, batch: Batch) -> Receipt:
+        """Take *batch*."""
+        ...
 
 
 def check_patients(engine: CohortEngine, oracle: CohortOracle, query: Query) -> None:
@@ -56,7 +65,9 @@ def check_cohort(engine: CohortEngine, oracle: CohortOracle, query: Query) -> No
 
 
 def check_table(engine: CohortEngine, oracle: CohortOracle, query: Query) -> None:
-    """Return if the table of *query* is that of *oracle*; rows of one name may come in any order.
+    """Return if the table of *query*, and its first half, are those of *oracle*.
+
+    Rows of one name may come in any order.
 
     Raises:
         AssertionError: it is not.
@@ -67,6 +78,14 @@ def check_table(engine: CohortEngine, oracle: CohortOracle, query: Query) -> Non
     assert [row[:names] for row in table.rows] == [row[:names] for row in expected], query  # noqa: S101 - as above
     assert sorted(table.rows, key=repr) == sorted(expected, key=repr), query  # noqa: S101 - as above
     assert table.total == len(expected), query  # noqa: S101 - as above
+    half = engine.table(query, len(expected) // 2)
+    shown = expected[: len(expected) // 2]
+    assert [row[:names] for row in half.rows] == [row[:names] for row in shown], query  # noqa: S101 - as above
+    left = list(expected)
+    for row in half.rows:
+        assert row in left, query  # noqa: S101 - as above
+        left.remove(row)
+    assert half.total == len(expected), query  # noqa: S101 - as above
 
 
 def check_facet(engine: CohortEngine, oracle: CohortOracle, query: Query, request: FacetRequest) -> None:
@@ -96,6 +115,28 @@ def check_some_facets(engine: CohortEngine, oracle: CohortOracle, first: int, co
         names = dice.sample(EVERY, dice.choice([1, 1, 2]))
         by = tuple(Dimension(name, dice.choice(["value", "value", "year"])) for name in names)
         check_facet(engine, oracle, query, FacetRequest(by, dice.choice(list(Frame)), _EVERY_CELL))
+
+
+def check_header_of_a_study_that_comes_later(warehouse: CohortWarehouse) -> None:
+    """Return if the empty *warehouse* finds an element at a study that came after it was asked for at series.
+
+    Raises:
+        AssertionError: it does not.
+
+    """
+    first, later = small_study(1, 100), small_study(2, 200)
+    element = {"path": "00081080", "keyword": "AdmittingDiagnosesDescription", "vr": "LO", "item": 0}
+    series = {name: first["series"][0][name] for name in ("patient", "study", "series")}
+    study = {name: later["study"][0][name] for name in ("patient", "study")}
+    patients = [{"patient": patient_psn(number)} for number in (1, 2)]
+    query = parse({"version": 2, "where": {"attribute": "AdmittingDiagnosesDescription", "equals": "Angina"}})
+
+    warehouse.load(batch({"patient": patients}, "patients", "clinical"))
+    warehouse.load(batch({**first, "header": [{**series, **element, "text": "Angina"}]}, "first", "extended"))
+    assert [str(one) for one in warehouse.cohort(query)] == [patient_psn(1)]  # noqa: S101 - a suite for pytest
+
+    warehouse.load(batch({**later, "header": [{**study, **element, "text": "Angina"}]}, "later", "extended"))
+    assert [str(one) for one in warehouse.cohort(query)] == [patient_psn(1), patient_psn(2)]  # noqa: S101 - as above
 
 
 def random_batches(rows: Rows) -> Iterator[Batch]:

@@ -1,16 +1,19 @@
 """Who closes the connection cancels the question, on a real server."""
 
 import json
+import re
 import threading
 from http.client import HTTPConnection
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
+import httpx
 import pytest
 from sqlglot import parse_one
 
 from p2d.audit.log import AuditLog
 from p2d.flows.research.cohort import CohortDesk
+from p2d.main.warehouse_pages import add_pages
 from p2d.model.errors import Unavailable
 from p2d.testing.serving import serving
 from p2d.warehouse.duckdb.engine import DuckDbWarehouse
@@ -60,6 +63,28 @@ def test_a_question_ends_when_its_asker_closes_the_connection(tmp_path: Path) ->
     app = create_app(warehouse, CohortDesk(warehouse, AuditLog(tmp_path / "audit.jsonl")), SECRETS)
     with serving(app) as origin:
         connection = ask(origin, "count")
+        assert warehouse.began.wait(30)
+
+        connection.close()
+
+        assert warehouse.ended.wait(30)
+    assert warehouse.problem == "was cancelled"
+
+
+def test_a_question_of_the_start_page_ends_when_the_browser_leaves(tmp_path: Path) -> None:
+    warehouse = Slow()
+    app = create_app(warehouse, CohortDesk(warehouse, AuditLog(tmp_path / "audit.jsonl")), SECRETS)
+    add_pages(app, None)
+    with serving(app) as origin, httpx.Client(base_url=origin, follow_redirects=True) as browser:
+        secret = {"Authorization": f"Bearer {SECRETS[Role.OPERATOR]}"}
+        link = browser.post("/page-tokens", json={"user": "ada"}, headers=secret).json()["path"]
+        token = re.search(r'name="form_token" value="([^"]+)"', browser.get(link).text)
+        assert token is not None
+        form = urlencode({"form_token": token[1], "query": json.dumps(QUERY)})
+        headers = {"Cookie": f"p2d_page={browser.cookies['p2d_page']}"}
+        headers["Content-Type"] = "application/x-www-form-urlencoded"
+        connection = HTTPConnection(urlsplit(origin).netloc, timeout=30)
+        connection.request("POST", "/cohort", form, headers)
         assert warehouse.began.wait(30)
 
         connection.close()

@@ -44,12 +44,13 @@ class PageCohorts:
     desk: CohortDesk
     warehouse: ResearchWarehouse
 
-    def run(self, user: str, query: Mapping[str, object], rows: int) -> CohortAnswer:
+    def run(self, user: str, query: Mapping[str, object], rows: int, question: str = "") -> CohortAnswer:
         """Run *query* in the name of *user*; the answer shows at most *rows* rows.
 
-        Whom an operator's link signed in is an approved researcher.
+        Whom an operator's link signed in is an approved researcher. Its parts bear the name *question* one
+        after the other.
         """
-        asker = Asker(user, str(Role.APPROVED))
+        asker = Asker(user, str(Role.APPROVED), question)
         counts = self.desk.count(query, asker)
         table = self.desk.preview(query, asker)
         return CohortAnswer(

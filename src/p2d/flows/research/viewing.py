@@ -84,12 +84,14 @@ class QueryRead:
 class Cohorts(Protocol):
     """The warehouse's side of the pages; safe to share between threads."""
 
-    def run(self, user: str, query: Mapping[str, object], rows: int) -> CohortAnswer:
+    def run(self, user: str, query: Mapping[str, object], rows: int, question: str = "") -> CohortAnswer:
         """Run *query* in the name of *user*; the answer shows at most *rows* rows.
+
+        It is cancelled by the name *question*, where it has one.
 
         Raises:
             InvalidRequest: the query is malformed or names what the warehouse does not hold.
-            Unavailable: it took too long, or nothing can be recorded.
+            Unavailable: it took too long or was cancelled, or nothing can be recorded.
 
         """
         ...

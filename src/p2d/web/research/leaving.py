@@ -11,11 +11,13 @@ from p2d.flows.research.cohort import Asker
 ASKER: Final = "asker"
 """Where the state of a request keeps who asks."""
 _QUESTIONS: Final = "/cohorts/"
+_PAGES: Final = frozenset({"/cohort", "/search"})
+"""The start page's forms, which ask."""
 _AGAIN_SECONDS: Final = 0.05
 
 
 class CancelWhenLeft:
-    """Calls *cancel* with the asker of a request below ``/cohorts/`` whose connection closes early.
+    """Calls *cancel* with the asker of a request that asks and whose connection closes early.
 
     *cancel* is quick and returns whether there was a question; one that waits for its turn is tried again.
     """
@@ -26,7 +28,7 @@ class CancelWhenLeft:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the request and listen for the end of its connection once its body has come."""
-        if scope["type"] != "http" or not scope["path"].startswith(_QUESTIONS):
+        if scope["type"] != "http" or not (scope["path"].startswith(_QUESTIONS) or scope["path"] in _PAGES):
             await self._app(scope, receive, send)
             return
         state = scope.setdefault("state", {})

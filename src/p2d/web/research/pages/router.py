@@ -1,5 +1,6 @@
 """The pages' addresses: sign in by link, cohort, patients, series, previews proxied to the gateway."""
 
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -11,9 +12,12 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.background import BackgroundTask
 
+from p2d.flows.research.cohort import Asker
 from p2d.flows.research.viewing import Archive, CohortAnswer, Cohorts, Viewing
 from p2d.model.errors import NotFound, P2DError, Refused
 from p2d.web.problems import problem_of
+from p2d.web.research.access import Role
+from p2d.web.research.leaving import ASKER
 from p2d.web.research.pages.forms import read_form, read_query, write_query
 from p2d.web.research.pages.rendering import STATIC, PageRoute, page
 from p2d.web.research.pages.sessions import LONGEST_SECONDS, TOKEN_SECONDS, Grant, PageSession, PageSessions
@@ -157,7 +161,7 @@ def run_cohort(request: Request, session: Signed, form: Form) -> Response:
     """Run the query of the form; a wrong one comes back with the reason."""
     old = session.viewing
     session.query = form.get("query", "")
-    error = _run(pages_of(request), session)
+    error = _run(pages_of(request), session, _named(request, session))
     answer = _start(request, session, error) if error else RedirectResponse("/#result", _SEE_OTHER)
     answer.background = BackgroundTask(old.close) if old else None
     return answer
@@ -168,7 +172,7 @@ def run_line(request: Request, session: Signed, form: Form) -> Response:
     """Run the query of the search line; a wrong one comes back with the place and the reason."""
     old = session.viewing
     session.line = form.get("line", "").strip()
-    error = _run_line(pages_of(request), session)
+    error = _run_line(pages_of(request), session, _named(request, session))
     answer = _start(request, session, error, "line") if error else RedirectResponse("/#result", _SEE_OTHER)
     answer.background = BackgroundTask(old.close) if old else None
     return answer
@@ -256,13 +260,20 @@ def _start(
     return page("start.html", status, session=session, query=text, answer=answer, errors=errors)
 
 
-def _run(pages: Pages, session: PageSession) -> P2DError | None:
+def _named(request: Request, session: PageSession) -> str:
+    """Give the question of *request* a name, by which it ends where the browser leaves; return it."""
+    asker = Asker(session.grant.user, str(Role.APPROVED), secrets.token_hex(16))
+    setattr(request.state, ASKER, asker)
+    return asker.question
+
+
+def _run(pages: Pages, session: PageSession, question: str = "") -> P2DError | None:
     """Run the session's query; return why it failed, or None. A failed one leaves no cohort behind."""
     session.answer = session.viewing = None
     session.line, session.words = "", {}
     try:
         query = read_query(session.query)
-        answer = pages.cohorts.run(session.grant.user, query, pages.rows)
+        answer = pages.cohorts.run(session.grant.user, query, pages.rows, question)
         read = pages.cohorts.read(session.grant.user, query)
     except P2DError as error:
         return error
@@ -271,13 +282,13 @@ def _run(pages: Pages, session: PageSession) -> P2DError | None:
     return None
 
 
-def _run_line(pages: Pages, session: PageSession) -> P2DError | None:
+def _run_line(pages: Pages, session: PageSession, question: str) -> P2DError | None:
     """Run the session's search line as ``_run`` runs its query, which becomes the same in JSON."""
     session.answer = session.viewing = None
     session.words = {}
     try:
         read = pages.cohorts.read(session.grant.user, session.line)
-        answer = pages.cohorts.run(session.grant.user, read.query, pages.rows)
+        answer = pages.cohorts.run(session.grant.user, read.query, pages.rows, question)
     except P2DError as error:
         return error
     session.query, session.words = write_query(read.query), read.words

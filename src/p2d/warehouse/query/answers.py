@@ -22,7 +22,7 @@ from p2d.warehouse.query.holders import ROW
 from p2d.warehouse.query.matching import matching
 from p2d.warehouse.query.nodes import Frame, Node, Patients, Query
 from p2d.warehouse.query.reasons import read_reasons
-from p2d.warehouse.query.relations import column, key_of
+from p2d.warehouse.query.relations import column, key_of, rows_of
 from p2d.warehouse.query.results import (
     MOST_ROWS,
     Counts,
@@ -114,7 +114,7 @@ class Answers(ABC):
             patients = asked.patients(where)
             is_of_cohort = asked.restricted(patients, "cohort")
             place = column("patient", ROW)
-            listed = exp.select(place).from_(exp.to_table("patient", alias=ROW))
+            listed = exp.select(place).from_(rows_of("patient", ROW))
             listed = listed.where(is_of_cohort(column(key_of(Frame.PATIENT), ROW)))
             ordered = listed.order_by(asked.session.dialect.by_code_point(place.copy()))
             names = asked.session.names(ordered, {})

@@ -31,6 +31,7 @@ from p2d.warehouse.query.relations import (
     key_of,
     keys_from,
     mapped,
+    rows_of,
     together,
     united,
     universe,
@@ -303,7 +304,7 @@ class Criteria:
 
     def _nothing(self, frame: Frame) -> Found:
         table = TABLES[frame]
-        select = exp.Select().from_(exp.to_table(table, alias=ROW), copy=False).where(exp.false(), copy=False)
+        select = exp.Select().from_(rows_of(table, ROW), copy=False).where(exp.false(), copy=False)
         return Found(select, column(key_of(frame), ROW), exp.Null())
 
     def _nobody(self, frame: Frame) -> exp.Select:

@@ -17,6 +17,7 @@ from p2d.warehouse.query.attributes import Catalogue
 from p2d.warehouse.query.compile import Compiler
 from p2d.warehouse.query.criterion_cache import CriterionCache
 from p2d.warehouse.query.nodes import All, Any, Criterion, Event, Frame, Node, NoneOf, Same, Some
+from p2d.warehouse.query.relations import rows_of
 from p2d.warehouse.query.session import Keys, Session, sorted_once
 from p2d.warehouse.query.texts import TEXTUAL
 
@@ -53,7 +54,7 @@ class Evaluation:
             listed = ", ".join(map(str, keys.tolist())) or "NULL"  # one node: a tree of 500 would be slow
             return lambda place: exp.In(this=place, expressions=[exp.Var(this=listed)])
         self.session.keep(name, keys)
-        kept = exp.select(exp.column("k", table="c")).from_(exp.to_table(name, alias="c"))
+        kept = exp.select(exp.column("k", table="c")).from_(rows_of(name, "c"))
         return lambda place: exp.In(this=place, query=kept.copy().subquery())
 
     def is_narrow(self, among: Keys) -> bool:

@@ -10,7 +10,17 @@ from p2d.warehouse.query.criteria import Criteria
 from p2d.warehouse.query.dialects import Dialect
 from p2d.warehouse.query.holders import ROW, join_day
 from p2d.warehouse.query.nodes import Comparison, Event, Frame, Node, Order, Relation, Span, Value
-from p2d.warehouse.query.relations import TABLES, carries, column, is_in, is_there, key_of, may_miss, relation
+from p2d.warehouse.query.relations import (
+    TABLES,
+    carries,
+    column,
+    is_in,
+    is_there,
+    key_of,
+    may_miss,
+    relation,
+    rows_of,
+)
 from p2d.warehouse.query.texts import compared
 
 _OPEN_END: Final = "9999-12-31"
@@ -57,7 +67,7 @@ def things_of(compiler: Nodes, things: Things, owner: Frame, *, with_day: bool) 
     if things.frame is Frame.GROUP:
         return _groups(compiler, things, owner)
     table, key = TABLES[things.frame], column(key_of(things.frame), ROW)
-    found = exp.Select().from_(exp.to_table(table, alias=ROW), copy=False)
+    found = exp.Select().from_(rows_of(table, ROW), copy=False)
     found.where(*compiler.restriction(), compiler.condition(things.where, things.frame), copy=False)
     if owner is things.frame or carries(table, owner):
         place: exp.Expr = column(key_of(owner), ROW)
@@ -88,7 +98,7 @@ def _groups(compiler: Nodes, things: Things, owner: Frame) -> exp.Select:
             exp.alias_(patient.copy(), "p"),
             copy=False,
         )
-        .from_(exp.to_table("fact", alias=ROW), copy=False)
+        .from_(rows_of("fact", ROW), copy=False)
         .where(is_in(key.copy(), compiler.keys(things.where, Frame.GROUP)), copy=False)
         .group_by(key.copy(), copy=False)
     )
@@ -99,7 +109,7 @@ def _groups(compiler: Nodes, things: Things, owner: Frame) -> exp.Select:
     own = exp.column("e", table="g")
     if owner is Frame.GROUP:
         return found.select(exp.alias_(own, "k"), *columns, copy=False)
-    pairs = exp.to_table("fact", alias="r") if carries("fact", owner) else relation(Frame.GROUP, owner)
+    pairs = rows_of("fact", "r") if carries("fact", owner) else relation(Frame.GROUP, owner)
     joined = pairs if isinstance(pairs, exp.Table) else pairs.subquery("r", copy=False)
     place = column(key_of(owner), "r")
     on = exp.EQ(this=column(key_of(Frame.GROUP), "r"), expression=own)
@@ -200,7 +210,7 @@ def _is_of_age(compiler: Nodes, age: Comparison) -> exp.Expr:
     years = exp.Sub(
         this=compiler.dialect.year(exp.column("day", table="t")), expression=column("birth_year", "b")
     )
-    found = exp.select(exp.Literal.number(1)).from_(exp.to_table("patient", alias="b"), copy=False)
+    found = exp.select(exp.Literal.number(1)).from_(rows_of("patient", "b"), copy=False)
     found.where(
         exp.EQ(this=column(key_of(Frame.PATIENT), "b"), expression=exp.column("p", table="t")),
         compared(age, compiler.bind)(exp.Paren(this=years)),

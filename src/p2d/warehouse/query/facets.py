@@ -15,7 +15,7 @@ from p2d.warehouse.query.evaluation import Evaluation
 from p2d.warehouse.query.holders import ROW, filled_text
 from p2d.warehouse.query.matching import is_decided_at, matching
 from p2d.warehouse.query.nodes import Frame, Node
-from p2d.warehouse.query.relations import TABLES, carries, column, is_missing, is_there, key_of
+from p2d.warehouse.query.relations import TABLES, carries, column, is_missing, is_there, key_of, rows_of
 from p2d.warehouse.query.results import Dimension, Facet, FacetRequest, Label
 from p2d.warehouse.query.session import Keys
 from p2d.warehouse.query.sums import read_tally, summed
@@ -81,7 +81,7 @@ class _Reading:
             return read_tally(self.asked.session, compiler, things, level)
         patient = exp.column("patient_key", table="c")
         each = exp.select(patient, exp.alias_(exp.Count(this=exp.Star()), "n"), copy=False)
-        each.from_(exp.to_table(self._kept(level, is_of_cohort), alias="c"), copy=False)
+        each.from_(rows_of(self._kept(level, is_of_cohort), "c"), copy=False)
         sums = summed(f"SELECT {SUMS} FROM each", each.group_by(patient.copy(), copy=False))  # noqa: S608 - a constant
         (row,) = self.asked.session.rows(sums, {})
         return of_sums(*row)  # type: ignore[arg-type]  # whole numbers
@@ -108,12 +108,12 @@ class _Reading:
         if not self._is_kept:
             things = matching(compiler, self.where, level, is_of_cohort)
             return things.select(exp.alias_(key, "k"), exp.alias_(patient, "patient_key"), copy=False)
-        kept = exp.to_table(self._kept(level, is_of_cohort), alias="c")
+        kept = rows_of(self._kept(level, is_of_cohort), "c")
         key, patient = exp.column("k", table="c"), exp.column("patient_key", table="c")
         things = exp.select(key, patient, copy=False).from_(kept, copy=False)
         if any(self._is_own(dimension) for dimension in self.request.dimensions):
             on = exp.EQ(this=column(key_of(level), ROW), expression=key.copy())
-            things.join(exp.to_table(TABLES[level], alias=ROW), on=on, copy=False)
+            things.join(rows_of(TABLES[level], ROW), on=on, copy=False)
         return things
 
     def _labelled(self, compiler: Compiler, is_of_cohort: Callable[[exp.Expr], exp.Expr]) -> exp.Select:
@@ -150,7 +150,7 @@ class _Reading:
         else:
             key = key_of(attribute.frame)
             on = exp.EQ(this=column(key, name), expression=column(key, ROW))
-            things.join(exp.to_table(TABLES[attribute.frame], alias=name), on=on, copy=False)
+            things.join(rows_of(TABLES[attribute.frame], name), on=on, copy=False)
         place = column(attribute.name, name)
         is_text = attribute.type in {Type.TEXT, Type.MULTI}
         return _label(compiler, dimension, attribute, filled_text(place) if is_text else place)
@@ -182,7 +182,7 @@ class _Reading:
         self, is_of_cohort: Callable[[exp.Expr], exp.Expr]
     ) -> Callable[[Frame, exp.Expr], exp.Expr]:
         def is_chosen(frame: Frame, place: exp.Expr) -> exp.Expr:
-            kept = exp.to_table(self._kept(frame, is_of_cohort), alias="c")
+            kept = rows_of(self._kept(frame, is_of_cohort), "c")
             listed = exp.select(exp.column("k", table="c")).from_(kept, copy=False)
             return exp.In(this=place, query=listed.subquery())
 

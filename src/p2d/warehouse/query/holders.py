@@ -18,6 +18,7 @@ from p2d.warehouse.query.relations import (
     key_of,
     may_miss,
     relation,
+    rows_of,
 )
 
 ROW: Final = "v"
@@ -92,7 +93,7 @@ class Holder:
     def found(self, frame: Frame, *, with_day: bool) -> Iterator[Found]:
         """Yield the rows with their keys of *frame*; the day is NULL unless asked for."""
         for home, condition in self._homes(frame):
-            select = exp.Select().from_(exp.to_table(self.table, alias=ROW), copy=False)
+            select = exp.Select().from_(rows_of(self.table, ROW), copy=False)
             conditions = [c.copy() for c in (self.rows, condition) if c is not None]
             if carries(self.table, frame) and home is None:
                 key: exp.Expr = column(key_of(frame), ROW)
@@ -152,7 +153,7 @@ def join_day(select: exp.Select, table: str, alias: str) -> exp.Expr:
 def _join(select: exp.Select, table: str, name: str, alias: str, side: str = "") -> None:
     key = f"{table}_key"
     on = exp.EQ(this=column(key, name), expression=column(key, alias))
-    select.join(exp.to_table(table, alias=name), on=on, join_type=side, copy=False)
+    select.join(rows_of(table, name), on=on, join_type=side, copy=False)
 
 
 def filled_text(place: exp.Expr) -> exp.Expr:

@@ -17,7 +17,17 @@ from p2d.warehouse.query.compile import Compiler
 from p2d.warehouse.query.events import event_rows
 from p2d.warehouse.query.holders import ROW
 from p2d.warehouse.query.nodes import All, Any, Criterion, Event, Frame, Node, Same, Some
-from p2d.warehouse.query.relations import TABLES, chosen, column, is_among, is_in, key_of, mapped, united
+from p2d.warehouse.query.relations import (
+    TABLES,
+    chosen,
+    column,
+    is_among,
+    is_in,
+    key_of,
+    mapped,
+    rows_of,
+    united,
+)
 
 _IMAGING: Final = (Frame.STUDY, Frame.SERIES, Frame.INSTANCE)
 """From the coarsest to the finest."""
@@ -30,7 +40,7 @@ def matching(
 
     *where* is placed; *is_of_cohort* is the condition that a patient key is of the cohort.
     """
-    found = exp.Select().from_(exp.to_table(TABLES[level], alias=ROW), copy=False)
+    found = exp.Select().from_(rows_of(TABLES[level], ROW), copy=False)
     found.where(is_of_cohort(column(key_of(Frame.PATIENT), ROW)), copy=False)
     sets = [] if level in {Frame.PATIENT, Frame.CASE} else _speaking(compiler, where, Frame.PATIENT, level)
     if not sets:

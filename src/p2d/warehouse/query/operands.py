@@ -12,7 +12,7 @@ from p2d.warehouse.query.dialects import Bind
 from p2d.warehouse.query.foremost import BY_DAY, foremost
 from p2d.warehouse.query.holders import ROW, attribute_holders
 from p2d.warehouse.query.nodes import AttributeRef, Frame, Reduce
-from p2d.warehouse.query.relations import TABLES, column, key_of, together
+from p2d.warehouse.query.relations import TABLES, column, key_of, rows_of, together
 
 _ONE_OF: Final[Mapping[Reduce, type[exp.AggFunc]]] = {
     Reduce.MIN: exp.Min,
@@ -94,7 +94,7 @@ class ReferredValues:
         empty = exp.Cast(this=exp.Null(), to=exp.DataType.build(_TYPES[kind]))
         key, day = column(key_of(self.frame), ROW), exp.Cast(this=exp.Null(), to=exp.DataType.build("date"))
         nothing = exp.select(exp.alias_(key, "k"), exp.alias_(empty, "x"), exp.alias_(day, "day"))
-        return nothing.from_(exp.to_table(TABLES[self.frame], alias=ROW)).where(exp.false())
+        return nothing.from_(rows_of(TABLES[self.frame], ROW)).where(exp.false())
 
 
 def _aggregated(values: exp.Query, function: type[exp.AggFunc]) -> exp.Select:

@@ -11,6 +11,7 @@ from p2d.warehouse.query.attributes import inner_nodes
 from p2d.warehouse.query.compile import Compiler
 from p2d.warehouse.query.evaluation import Evaluation
 from p2d.warehouse.query.nodes import Criterion, Frame, Node, NoneOf
+from p2d.warehouse.query.relations import rows_of
 from p2d.warehouse.query.results import Label, Reason
 from p2d.warehouse.query.session import Keys
 
@@ -56,7 +57,7 @@ def _of_criterion(
     names = exp.select(exp.column("patient", table="p"), *(exp.column(c, table="m") for c in ("val", "day")))
     names = names.from_(numbered.subquery("m", copy=False)).where(few)
     on = exp.EQ(this=exp.column("patient_key", table="p"), expression=exp.column("k", table="m"))
-    names = names.join(exp.to_table("patient", alias="p"), on=on)
+    names = names.join(rows_of("patient", "p"), on=on)
     for patient, shown, of_day in asked.session.rows(names, compiler.parameters):
         assert of_day is None or isinstance(of_day, date)  # noqa: S101 - what sessions return
         yield Reason(Pseudonym(str(patient)), place, _written(shown), of_day)

@@ -77,6 +77,12 @@ def key_of(frame: Frame) -> str:
     return f"{frame}_key"
 
 
+def rows_of(table: str, alias: str) -> exp.Table:
+    """Return the rows of *table*, called *alias*; SQLGlot's own function would parse both names."""
+    called = exp.TableAlias(this=exp.to_identifier(alias))
+    return exp.Table(this=exp.to_identifier(table), alias=called)
+
+
 def column(name: str, table: str) -> exp.Column:
     """Return the column *name* of the rows called *table*."""
     return exp.column(name, table=table, quoted=True)
@@ -122,7 +128,7 @@ def keys_from(table: str, frame: Frame, rows: exp.Expr | None, alias: str = "v")
     """Return the keys ``k`` of *frame* in the *rows* (a condition) of *table*, which carries them."""
     place = column(key_of(frame), alias)
     found = exp.select(exp.alias_(place, "k", copy=False), copy=False).from_(
-        exp.to_table(table, alias=alias), copy=False
+        rows_of(table, alias), copy=False
     )
     if rows is not None:
         found.where(rows, copy=False)

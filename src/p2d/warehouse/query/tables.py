@@ -15,7 +15,7 @@ from p2d.warehouse.query.foremost import BY_DAY
 from p2d.warehouse.query.holders import ROW, filled_text
 from p2d.warehouse.query.matching import is_decided_at, matching, matching_keys
 from p2d.warehouse.query.nodes import Column, Frame, Node, Query, Reduce
-from p2d.warehouse.query.relations import column, is_in, key_of
+from p2d.warehouse.query.relations import column, is_in, key_of, rows_of
 from p2d.warehouse.query.results import ResultTable
 from p2d.warehouse.query.session import Keys
 
@@ -85,7 +85,7 @@ def _by_pseudonym(asked: Evaluation, patients: Keys, most: int | None) -> list[t
     """Return keys and pseudonyms of *patients*, the first *most* or all of them, in order."""
     is_shown = asked.restricted(patients, "cohort")
     key, name = column("patient_key", ROW), column("patient", ROW)
-    listed = exp.select(key, name).from_(exp.to_table("patient", alias=ROW)).where(is_shown(key.copy()))
+    listed = exp.select(key, name).from_(rows_of("patient", ROW)).where(is_shown(key.copy()))
     listed = listed.order_by(asked.session.dialect.by_code_point(name.copy()))
     rows = asked.session.rows(listed if most is None else listed.limit(most), {})
     return [(_key(found), str(psn)) for found, psn in rows]
@@ -151,7 +151,7 @@ class _Part:
                 alias = f"n{frame}"
                 is_open = "left" if frame is Frame.DOCUMENT else ""
                 on = exp.EQ(this=column(key_of(frame), alias), expression=column(key_of(frame), ROW))
-                found.join(exp.to_table(str(frame), alias=alias), on=on, join_type=is_open, copy=False)
+                found.join(rows_of(str(frame), alias), on=on, join_type=is_open, copy=False)
                 names.insert(0, column(str(frame), alias))
         joined = _Joined(found, compiler, self._where, self._only)
         values = [joined.column(wanted, shown) for wanted, shown in told.items()]
@@ -217,7 +217,7 @@ class _Joined:
             self.chosen.add(frame)
             keys = matching_keys(self.compiler, self.where, frame, self.only)
             self.rows.with_(name, as_=keys, materialized=True, copy=False)
-        return is_in(place, exp.select(exp.column("k", table="c")).from_(exp.to_table(name, alias="c")))
+        return is_in(place, exp.select(exp.column("k", table="c")).from_(rows_of(name, "c")))
 
 
 def _column(

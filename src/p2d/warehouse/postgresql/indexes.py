@@ -25,10 +25,13 @@ _BTREES: Final[Mapping[str, str]] = {
     "fact_text": "fact (attribute, patient_key)"
     " WHERE NULLIF(code, '') IS NULL AND NULLIF(\"text\", '') IS NOT NULL",
     "fact_attribute": "fact (attribute, patient_key)",
+    "fact_group": "fact (group_key)",
     "fact_document": "fact (document_key) WHERE document_key IS NOT NULL",
     "document_kind": "document (kind, patient_key)",
     "study_date": 'study (patient_key, "StudyDate")',
-    "series_modality": 'series ("Modality" varchar_pattern_ops, patient_key)',
+    # with what questions join by, so that the wide rows of images are not read
+    "series_of_modality": 'series ("Modality" varchar_pattern_ops, patient_key)'
+    " INCLUDE (study_key, series_key)",
     "series_patient": "series (patient_key)",
     "instance_study": "instance (study_key)",
     "instance_patient": "instance (patient_key)",
@@ -40,6 +43,8 @@ _BRINS: Final[Mapping[str, str]] = {
     "receipt_time": "receipt USING brin (committed_at)",
 }
 NAMES: Final = (*_TRIGRAMS, *_BTREES, *_BRINS)
+_SUPERSEDED: Final = ("series_modality",)
+"""Indexes of earlier versions that another one does the work of."""
 
 
 def build(connection: psycopg.Connection[Row]) -> tuple[str, ...]:
@@ -66,13 +71,16 @@ def build(connection: psycopg.Connection[Row]) -> tuple[str, ...]:
         if name not in known:
             connection.execute(sql.SQL("CREATE INDEX {} ON {}").format(sql.Identifier(name), sql.SQL(where)))
             made.append(name)
+    for name in _SUPERSEDED:
+        drops = sql.SQL("DROP INDEX IF EXISTS {}").format(sql.Identifier(SCHEMA, name))
+        connection.execute(drops)
     connection.execute("ANALYZE")
     return tuple(made)
 
 
 def drop(connection: psycopg.Connection[Row]) -> tuple[str, ...]:
-    """Drop the indexes, until ``build``; return the names of those there were."""
-    known = [name for name in NAMES if name in _present(connection)]
+    """Drop the indexes, earlier versions' too, until ``build``; return the names of those there were."""
+    known = [name for name in (*NAMES, *_SUPERSEDED) if name in _present(connection)]
     for name in known:
         connection.execute(sql.SQL("DROP INDEX {}").format(sql.Identifier(SCHEMA, name)))
     return tuple(known)

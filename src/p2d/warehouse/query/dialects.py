@@ -30,6 +30,9 @@ class Dialect(ABC):
     has_terms: ClassVar[bool] = False
     """Whether the engine keeps the table ``term``, an index of the words of documents."""
 
+    has_text_index: ClassVar[bool] = False
+    """Whether the engine finds the texts that hold a word sooner than the images of a kind."""
+
     few_keys: ClassVar[int] = 500
     """Keys up to which they are written into statements; beyond they go through a table."""
 

@@ -19,10 +19,10 @@ from p2d.warehouse.query.criterion_cache import CriterionCache
 from p2d.warehouse.query.nodes import All, Any, Criterion, Event, Frame, Node, NoneOf, Same, Some
 from p2d.warehouse.query.relations import rows_of
 from p2d.warehouse.query.session import Keys, Session, sorted_once
-from p2d.warehouse.query.texts import TEXTUAL
+from p2d.warehouse.query.texts import TEXTUAL, demanded_pieces
 
 EVERYBODY: Final = All(())
-_FACTS, _THINGS, _TEXTS = 1, 2, 3
+_FACTS, _WORDS, _THINGS, _TEXTS = 1, 2, 3, 4
 _NARROW: Final = 0.2
 """The share of all patients up to which it pays to ask of them alone."""
 _FEW: Final = 50
@@ -96,7 +96,7 @@ class Evaluation:
 
     def _effort(self, node: Node) -> int:
         is_known = self.cache.get(node, self.session.version) is not None
-        return 0 if is_known else _effort(node)
+        return 0 if is_known else _effort(node, has_text_index=self.session.dialect.has_text_index)
 
     def _some(self, some: Some, among: Keys | None) -> Keys:
         found = [self.patients(node, among) for node in some.nodes]
@@ -143,21 +143,29 @@ class Evaluation:
         return self.session.keys(keys, compiler.parameters)
 
 
-def _effort(node: Node) -> int:
-    """Return how long *node* takes beside others: lists, facts, images and events, texts that are read."""
-    match node:
-        case Criterion():
-            is_text = node.subject == "document" and node.operator in TEXTUAL
-            return _TEXTS if is_text else _FACTS
-        case All(nodes) | Any(nodes) | NoneOf(nodes) | Some(nodes):
-            return max(map(_effort, nodes), default=0)
-        case Same():
-            return max(_THINGS, _effort(node.where))
-        case Event():
-            related = 0 if node.relation is None else _effort(node.relation.other)
-            return max(_THINGS, related, _effort(node.where))
-        case _:
-            return 0
+def _effort(node: Node, *, has_text_index: bool) -> int:
+    """Return how long *node* takes beside others: lists, facts, images and events, texts that are read.
+
+    Where an index knows the texts that hold a word, these come before images.
+    """
+
+    def effort(node: Node) -> int:
+        match node:
+            case Criterion():
+                if node.subject != "document" or node.operator not in TEXTUAL:
+                    return _FACTS
+                return _WORDS if has_text_index and demanded_pieces(node) else _TEXTS
+            case All(nodes) | Any(nodes) | NoneOf(nodes) | Some(nodes):
+                return max(map(effort, nodes), default=0)
+            case Same():
+                return max(_THINGS, effort(node.where))
+            case Event():
+                related = 0 if node.relation is None else effort(node.relation.other)
+                return max(_THINGS, related, effort(node.where))
+            case _:
+                return 0
+
+    return effort(node)
 
 
 _NOBODY: Keys = np.empty(0, np.int64)

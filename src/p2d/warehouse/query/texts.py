@@ -80,12 +80,16 @@ def _affirmed_words(
     return exp.and_(*conditions, copy=False)
 
 
+def demanded_pieces(criterion: Criterion) -> tuple[frozenset[str], ...]:
+    """Return the pieces of words that no text can do without which *criterion*, a textual one, holds for."""
+    sought = str(criterion.values[0])
+    return required_pieces(sought) if criterion.operator is Operator.REGEX else pieces_of(sought)
+
+
 def indexed(criterion: Criterion, document: exp.Expr, terms: Terms, bind: Bind) -> exp.Expr | None:
     """Return the condition on the key *document* that the index of words knows of *criterion*, or None."""
-    sought = str(criterion.values[0])
-    is_pattern = criterion.operator is Operator.REGEX
     conditions: list[exp.Expr] = []
-    for pieces in required_pieces(sought) if is_pattern else pieces_of(sought):
+    for pieces in demanded_pieces(criterion):
         words = terms(pieces)
         if words is not None:
             names = [bind(word) for word in words] or [exp.Null()]

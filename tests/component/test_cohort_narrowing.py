@@ -10,12 +10,14 @@ import pytest
 from sqlglot import exp
 
 from p2d.model.errors import InvalidRequest
-from p2d.testing.warehouse_rows import batch, patient_psn, uid
+from p2d.testing.warehouse_rows import batch, patient_psn, small_study, uid
+from p2d.warehouse.duckdb.dialect import DuckDbDialect
 from p2d.warehouse.duckdb.engine import DuckDbWarehouse
 from p2d.warehouse.query.criterion_cache import CriterionCache
 from p2d.warehouse.query.dialects import Dialect
 from p2d.warehouse.query.evaluation import Evaluation
-from p2d.warehouse.query.nodes import All, Value
+from p2d.warehouse.query.frames import Placement
+from p2d.warehouse.query.nodes import All, Frame, Value
 from p2d.warehouse.query.parse import parse
 from p2d.warehouse.query.session import Keys, Session
 
@@ -29,10 +31,11 @@ class Listening:
 
     session: Session
     asked: list[tuple[str, int]] = field(default_factory=list)
+    other: Dialect | None = None
 
     @property
     def dialect(self) -> Dialect:
-        return self.session.dialect
+        return self.session.dialect if self.other is None else self.other
 
     @property
     def version(self) -> int:
@@ -41,7 +44,8 @@ class Listening:
     def keys(self, query: exp.Expr, parameters: Mapping[str, Value]) -> Keys:
         tables = {table.name for table in query.find_all(exp.Table)}
         found = self.session.keys(query, parameters)
-        self.asked.append(("document" if "document" in tables else "fact", len(found)))
+        kind = next(one for one in ("document", "series", "fact", "patient") if one in tables)
+        self.asked.append((kind, len(found)))
         return found
 
     def rows(self, query: exp.Expr, parameters: Mapping[str, Value]) -> list[tuple[object, ...]]:
@@ -58,6 +62,12 @@ class Listening:
 
     def terms(self, pieces: frozenset[str]) -> tuple[str, ...] | None:
         return self.session.terms(pieces)
+
+
+class WithTextIndex(DuckDbDialect):
+    """A dialect of an engine that finds words sooner than images."""
+
+    has_text_index = True
 
 
 @pytest.fixture
@@ -215,3 +225,32 @@ def test_what_is_no_question_is_refused_whether_anybody_is_left_or_not(
 
     with pytest.raises(InvalidRequest, match="mean"):
         getattr(warehouse, ask)(query, *([10] if ask == "table" else []))
+
+
+@pytest.mark.parametrize(
+    ("other", "regex", "order"),
+    [
+        (None, "NYHA (III|IV)", ["fact", "series", "document"]),
+        (WithTextIndex(), "NYHA (III|IV)", ["fact", "document", "series"]),
+        (WithTextIndex(), "[IV]+", ["fact", "series", "document"]),
+    ],
+)
+def test_texts_with_a_word_come_before_images_where_an_index_knows_them(
+    warehouse: DuckDbWarehouse, other: Dialect | None, regex: str, order: list[str]
+) -> None:
+    warehouse.load(batch(small_study(2), "images"))
+    where = {
+        "all": [
+            {"attribute": "Modality", "equals": "CT"},
+            {"document": "letter", "regex": regex},
+            {"attribute": "LVEF", "less": 60},
+        ]
+    }
+    query = parse({"version": 2, "where": where})
+    with warehouse.session() as session:
+        listening = Listening(session, other=other)
+        asked = Evaluation(listening, warehouse.catalogue(), CriterionCache(), narrows=True)
+        placed = Placement(asked.catalogue).place(query.where, Frame.PATIENT)
+        asked.patients(placed)
+
+    assert [kind for kind, _ in listening.asked] == order

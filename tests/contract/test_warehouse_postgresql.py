@@ -207,6 +207,16 @@ def test_indexes_can_be_dropped_for_a_large_load_and_built_again(database: Wareh
     assert rebuild(database.owner, drop=False) == ()
 
 
+def test_an_index_of_an_earlier_version_goes_when_its_successor_is_there(database: WarehouseDatabase) -> None:
+    database.rows('CREATE INDEX series_modality ON series ("Modality", patient_key)')
+
+    rebuild(database.owner, drop=False)
+
+    assert database.rows("SELECT indexname FROM pg_indexes WHERE indexname LIKE 'series%modality'") == [
+        ("series_of_modality",)
+    ]
+
+
 @pytest.mark.parametrize("text", ["a\n\\.\nb", "\\.", '"', "", "x,\r\n\t\\N", "ä€\U0001f600", "\\x41 %s $1"])
 def test_any_text_comes_back_as_it_was(shared: WarehouseDatabase, text: str) -> None:
     shared.empty()

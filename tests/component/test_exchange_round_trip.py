@@ -6,7 +6,6 @@ what they say. What a form has no place for is named where it is taken out of th
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,12 +28,13 @@ from p2d.warehouse.intake.intake import Intake
 Row = Mapping[str, Any]
 _DAY = date(2021, 5, 4)
 _PATIENT, _CASE, _LETTER, _REPORT, _ORDER = patient_psn(900), case_psn(900), uid(900), uid(901), uid(902)
+_ALONE = patient_psn(901)
 _FORMS: dict[str, tuple[Form, str]] = {
     "omop": (Omop(), "csv"),
     "fhir": (Fhir(), "ndjson"),
     "i2b2": (I2b2(), "csv"),
 }
-SAID = ("patient", "attribute", "date", "number", "code", "text", "unit")
+SAID = ("patient", "case", "attribute", "date", "number", "code", "text", "unit")
 
 
 def with_bounds() -> Any:
@@ -50,7 +50,7 @@ def with_bounds() -> Any:
     ]
     return batch(
         {
-            "patient": [{"patient": _PATIENT, "sex": "F", "birth_year": 1950}],
+            "patient": [{"patient": _PATIENT, "sex": "F", "birth_year": 1950}, {"patient": _ALONE}],
             "case": [{"patient": _PATIENT, "case": _CASE, "start": _DAY, "end": _DAY, "type": "inpatient"}],
             "document": [
                 {**placed, "document": _LETTER, "kind": "discharge_letter", "text": "NYHA III"},
@@ -88,6 +88,16 @@ def with_bounds() -> Any:
                 },
                 {**placed, "attribute": "OPS", "code": "5-572.1", "text": "Zystostomie"},
                 {**placed, "attribute": "Remark", "text": "< 5 Zigaretten"},
+                {"patient": _PATIENT, "attribute": "Weight", "number": 71.5, "unit": "kg"},
+                {**placed, "attribute": "ATC", "code": "C07AB02"},
+                {**placed, "attribute": "ATC", "code": "C07AB07", "text": "Bisoprolol"},
+                {**placed, "attribute": "ICD10", "code": "I51"},
+                {**placed, "attribute": "ICDO3", "code": "8140/3", "text": "Adenokarzinom"},
+                {**placed, "document": _LETTER, "attribute": "AccessionNumber", "text": "not one"},
+                {**placed, "attribute": "DICOM", "code": "X", "text": "clinical"},
+                {"patient": _ALONE, "attribute": "Finding", "text": ("Rundherd. " * 35).strip()},
+                {"patient": _ALONE, "attribute": "ICD10", "code": "I51", "text": "one name"},
+                {"patient": _ALONE, "attribute": "ICD10", "code": "I51", "text": "another name"},
             ],
         },
         "bounds",
@@ -114,17 +124,10 @@ def read_back(
         with publication(folder, name, source.data_version, datetime.now(UTC)) as made:
             run(form, source, bench, FILES[kind](made), weight=SMALL_RANGE)
             shown = made.publish({})
-    found, intake = MemoryWarehouse(), Intake(open_source(_only(shown, kind), name))
+    found, intake = MemoryWarehouse(), Intake(open_source(shown, name))
     for one in intake.batches:
         found.load(one)
     return name, found, intake
-
-
-def _only(folder: Path, kind: str) -> Path:
-    """Return *folder* without the files that describe it: the FHIR reader takes every JSON file."""
-    for path in folder.glob("*.json") if kind == "ndjson" else ():
-        path.unlink()
-    return folder
 
 
 def original(hospital: DuckDbWarehouse, statement: str) -> list[dict[str, Any]]:
@@ -154,10 +157,14 @@ def test_nothing_is_set_aside(read_back: tuple[str, MemoryWarehouse, Intake]) ->
 def test_every_fact_says_the_same_and_a_bound_stays_a_bound(
     hospital: DuckDbWarehouse, read_back: tuple[str, MemoryWarehouse, Intake]
 ) -> None:
-    _, found, _ = read_back
-    before = facts(hospital)
+    name, found, _ = read_back
+    before, after = facts(hospital), found.rows("fact")
+    if name == "omop":  # a code has one name there, a text 60 characters
+        before, after = ([row for row in rows if row["patient"] != _ALONE] for rows in (before, after))
+        before = [{**row, "text": "one"} if row["code"] == "I51" else row for row in before]
+        after = [{**row, "text": "one"} if row["code"] == "I51" else row for row in after]
 
-    assert said(found.rows("fact"), SAID) == said(before, SAID)
+    assert said(after, SAID) == said(before, SAID)
     assert {row["text"] for row in found.rows("fact") if row["number"] is not None} >= {"<", "<=", ">", ">="}
 
 

@@ -38,12 +38,15 @@ _MORE: Final = (
     *("provider_id", "modifier_cd", "instance_num", "valtype_cd", "tval_char", "nval_num", "units_cd"),
     *("observation_blob", "sourcesystem_cd"),
 )
+_IS_OWN: Final = "coalesce(sourcesystem_cd, '') = 'P2D'"
+"""Whether a row is of an export of P2D's own: a long text of a fact is no document there."""
 _IS_DOCUMENT: Final = (
-    f"(coalesce(modifier_cd, '@') = '@' AND (coalesce(valtype_cd, '@') = 'B' "
+    f"(coalesce(modifier_cd, '@') = '@' AND (coalesce(valtype_cd, '@') = 'B' AND NOT {_IS_OWN} "
     f"OR starts_with(concept_cd, '{DOCUMENT_SCHEME}:')))"
 )
 _PATIENT: Final = """
-SELECT "row", coalesce(k.patient, patient_num) AS patient, coalesce(ws.becomes, upper(sex_cd)) AS sex,
+SELECT "row", coalesce(k.patient, patient_num) AS patient,
+  coalesce(ws.becomes, upper(nullif(sex_cd, '@'))) AS sex,
   try_cast(try_cast(birth_date AS TIMESTAMP) AS DATE)::VARCHAR AS birth,
   is_wrong_day(birth_date) AS fault_0
 FROM incoming LEFT JOIN kept_patient k USING (patient_num) LEFT JOIN word_sex ws ON ws.word = sex_cd
@@ -61,9 +64,10 @@ LEFT JOIN kept_encounter e ON e.encounter_num = i.encounter_num LEFT JOIN word_t
 """  # noqa: S608 - constants of this module
 _OBSERVED: Final = f"""
 WITH o AS (SELECT *, {_INSTANCE} AS instance, coalesce(modifier_cd, '@') AS modifier,
-  coalesce(valtype_cd, '@') AS kind_of_value FROM incoming WHERE {{which}} {_IS_DOCUMENT})
+  coalesce(valtype_cd, '@') AS kind_of_value,
+  {_IS_OWN} AS is_own FROM incoming WHERE {{which}} {_IS_DOCUMENT})
 SELECT o."row", k.patient, CASE WHEN e.is_held AND NOT e.is_stand_in THEN e."case" END AS "case",
-  try_cast(try_cast(o.start_date AS TIMESTAMP) AS DATE) AS "date",
+  nullif(try_cast(try_cast(o.start_date AS TIMESTAMP) AS DATE), DATE '1900-01-01') AS "date",
   CASE WHEN regexp_matches(o.sourcesystem_cd, '^\\pL') THEN o.sourcesystem_cd END AS source, {{fields}},
   k.patient IS NULL AS fault_0, coalesce(o.encounter_num, '@') <> '@' AND o.encounter_num <> '-1'
     AND NOT coalesce(e.is_held, false) AS fault_1,
@@ -88,21 +92,23 @@ _SCHEME: Final = f"split_part({_CODE}, ':', 1)"
 _REST: Final = (
     f"CASE WHEN contains({_CODE}, ':') THEN substr({_CODE}, strpos({_CODE}, ':') + 1) ELSE {_CODE} END"
 )
-_VALUED: Final = "o.kind_of_value IN ('N', 'T')"
+_VALUED: Final = "o.kind_of_value IN ('N', 'T', 'B')"
 _FACT: Final = _OBSERVED.format(
     which="NOT",
     fields=f"""l."value" AS document, '{LABEL}fact:' || o.instance AS "group", clock(o.start_date) AS "time",
   coalesce(wa.becomes, CASE WHEN {_VALUED} THEN named({_SCHEME}, {_REST})
     ELSE coalesce(ws.becomes, {_SCHEME}) END) AS attribute,
   CASE WHEN o.kind_of_value = 'N' THEN {_NUMBER} END AS "number",
-  CASE WHEN NOT {_VALUED} THEN {_REST} END AS code,
+  CASE WHEN NOT {_VALUED} AND NOT (o.is_own AND NOT contains({_CODE}, ':')) THEN {_REST} END AS code,
   CASE o.kind_of_value WHEN 'N' THEN CASE o.tval_char WHEN 'L' THEN '<' WHEN 'LE' THEN '<=' WHEN 'G' THEN '>'
-    WHEN 'GE' THEN '>=' END WHEN 'T' THEN o.tval_char ELSE n.name END AS "text",
+    WHEN 'GE' THEN '>=' END
+    WHEN '@' THEN CASE WHEN o.is_own THEN nullif(o.observation_blob, '') ELSE n.name END
+    ELSE coalesce(o.tval_char, o.observation_blob) END AS "text",
   CASE WHEN o.kind_of_value = 'N' AND o.units_cd <> '@' THEN o.units_cd END AS unit,
   o.kind_of_value = 'N' AND NOT coalesce(isfinite({_NUMBER}), false) AS fault_3,
   o.kind_of_value = 'N' AND coalesce(o.tval_char, 'E') NOT IN ('E', 'NE', 'L', 'LE', 'G', 'GE') AS fault_4,
   o.kind_of_value = 'N' AND o.tval_char = 'NE' AS fault_5,
-  o.kind_of_value NOT IN ('N', 'T', '@') AS fault_6,
+  o.kind_of_value NOT IN ('N', 'T', 'B', '@') AS fault_6,
   CASE WHEN o.modifier IN ('{DOCUMENT_MODIFIER}', '{ACCESSION_MODIFIER}') THEN '{_TAKEN}'
     WHEN o.concept_cd = '{SERIES}' THEN '{_IMAGING}' END AS skip""",
     joins=f"LEFT JOIN word_attribute wa ON wa.word = {_CODE} LEFT JOIN word_scheme ws ON ws.word = {_SCHEME}",

@@ -25,6 +25,10 @@ _OF_IMAGING: Final = (
     f"""WHEN s.vocabulary_id = 'P2D' AND starts_with(s.concept_code, 'DICOM:') THEN '{_IMAGING}'"""
 )
 """An export of P2D's own holds what images say as procedures and measurements, too."""
+_OWN_CODE: Final = "s.vocabulary_id = 'P2D' AND contains(s.concept_code, ':')"
+"""Whether the source concept is one that an export of P2D's own made of attribute and code."""
+_UNKNOWN: Final = "DATE '1900-01-01'"
+"""Stands for an unknown day, which the CDM does not allow."""
 ACCESSION: Final = "AccessionNumber"
 """Source value of an observation that is related to a note and holds the accession number as its text."""
 _NO_CODE: Final = "holds neither a source value nor a known concept"
@@ -40,9 +44,10 @@ SELECT "row", coalesce(person_source_value, person_id) AS patient,
   coalesce(person_source_value, person_id) IS NULL AS fault_0
 FROM incoming LEFT JOIN word_sex ws ON ws.word = gender_source_value
 """
-_VISIT: Final = """
+_VISIT: Final = f"""
 SELECT i."row", p.patient, coalesce(visit_source_value, visit_occurrence_id) AS "case",
-  day(visit_start_datetime, visit_start_date) AS "start", day(visit_end_datetime, visit_end_date) AS "end",
+  nullif(day(visit_start_datetime, visit_start_date), {_UNKNOWN}) AS "start",
+  nullif(day(visit_end_datetime, visit_end_date), {_UNKNOWN}) AS "end",
   coalesce(wt.becomes, wc.becomes, CASE visit_concept_id WHEN '9201' THEN 'inpatient'
     WHEN '262' THEN 'inpatient' WHEN '9202' THEN 'outpatient' WHEN '9203' THEN 'emergency' END,
     c.concept_name) AS "type",
@@ -51,11 +56,11 @@ SELECT i."row", p.patient, coalesce(visit_source_value, visit_occurrence_id) AS 
 FROM incoming i LEFT JOIN kept_person p ON p.person_id = i.person_id
 LEFT JOIN kept_concept c ON c.concept_id = i.visit_concept_id
 LEFT JOIN word_type wt ON wt.word = i.visit_concept_id LEFT JOIN word_type wc ON wc.word = c.concept_name
-"""
-_NOTE: Final = """
+"""  # noqa: S608 - constants of this module
+_NOTE: Final = f"""
 SELECT i."row", p.patient, v."case", n.document,
   coalesce(wt.becomes, wk.becomes, ws.becomes, i.note_title, n.kind, c.concept_name, k.concept_name) AS kind,
-  day(note_datetime, note_date) AS "date", nullif(note_text, '') AS "text", a.accession,
+  nullif(day(note_datetime, note_date), {_UNKNOWN}) AS "date", nullif(note_text, '') AS "text", a.accession,
   p.patient IS NULL AS fault_0,
   (i.visit_occurrence_id IS NOT NULL AND v."case" IS NULL) AS fault_1, is_wrong_day(note_date) AS fault_2
 FROM incoming i LEFT JOIN kept_person p ON p.person_id = i.person_id
@@ -66,7 +71,7 @@ LEFT JOIN kept_note n ON n.note_id = i.note_id
 LEFT JOIN kept_accession a ON a.note_id = i.note_id
 LEFT JOIN word_kind ws ON ws.word = n.kind
 LEFT JOIN word_kind wt ON wt.word = i.note_title LEFT JOIN word_kind wk ON wk.word = i.note_class_concept_id
-"""
+"""  # noqa: S608 - as above
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +105,7 @@ class _Events:
         return f"""
 SELECT i."row", p.patient, v."case", coalesce(r.document, e.document) AS document,
   '{LABEL}{self.table}:' || coalesce(g.head, {key}) AS "group",
-  day({day}_datetime, {day}_date) AS "date", clock({day}_datetime) AS "time", {fields},
+  nullif(day({day}_datetime, {day}_date), {_UNKNOWN}) AS "date", clock({day}_datetime) AS "time", {fields},
   p.patient IS NULL AS fault_0, (i.visit_occurrence_id IS NOT NULL AND v."case" IS NULL) AS fault_1,
   is_wrong_day({day}_date) AS fault_2
 FROM incoming i LEFT JOIN kept_person p ON p.person_id = i.person_id
@@ -120,8 +125,10 @@ _MISSING: Final = (("patient", _NO_PERSON), ("case", _NO_VISIT), ("date", _NO_DA
 def _coded(events: _Events, attribute: str) -> Reading:
     """Return the reading of a table whose rows are codes: the scheme is the attribute."""
     fields = (
-        f"coalesce(ws.becomes, '{attribute}') AS attribute, {events.code()} AS code, "
-        f'coalesce(s.concept_name, c.concept_name) AS "text", '
+        f"coalesce(ws.becomes, CASE WHEN {_OWN_CODE} THEN split_part(s.concept_code, ':', 1) END, "
+        f"'{attribute}') AS attribute, {events.code()} AS code, "
+        f"CASE WHEN {_OWN_CODE} THEN nullif(s.concept_name, s.concept_code) "
+        f'ELSE coalesce(s.concept_name, c.concept_name) END AS "text", '
         f"CASE {_OF_IMAGING} WHEN {events.code()} IS NULL THEN '{_NO_CODE}' END AS skip"
     )
     joins = "LEFT JOIN word_scheme ws ON ws.word = coalesce(s.vocabulary_id, c.vocabulary_id)"
@@ -129,17 +136,18 @@ def _coded(events: _Events, attribute: str) -> Reading:
     return Reading("fact", events.table, needed, wanted, events.select(fields, joins), _MISSING)
 
 
-def _valued(events: _Events, text: str, bound: str, more: tuple[str, ...], skip: str = "") -> Reading:
+def _valued(events: _Events, text: str, bound: str, more: tuple[str, ...], skip: str) -> Reading:
     """Return the reading of a table whose rows are values: the code is the attribute."""
+    value = f"coalesce(vc.concept_code, CASE WHEN {_OWN_CODE} THEN i.value_source_value END)"
     code, scheme = events.code(), "coalesce(s.vocabulary_id, c.vocabulary_id)"
     number = "try_cast(i.value_as_number AS DOUBLE)"
     fields = f"""
   coalesce(wa.becomes, wb.becomes, named({scheme}, {code})) AS attribute, {number} AS "number",
-  vc.concept_code AS code, coalesce({text}, {bound}, vc.concept_name) AS "text",
+  {value} AS code, coalesce({text}, {bound}, vc.concept_name) AS "text",
   coalesce(i.unit_source_value, u.concept_code) AS unit,
   (i.value_as_number IS NOT NULL AND NOT coalesce(isfinite({number}), false)) AS fault_3,
-  CASE {skip} {_OF_IMAGING} WHEN {code} IS NULL THEN '{_NO_CODE}'
-    WHEN i.value_as_number IS NULL AND {text} IS NULL AND vc.concept_code IS NULL THEN '{_NO_VALUE}'
+  CASE {skip} WHEN {code} IS NULL THEN '{_NO_CODE}'
+    WHEN i.value_as_number IS NULL AND {text} IS NULL AND {value} IS NULL THEN '{_NO_VALUE}'
     END AS skip"""
     joins = f"""
 LEFT JOIN word_attribute wa ON wa.word = {scheme} || '|' || {code}
@@ -197,13 +205,15 @@ READINGS: Final = (
         "CASE WHEN i.value_as_number IS NULL THEN i.value_source_value END",
         _BOUND,
         (*_VALUES, "operator_concept_id", "value_source_value"),
+        _OF_IMAGING,
     ),
     _valued(
         _OBSERVATION,
         "i.value_as_string",
         "NULL",
-        (*_VALUES, "value_as_string"),
-        f"WHEN i.observation_source_value = '{ACCESSION}' AND r.document IS NOT NULL THEN '{_TAKEN}'",
+        (*_VALUES, "value_as_string", "value_source_value"),
+        f"WHEN i.observation_source_value = '{ACCESSION}' AND r.document IS NOT NULL "
+        f"AND s.vocabulary_id IS DISTINCT FROM 'P2D' THEN '{_TAKEN}'",
     ),
 )
 _RELATIONS: Final = ("domain_concept_id_1", "fact_id_1", "domain_concept_id_2", "fact_id_2")
@@ -242,7 +252,7 @@ class OmopSource(RelationalSource):
             "kept_accession",
             "observation",
             ("observation_id",),
-            ("observation_source_value", "value_as_string"),
+            ("observation_source_value", "value_as_string", "observation_source_concept_id"),
             _KEPT_ACCESSION,
         )
         d.run(_ONE_ACCESSION)
@@ -291,7 +301,8 @@ FROM kept_note, (SELECT concept_id FROM kept_concept WHERE lower(concept_name) =
 _KEPT_ACCESSION: Final = f"""
 SELECT l.note_id, min(i.value_as_string) AS accession FROM incoming i
 JOIN kept_link l ON l.domain = '27' AND l.fact_id = i.observation_id
-WHERE i.observation_source_value = '{ACCESSION}' GROUP BY l.note_id
+LEFT JOIN kept_concept s ON s.concept_id = i.observation_source_concept_id
+WHERE i.observation_source_value = '{ACCESSION}' AND s.vocabulary_id IS DISTINCT FROM 'P2D' GROUP BY l.note_id
 """  # noqa: S608 - constants of this module
 _ONE_ACCESSION: Final = (
     "CREATE OR REPLACE TABLE kept_accession AS "

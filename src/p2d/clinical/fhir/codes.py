@@ -37,6 +37,7 @@ _TYPES: Final[Mapping[str, str]] = {
     "HH": "outpatient",
     "EMER": "emergency",
 }
+_OWN_SYSTEM: Final = "urn:p2d:code:"
 _NULL_FLAVOR: Final = "http://terminology.hl7.org/CodeSystem/v3-NullFlavor"
 _SEX: Final[Mapping[str, str]] = {"male": "M", "female": "F", "other": "O"}
 
@@ -49,6 +50,12 @@ class Coded:
     code: str
     name: str | None
     is_known: bool
+
+
+def _own(system: str) -> str | None:
+    """Return the attribute that an export of P2D's own made a code system of; one that it escaped is lost."""
+    name = system.removeprefix(_OWN_SYSTEM)
+    return name if name != system and name.isascii() and name.isalnum() else None
 
 
 class Codes:
@@ -64,7 +71,7 @@ class Codes:
             code, system = text(coding, "code"), text(coding, "system") or ""
             if code is None:
                 continue
-            known = self._words.schemes.get(system) or SCHEMES.get(system)
+            known = self._words.schemes.get(system) or SCHEMES.get(system) or _own(system)
             name = text(coding, "display") or text(concept, "text")
             found = Coded(known or "CODE", code, name, known is not None)
             if found.is_known:

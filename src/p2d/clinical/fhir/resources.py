@@ -15,6 +15,8 @@ from p2d.model.errors import InvalidRequest
 _LONGEST_LINE: Final = 64 * 1024 * 1024
 _LARGEST_BUNDLE: Final = 512 * 1024 * 1024
 _SUFFIXES: Final = (".json", ".ndjson")
+_DESCRIBING: Final = frozenset({"manifest.json", "datapackage.json"})
+"""Files that an export of P2D's own has beside its resources."""
 NOT_JSON: Final = "is not JSON"
 NO_RESOURCE: Final = "is no FHIR resource"
 TOO_LONG: Final = "is longer than 64 MiB"
@@ -47,9 +49,21 @@ def fhir_files(folder: Path) -> list[Path]:
 
     """
     found = [path for path in files_named(folder, "*") if path.suffix.lower() in _SUFFIXES]
+    found = [path for path in found if path.name not in _DESCRIBING or _may_be_resource(path)]
     if not found:
         raise InvalidRequest("folder", "holds no .json or .ndjson file", "name the folder of the FHIR files")
     return found
+
+
+def _may_be_resource(path: Path) -> bool:
+    """Whether the file says that it is a resource, or is not readable as JSON, which is told elsewhere."""
+    try:
+        content = (
+            parsed(path.read_bytes()) if path.stat().st_size <= _LARGEST_BUNDLE else {"resourceType": ""}
+        )
+    except (OSError, ValueError, RecursionError):
+        return True
+    return not isinstance(content, dict) or "resourceType" in content
 
 
 def entries(path: Path) -> Iterator[Entry]:

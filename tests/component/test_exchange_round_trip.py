@@ -4,7 +4,7 @@ Documents are named anew and dates that OMOP and i2b2 must fill are known here, 
 what they say. What a form has no place for is named where it is taken out of the comparison.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -25,7 +25,6 @@ from p2d.warehouse.exchange.source import DuckDbSource
 from p2d.warehouse.exchange.workbench import workbench
 from p2d.warehouse.intake.intake import Intake
 
-Row = Mapping[str, Any]
 _DAY = date(2021, 5, 4)
 _PATIENT, _CASE, _LETTER, _REPORT, _ORDER = patient_psn(900), case_psn(900), uid(900), uid(901), uid(902)
 _ALONE = patient_psn(901)

@@ -6,6 +6,7 @@ value type is B, is a document. Two modifiers carry what i2b2 has no column for:
 document an observation was read from (for a document: its own key), ``P2D:ACCESSION`` its accession number.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 from p2d.clinical.chunk import LABEL
@@ -16,6 +17,8 @@ ACCESSION_MODIFIER: Final = "P2D:ACCESSION"
 DOCUMENT_SCHEME: Final = "DOC"
 SERIES: Final = "DICOM|SERIES"
 """The one concept of imaging in an export of P2D's; everything about a series is a modifier of it."""
+OPERATORS: Final[Mapping[str, str]] = {"L": "<", "LE": "<=", "G": ">", "GE": ">="}
+"""The signs of bounds by what ``tval_char`` says beside a number."""
 STAND_IN: Final = "P2D "
 """How the source of an encounter's id begins in an export of P2D's. i2b2 wants an encounter of every
 observation: a document, study or patient (``P2D document`` …) stands for what lies outside any case."""
@@ -53,8 +56,7 @@ FROM incoming LEFT JOIN kept_patient k USING (patient_num) LEFT JOIN word_sex ws
 """
 _VISIT: Final = f"""
 SELECT i."row", k.patient, coalesce(e."case", i.encounter_num) AS "case",
-  try_cast(try_cast(i.start_date AS TIMESTAMP) AS DATE) AS "start",
-  try_cast(try_cast(i.end_date AS TIMESTAMP) AS DATE) AS "end",
+  day(i.start_date, NULL) AS "start", day(i.end_date, NULL) AS "end",
   coalesce(wt.becomes, CASE upper(i.inout_cd) WHEN 'I' THEN 'inpatient' WHEN 'O' THEN 'outpatient'
     WHEN 'E' THEN 'emergency' WHEN '@' THEN NULL ELSE i.inout_cd END) AS "type",
   CASE WHEN e.is_stand_in THEN '{_NO_CASE}' END AS skip,
@@ -67,7 +69,7 @@ WITH o AS (SELECT *, {_INSTANCE} AS instance, coalesce(modifier_cd, '@') AS modi
   coalesce(valtype_cd, '@') AS kind_of_value,
   {_IS_OWN} AS is_own FROM incoming WHERE {{which}} {_IS_DOCUMENT})
 SELECT o."row", k.patient, CASE WHEN e.is_held AND NOT e.is_stand_in THEN e."case" END AS "case",
-  nullif(try_cast(try_cast(o.start_date AS TIMESTAMP) AS DATE), DATE '1900-01-01') AS "date",
+  day(o.start_date, NULL) AS "date",
   CASE WHEN regexp_matches(o.sourcesystem_cd, '^\\pL') THEN o.sourcesystem_cd END AS source, {{fields}},
   k.patient IS NULL AS fault_0, coalesce(o.encounter_num, '@') <> '@' AND o.encounter_num <> '-1'
     AND NOT coalesce(e.is_held, false) AS fault_1,
@@ -93,6 +95,7 @@ _REST: Final = (
     f"CASE WHEN contains({_CODE}, ':') THEN substr({_CODE}, strpos({_CODE}, ':') + 1) ELSE {_CODE} END"
 )
 _VALUED: Final = "o.kind_of_value IN ('N', 'T', 'B')"
+_SIGNS: Final = " ".join(f"WHEN '{operator}' THEN '{sign}'" for operator, sign in OPERATORS.items())
 _FACT: Final = _OBSERVED.format(
     which="NOT",
     fields=f"""l."value" AS document, '{LABEL}fact:' || o.instance AS "group", clock(o.start_date) AS "time",
@@ -100,8 +103,7 @@ _FACT: Final = _OBSERVED.format(
     ELSE coalesce(ws.becomes, {_SCHEME}) END) AS attribute,
   CASE WHEN o.kind_of_value = 'N' THEN {_NUMBER} END AS "number",
   CASE WHEN NOT {_VALUED} AND NOT (o.is_own AND NOT contains({_CODE}, ':')) THEN {_REST} END AS code,
-  CASE o.kind_of_value WHEN 'N' THEN CASE o.tval_char WHEN 'L' THEN '<' WHEN 'LE' THEN '<=' WHEN 'G' THEN '>'
-    WHEN 'GE' THEN '>=' END
+  CASE o.kind_of_value WHEN 'N' THEN CASE o.tval_char {_SIGNS} END
     WHEN '@' THEN CASE WHEN o.is_own THEN nullif(o.observation_blob, '') ELSE n.name END
     ELSE coalesce(o.tval_char, o.observation_blob) END AS "text",
   CASE WHEN o.kind_of_value = 'N' AND o.units_cd <> '@' THEN o.units_cd END AS unit,

@@ -27,8 +27,6 @@ _OF_IMAGING: Final = (
 """An export of P2D's own holds what images say as procedures and measurements, too."""
 _OWN_CODE: Final = "s.vocabulary_id = 'P2D' AND contains(s.concept_code, ':')"
 """Whether the source concept is one that an export of P2D's own made of attribute and code."""
-_UNKNOWN: Final = "DATE '1900-01-01'"
-"""Stands for an unknown day, which the CDM does not allow."""
 ACCESSION: Final = "AccessionNumber"
 """Source value of an observation that is related to a note and holds the accession number as its text."""
 _NO_CODE: Final = "holds neither a source value nor a known concept"
@@ -44,10 +42,9 @@ SELECT "row", coalesce(person_source_value, person_id) AS patient,
   coalesce(person_source_value, person_id) IS NULL AS fault_0
 FROM incoming LEFT JOIN word_sex ws ON ws.word = gender_source_value
 """
-_VISIT: Final = f"""
+_VISIT: Final = """
 SELECT i."row", p.patient, coalesce(visit_source_value, visit_occurrence_id) AS "case",
-  nullif(day(visit_start_datetime, visit_start_date), {_UNKNOWN}) AS "start",
-  nullif(day(visit_end_datetime, visit_end_date), {_UNKNOWN}) AS "end",
+  day(visit_start_datetime, visit_start_date) AS "start", day(visit_end_datetime, visit_end_date) AS "end",
   coalesce(wt.becomes, wc.becomes, CASE visit_concept_id WHEN '9201' THEN 'inpatient'
     WHEN '262' THEN 'inpatient' WHEN '9202' THEN 'outpatient' WHEN '9203' THEN 'emergency' END,
     c.concept_name) AS "type",
@@ -56,11 +53,11 @@ SELECT i."row", p.patient, coalesce(visit_source_value, visit_occurrence_id) AS 
 FROM incoming i LEFT JOIN kept_person p ON p.person_id = i.person_id
 LEFT JOIN kept_concept c ON c.concept_id = i.visit_concept_id
 LEFT JOIN word_type wt ON wt.word = i.visit_concept_id LEFT JOIN word_type wc ON wc.word = c.concept_name
-"""  # noqa: S608 - constants of this module
-_NOTE: Final = f"""
+"""
+_NOTE: Final = """
 SELECT i."row", p.patient, v."case", n.document,
   coalesce(wt.becomes, wk.becomes, ws.becomes, i.note_title, n.kind, c.concept_name, k.concept_name) AS kind,
-  nullif(day(note_datetime, note_date), {_UNKNOWN}) AS "date", nullif(note_text, '') AS "text", a.accession,
+  day(note_datetime, note_date) AS "date", nullif(note_text, '') AS "text", a.accession,
   p.patient IS NULL AS fault_0,
   (i.visit_occurrence_id IS NOT NULL AND v."case" IS NULL) AS fault_1, is_wrong_day(note_date) AS fault_2
 FROM incoming i LEFT JOIN kept_person p ON p.person_id = i.person_id
@@ -71,7 +68,7 @@ LEFT JOIN kept_note n ON n.note_id = i.note_id
 LEFT JOIN kept_accession a ON a.note_id = i.note_id
 LEFT JOIN word_kind ws ON ws.word = n.kind
 LEFT JOIN word_kind wt ON wt.word = i.note_title LEFT JOIN word_kind wk ON wk.word = i.note_class_concept_id
-"""  # noqa: S608 - as above
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +102,7 @@ class _Events:
         return f"""
 SELECT i."row", p.patient, v."case", coalesce(r.document, e.document) AS document,
   '{LABEL}{self.table}:' || coalesce(g.head, {key}) AS "group",
-  nullif(day({day}_datetime, {day}_date), {_UNKNOWN}) AS "date", clock({day}_datetime) AS "time", {fields},
+  day({day}_datetime, {day}_date) AS "date", clock({day}_datetime) AS "time", {fields},
   p.patient IS NULL AS fault_0, (i.visit_occurrence_id IS NOT NULL AND v."case" IS NULL) AS fault_1,
   is_wrong_day({day}_date) AS fault_2
 FROM incoming i LEFT JOIN kept_person p ON p.person_id = i.person_id

@@ -23,10 +23,12 @@ from p2d.model.errors import InvalidRequest
 
 _SKIP: Final = "skip"
 _LONG: Final = ("note_text", "observation_blob")  # kept with the blanks around them
+UNKNOWN_DAY: Final = "1900-01-01"
+"""Stands for an unknown day where a format wants one: no day of a hospital's records."""
 MACROS: Final = (
     # a day, or null; the column of the date goes before that of the time stamp, midnight is no time of day
-    """CREATE MACRO day(a, b) AS coalesce(try_cast(try_cast(b AS TIMESTAMP) AS DATE),
-  try_cast(try_cast(a AS TIMESTAMP) AS DATE))""",
+    f"""CREATE MACRO day(a, b) AS nullif(coalesce(try_cast(try_cast(b AS TIMESTAMP) AS DATE),
+  try_cast(try_cast(a AS TIMESTAMP) AS DATE)), DATE '{UNKNOWN_DAY}')""",
     "CREATE MACRO clock(a) AS nullif(strftime(try_cast(a AS TIMESTAMP), '%H:%M:%S'), '00:00:00')",
     "CREATE MACRO is_wrong_day(a) AS (a IS NOT NULL AND try_cast(a AS TIMESTAMP) IS NULL)",
     # a code that does not begin with a letter is named together with its scheme

@@ -37,8 +37,9 @@ _TYPES: Final[Mapping[str, str]] = {
     "HH": "outpatient",
     "EMER": "emergency",
 }
-_OWN_SYSTEM: Final = "urn:p2d:code:"
-_NULL_FLAVOR: Final = "http://terminology.hl7.org/CodeSystem/v3-NullFlavor"
+OWN_SYSTEM: Final = "urn:p2d:code:"
+"""How the code system of an attribute begins in an export of P2D's own."""
+NULL_FLAVOR: Final = "http://terminology.hl7.org/CodeSystem/v3-NullFlavor"
 _SEX: Final[Mapping[str, str]] = {"male": "M", "female": "F", "other": "O"}
 
 
@@ -54,7 +55,7 @@ class Coded:
 
 def _own(system: str) -> str | None:
     """Return the attribute that an export of P2D's own made a code system of; one that it escaped is lost."""
-    name = system.removeprefix(_OWN_SYSTEM)
+    name = system.removeprefix(OWN_SYSTEM)
     return name if name != system and name.isascii() and name.isalnum() else None
 
 
@@ -112,7 +113,7 @@ class Codes:
     def type(self, coding: Any) -> str | None:
         """Return the type of case that Encounter.class means; a null flavour is none."""
         code = text(coding, "code") or ""
-        if text(coding, "system") == _NULL_FLAVOR and code not in self._words.types:
+        if text(coding, "system") == NULL_FLAVOR and code not in self._words.types:
             return None
         return self._words.types.get(code) or _TYPES.get(code) or text(coding, "display") or code or None
 

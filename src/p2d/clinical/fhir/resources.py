@@ -56,11 +56,11 @@ def fhir_files(folder: Path) -> list[Path]:
 
 
 def _may_be_resource(path: Path) -> bool:
-    """Whether the file says that it is a resource, or is not readable as JSON, which is told elsewhere."""
+    """Whether the file says that it is a resource, or is too large or no JSON, which is told elsewhere."""
     try:
-        content = (
-            parsed(path.read_bytes()) if path.stat().st_size <= _LARGEST_BUNDLE else {"resourceType": ""}
-        )
+        if path.stat().st_size > _LARGEST_BUNDLE:
+            return True
+        content = parsed(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return True
     return not isinstance(content, dict) or "resourceType" in content

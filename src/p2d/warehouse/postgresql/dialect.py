@@ -15,7 +15,7 @@ class PostgresDialect(Dialect):
 
     name = "postgres"
     has_text_index = True  # of trigrams
-    narrow_to = 25_000
+    narrow_to = 25_000  # the planner chooses between their keys and a whole scan by itself
 
     def statement(self, query: exp.Expr, parameters: Mapping[str, Value]) -> tuple[str, Arguments]:
         """Return the text with ``$1``, ``$2`` … and their values in that order (psycopg's raw cursors)."""

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any, Final
 
 from p2d.clinical.chunk import LESS_AND_MORE
+from p2d.clinical.fhir.codes import OWN_SYSTEM
 from p2d.warehouse.exchange.dictionary import lines
 from p2d.warehouse.exchange.fhir.imaging import ACCESSION
 from p2d.warehouse.exchange.workbench import Workbench
@@ -122,7 +123,7 @@ def _whose(row: Mapping[str, Any]) -> Resource:
 
 
 def _coded(row: Mapping[str, Any]) -> Resource:
-    code = {"system": _systems().get(row["attribute"], f"urn:p2d:code:{_urn(row['attribute'])}")}
+    code = {"system": _systems().get(row["attribute"], f"{OWN_SYSTEM}{_urn(row['attribute'])}")}
     code["code"] = row["code"]
     return {"coding": [code]} | ({"text": row["text"]} if row["text"] else {})
 

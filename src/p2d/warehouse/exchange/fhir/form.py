@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from p2d.clinical.fhir.codes import NULL_FLAVOR
 from p2d.warehouse.exchange.acquisition import acquisition
 from p2d.warehouse.exchange.columns import imaging_columns
 from p2d.warehouse.exchange.fhir.clinical import clinical
@@ -27,7 +28,6 @@ _CLASS: Final = {
     "emergency": ("EMER", "emergency"),
 }
 _ACT_CODE: Final = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
-_NULL_FLAVOR: Final = "http://terminology.hl7.org/CodeSystem/v3-NullFlavor"
 Resource = dict[str, Any]
 
 
@@ -97,7 +97,7 @@ def _encounter(row: Mapping[str, Any]) -> Resource:
         "id": f"encounter-{row['case_key']}",
         "identifier": [{"system": "urn:p2d:case", "value": row["case"]}],
         "status": "finished" if row["end"] else "unknown",
-        "class": {"system": _NULL_FLAVOR if code == "UNK" else _ACT_CODE, "code": code, "display": display},
+        "class": {"system": NULL_FLAVOR if code == "UNK" else _ACT_CODE, "code": code, "display": display},
         "subject": {"reference": f"Patient/patient-{row['patient_key']}"},
     }
     period = {edge: row[edge].isoformat() for edge in ("start", "end") if row[edge]}

@@ -4,14 +4,21 @@
 from collections.abc import Mapping
 from typing import Final
 
-from p2d.clinical.i2b2 import ACCESSION_MODIFIER, DOCUMENT_MODIFIER, DOCUMENT_SCHEME, SERIES, STAND_IN
+from p2d.clinical.chunk import LESS_AND_MORE
+from p2d.clinical.i2b2 import (
+    ACCESSION_MODIFIER,
+    DOCUMENT_MODIFIER,
+    DOCUMENT_SCHEME,
+    OPERATORS,
+    SERIES,
+    STAND_IN,
+)
+from p2d.clinical.relational import UNKNOWN_DAY
 from p2d.warehouse.exchange.columns import number_of, text_of
 
-_UNKNOWN: Final = "TIMESTAMP '1900-01-01'"
+_UNKNOWN: Final = f"TIMESTAMP '{UNKNOWN_DAY}'"
 _CASE: Final = "'case|' || c.\"case\""
-_BOUND: Final = (
-    """CASE WHEN f."number" IS NOT NULL AND f."text" IN ('<', '<=', '>', '>=') THEN f."text" END"""
-)
+_BOUND: Final = f'CASE WHEN f."number" IS NOT NULL AND f."text" IN {LESS_AND_MORE} THEN f."text" END'
 LINKS: Final[Mapping[str, str]] = {"Document": DOCUMENT_MODIFIER, "Accession number": ACCESSION_MODIFIER}
 """Modifiers that name the document of an observation and the accession number of a document."""
 
@@ -95,9 +102,8 @@ _IS_NUMBER: Final = "o.number IS NOT NULL AND abs(o.number) < 1e12"
 _VALUE: Final = (
     "coalesce(o.value, CASE WHEN o.number IS NOT NULL THEN concat_ws(' ', o.bound, as_text(o.number)) END)"
 )
-_OPERATOR: Final = (
-    "CASE o.bound WHEN '<' THEN 'L' WHEN '<=' THEN 'LE' WHEN '>' THEN 'G' WHEN '>=' THEN 'GE' ELSE 'E' END"
-)
+_SIGNED: Final = " ".join(f"WHEN '{sign}' THEN '{operator}'" for operator, sign in OPERATORS.items())
+_OPERATOR: Final = f"CASE o.bound {_SIGNED} ELSE 'E' END"
 _OBSERVATION: Final = f"""
 SELECT v.id AS encounter_num, n.id AS patient_num, {_CONCEPT} AS concept_cd, '@' AS provider_id,
   o."start" AS start_date, {_MODIFIER} AS modifier_cd, o.ordinal::INTEGER AS instance_num,

@@ -7,7 +7,10 @@ Runs in a ``Workbench``; ``mapped``, ``parameter`` and ``address`` are offered b
 from collections.abc import Mapping
 from typing import Final
 
-UNKNOWN_DAY: Final = "DATE '1900-01-01'"
+from p2d.clinical.omop import ACCESSION
+from p2d.clinical.relational import UNKNOWN_DAY
+
+UNKNOWN_DATE: Final = f"DATE '{UNKNOWN_DAY}'"
 _EHR: Final = 32817
 """Type concept: the record comes from an electronic health record."""
 _UTF_8: Final = 32678
@@ -25,7 +28,7 @@ PREPARED: Final = f"""
 CREATE OR REPLACE TEMP TABLE coded AS
 SELECT f.fact_key, f.group_key, f.document_key, p.patient, f.patient_key, f.attribute, f.code, f."number",
   f."text", f.unit, f."time",
-  c."case", coalesce(f."date", d."date", c."start", {UNKNOWN_DAY}) AS day,
+  c."case", coalesce(f."date", d."date", c."start", {UNKNOWN_DATE}) AS day,
   CASE WHEN f."number" IS NOT NULL THEN 'Measurement'
     WHEN f.code IS NOT NULL AND starts_with(upper(f.attribute), 'ICD') THEN 'Condition'
     WHEN f.code IS NOT NULL AND starts_with(upper(f.attribute), 'OPS') THEN 'Procedure'
@@ -37,7 +40,7 @@ FROM fact f JOIN patient p USING (patient_key) LEFT JOIN document d USING (docum
 LEFT JOIN clinical_case c ON c.case_key = f.case_key;
 CREATE OR REPLACE TEMP TABLE imaged AS
 SELECT s.study_key, s.study, s.accession, s."StudyDescription", s."StudyTime", s.patient_key, p.patient,
-  c."case", coalesce(s."StudyDate", e.day, {UNKNOWN_DAY}) AS day, 'study|' || s.study AS "key"
+  c."case", coalesce(s."StudyDate", e.day, {UNKNOWN_DATE}) AS day, 'study|' || s.study AS "key"
 FROM study s JOIN patient p USING (patient_key) LEFT JOIN clinical_case c ON c.case_key = s.case_key
 LEFT JOIN (SELECT study_key, min("SeriesDate") AS day FROM series GROUP BY ALL) e USING (study_key);
 CREATE OR REPLACE TEMP TABLE pictured AS
@@ -53,7 +56,7 @@ SELECT a.series_key, a.keyword, a.number, a.value, r.ucum, x.patient, x.patient_
 FROM acquisition a JOIN parameter r USING (keyword) JOIN pictured x USING (series_key);
 CREATE OR REPLACE TEMP TABLE written AS
 SELECT d.document_key, d.document, d.kind, d.accession, d."text", p.patient, d.patient_key, c."case",
-  coalesce(d."date", c."start", {UNKNOWN_DAY}) AS day
+  coalesce(d."date", c."start", {UNKNOWN_DATE}) AS day
 FROM document d JOIN patient p USING (patient_key) LEFT JOIN clinical_case c ON c.case_key = d.case_key
 WHERE d."text" IS NOT NULL;
 CREATE OR REPLACE TEMP TABLE concept_named AS
@@ -146,11 +149,11 @@ TABLES: Final[Mapping[str, str]] = {
           UNION ALL SELECT patient, day, day FROM written
           UNION ALL SELECT p.patient, c."start", coalesce(c."end", c."start") FROM clinical_case c
           JOIN patient p USING (patient_key) WHERE c."start" IS NOT NULL) d {_person("d")}
-        WHERE d.day > {UNKNOWN_DAY} GROUP BY ALL ORDER BY ALL""",
+        WHERE d.day > {UNKNOWN_DATE} GROUP BY ALL ORDER BY ALL""",
     "visit_occurrence": f"""SELECT v.id AS visit_occurrence_id, n.id AS person_id,
         {_mapped("'case.type'", 'c."type"')} AS visit_concept_id,
-        coalesce(c."start", c."end", {UNKNOWN_DAY}) AS visit_start_date,
-        coalesce(c."end", c."start", {UNKNOWN_DAY}) AS visit_end_date, {_EHR} AS visit_type_concept_id,
+        coalesce(c."start", c."end", {UNKNOWN_DATE}) AS visit_start_date,
+        coalesce(c."end", c."start", {UNKNOWN_DATE}) AS visit_end_date, {_EHR} AS visit_type_concept_id,
         left(c."case", 50) AS visit_source_value
         FROM (SELECT c.*, p.patient FROM clinical_case c JOIN patient p USING (patient_key)) c {_person("c")}
         JOIN visit_id v ON v.owner = n.id AND v."key" = c."case" ORDER BY ALL""",
@@ -194,8 +197,8 @@ TABLES: Final[Mapping[str, str]] = {
         left(f.unit, 50) AS unit_source_value, left(f.code, 50) AS value_source_value
         {_of_facts("Observation", "observation")}
         UNION ALL
-        SELECT i.id, n.id, {_mapped("'attribute'", "'AccessionNumber'")}, w.day, w.day::TIMESTAMP, {_EHR},
-        w.accession, v.id, 'AccessionNumber', 0, NULL, NULL
+        SELECT i.id, n.id, {_mapped("'attribute'", f"'{ACCESSION}'")}, w.day, w.day::TIMESTAMP, {_EHR},
+        w.accession, v.id, '{ACCESSION}', 0, NULL, NULL
         FROM written w {_person("w")} {_id("observation", "'accession|' || w.document")} {_visit("w")})
         ORDER BY 1""",
     "note": f"""SELECT i.id AS note_id, n.id AS person_id, w.day AS note_date,

@@ -14,6 +14,7 @@ from p2d.access.assertion import Assertions, new_keypair, sign
 from p2d.access.service import Gatekeeper, ServiceSecret, Throttle
 from p2d.cli.app import cli
 from p2d.flows.gateway.bulk import BulkExtractor
+from p2d.flows.gateway.gateway import Gateway
 from p2d.flows.gateway.worker import BulkWorker
 from p2d.jobs.ledger import Ledger
 from p2d.jobs.report import Progress
@@ -157,8 +158,7 @@ def test_a_gateway_with_workers_leaves_the_work_to_them(desk: Desk) -> None:
 
 
 def test_a_gateway_without_workers_works_what_is_resumed_or_retried(desk: Desk) -> None:
-    app = create_app(desk.stages.gateway, Guard(*_gates(), Assertions(_public(desk))))
-    alone = replace(desk, client=AppClient(app))
+    alone = replace(desk, client=AppClient(create_app(_gateway_alone(desk), _guard(desk))))
     desk.stages.pacs.fails = Unavailable("pacs", "does not answer")
 
     alone.order("resume")
@@ -167,6 +167,41 @@ def test_a_gateway_without_workers_works_what_is_resumed_or_retried(desk: Desk) 
     alone.order("retry")
 
     until(desk, lambda progress: progress.state == "completed")
+
+
+@pytest.mark.parametrize("closes_after", [False, True])
+def test_a_retry_that_comes_while_a_run_ends_is_worked(desk: Desk, *, closes_after: bool) -> None:
+    ledger = desk.stages.gateway.ledger
+    alone = replace(desk, client=AppClient(create_app(_gateway_alone(desk), _guard(desk))))
+    desk.stages.pacs.fails = Unavailable("pacs", "does not answer")
+    close = ledger.close_run
+    retried: list[int] = []
+
+    def retry() -> None:
+        if not retried:
+            desk.stages.pacs.fails = None
+            retried.append(alone.order("retry").json()["patients"])
+
+    def close_run(run_id: str) -> None:
+        if closes_after:
+            retry()
+        close(run_id)
+        retry()
+
+    ledger.close_run = close_run  # type: ignore[method-assign,assignment]  # an operator who comes in just then
+
+    alone.order("resume")
+
+    until(desk, lambda progress: progress.state == "completed")
+    assert retried == [3]
+
+
+def _gateway_alone(desk: Desk) -> Gateway:
+    return replace(desk.stages.gateway, has_workers=False)
+
+
+def _guard(desk: Desk) -> Guard:
+    return Guard(*_gates(), Assertions(_public(desk)))
 
 
 def _gates() -> tuple[Gatekeeper, Gatekeeper]:

@@ -256,6 +256,18 @@ def test_a_completed_run_takes_no_order_to_wait(ledger: Ledger, run: str) -> Non
         ledger.orders.pause(run)
 
 
+def test_a_retry_that_comes_before_a_worker_closes_the_run_keeps_it_open(ledger: Ledger, run: str) -> None:
+    for patient in PATIENTS:
+        ledger.fail(run, patient, "reason", attempts_allowed=1)
+    ledger.orders.retry(run)
+
+    ledger.close_run(run, goes_on=True)
+
+    assert ledger.leases.runs() == [run]
+    ledger.close_run(run)
+    assert ledger.state(run) == "incomplete"
+
+
 def test_a_retry_is_for_the_given_up_alone(ledger: Ledger, run: str) -> None:
     for patient in PATIENTS[:3]:
         ledger.fail(run, patient, f"reason of {patient}", attempts_allowed=1)

@@ -332,18 +332,19 @@ class Ledger:
         """Whether a stop was asked for, or the run is held."""
         return not self._store.read(lambda db: workable(reading.run_row(db, run_id)))
 
-    def close_run(self, run_id: str) -> None:
+    def close_run(self, run_id: str, *, goes_on: bool = False) -> None:
         """Set the run's state from its rows: completed, stopped (asked to, patients left) or incomplete.
 
         The rows are counted anew here, once, and compared with the totals; a difference is incomplete. A run
-        that others still work, and that nobody asked to stop, goes on.
+        that others still work, and that nobody asked to stop, goes on; with *goes_on* one that has patients
+        left goes on also while nobody works it.
         """
 
         def closed(db: Db) -> None:
             report = reading.report(db, run_id, recount=True)
             stopping = bool(reading.run_row(db, run_id)["stopping"])
             held = db.rows("SELECT 1 FROM lease WHERE run_id = :run LIMIT 1", run=run_id)
-            if report.patients.pending and held and not stopping:
+            if report.patients.pending and (held or goes_on) and not stopping:
                 return
             left = "stopped" if stopping and report.patients.pending else "incomplete"
             state = "completed" if report.is_complete else left

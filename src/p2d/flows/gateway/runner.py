@@ -23,6 +23,7 @@ class BulkRunner:
         self._gateway = gateway
         self._extractor = BulkExtractor(gateway.for_work(WorkClass.BULK))
         self._threads: dict[str, threading.Thread] = {}
+        self._again: dict[str, Caller] = {}
         self._lock = threading.Lock()
 
     def start(self, request: Request, caller: Caller) -> str:
@@ -32,20 +33,45 @@ class BulkRunner:
         return run_id
 
     def resume(self, run_id: str, caller: Caller) -> None:
-        """Begin *run_id* in the background unless this process works it already, or workers do."""
+        """Work *run_id* in the background, unless workers do.
+
+        A working under way goes on; what it leaves pending because it was about to end is worked after it.
+        """
         if self._gateway.has_workers:
             return
         with self._lock:
-            thread = self._threads.get(run_id)
-            if thread is None or not thread.is_alive():
-                thread = threading.Thread(target=self._run, args=(run_id, caller), daemon=True)
-                self._threads[run_id] = thread
-                thread.start()
+            if run_id in self._threads:
+                self._again[run_id] = caller
+                return
+            thread = threading.Thread(target=self._work, args=(run_id, caller), daemon=True)
+            self._threads[run_id] = thread
+            thread.start()
 
     def is_running(self, run_id: str) -> bool:
         """Whether this process works *run_id* now."""
-        thread = self._threads.get(run_id)
-        return thread is not None and thread.is_alive()
+        return run_id in self._threads
+
+    def _work(self, run_id: str, caller: Caller) -> None:
+        asked: Caller | None = caller
+        while asked is not None:
+            self._run(run_id, asked)
+            asked = self._next(run_id)
+
+    def _next(self, run_id: str) -> Caller | None:
+        """Return who resumed the run while it was worked, if it has patients left; else let it end."""
+        with self._lock:
+            asked = self._again.pop(run_id, None)
+            if asked is None or not self._is_left(run_id):
+                del self._threads[run_id]
+                return None
+            return asked
+
+    def _is_left(self, run_id: str) -> bool:
+        try:
+            return self._gateway.ledger.progress(run_id).patients_pending > 0
+        except P2DError as error:
+            _LOG.error("run %s: %s", run_id, error)
+            return False
 
     def _run(self, run_id: str, caller: Caller) -> None:
         try:

@@ -110,7 +110,7 @@ class BulkWorker:
         if progress.state not in {"open", "running"} or progress.patients_leased:
             return
         if not progress.patients_pending or ledger.is_stopping(run_id):
-            ledger.close_run(run_id)
+            ledger.close_run(run_id, goes_on=True)  # a retry may have come since
 
     def _pause_run(self, run_id: str, error: P2DError) -> None:
         try:

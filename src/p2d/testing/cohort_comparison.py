@@ -63,16 +63,17 @@ def suffices(count: Count, days: Sequence[date | None]) -> bool:
 def chosen(reduce: Reduce, found: Sequence[Dated]) -> list[int]:
     """Return the places in *found* that FIRST, LAST, MIN or MAX chooses: several where they are all alike.
 
-    FIRST and LAST go by day, undated ones behind all others, then by value (LAST: the greatest).
+    FIRST and LAST go by day, undated ones behind all others, then by value (LAST: the greatest). None, a
+    value that has no such part, stands behind all others.
     """
     if not found:
         return []
-    if reduce in {Reduce.MIN, Reduce.MAX}:
-        ranks: list[Any] = [value for _, value in found]
-    else:
-        is_behind = reduce is Reduce.FIRST  # the undated are greater than all others, or less than all
-        ranks = [((day is None) is is_behind, day or FIRST_DAY, value) for day, value in found]
-    best = min(ranks) if reduce in {Reduce.MIN, Reduce.FIRST} else max(ranks)
+    is_least = reduce in {Reduce.MIN, Reduce.FIRST}  # what is behind is greater than all others, or less
+    ranks: list[Any] = [((value is None) is is_least, 0 if value is None else value) for _, value in found]
+    if reduce in {Reduce.FIRST, Reduce.LAST}:
+        days = [((day is None) is is_least, day or FIRST_DAY) for day, _ in found]
+        ranks = list(zip(days, ranks, strict=True))
+    best = min(ranks) if is_least else max(ranks)
     return [place for place, rank in enumerate(ranks) if rank == best]
 
 

@@ -120,11 +120,13 @@ class _Judge:
             codes = value.members[:1] if value.owner.frame is None else value.members
             is_so = any(is_under(code, str(operand)) for code in codes for operand in operands)
             return (is_so, _text_rank(value)) if codes else None
-        kinds = {kind for operand in operands for kind in self._kinds(operand)}
-        parts = [part for kind in kinds if (part := self._part(value, kind)) is not None]
-        if not parts:
+        asked = {kind for operand in operands for kind in self._kinds(operand)}
+        kinds = [kind for kind in (Type.NUMBER, Type.DATE, Type.TEXT) if kind in asked]
+        parts = [self._part(value, kind) for kind in kinds]
+        found = [part for part in parts if part is not None]
+        if not found:
             return None
-        return any(is_so for is_so, _ in parts), parts[0][1]
+        return any(is_so for is_so, _ in found), None if parts[0] is None else parts[0][1]
 
     def _kinds(self, operand: object) -> Sequence[Type]:
         own = {attribute.type for attribute in self._world.named(self._criterion)}
@@ -132,7 +134,11 @@ class _Judge:
             other = self._world.attribute(operand.name)
             if Type.DATE in {*own, other.type}:
                 return [Type.DATE]
-            is_text_too = self._criterion.operator in _EQUAL and operand == AttributeRef(operand.name)
+            is_text_too = (
+                self._criterion.operator in _EQUAL
+                and operand == AttributeRef(operand.name)
+                and self._criterion.reduce is not Reduce.MEAN
+            )
             return [Type.NUMBER, Type.TEXT] if is_text_too else [Type.NUMBER]
         if isinstance(operand, float):
             return [Type.NUMBER]

@@ -17,7 +17,7 @@ from p2d.warehouse.query.attributes import Attribute, Source, Type
 from p2d.warehouse.query.codes import behind, code_range
 from p2d.warehouse.query.dialects import Bind, Dialect
 from p2d.warehouse.query.holders import ROW, Parts
-from p2d.warehouse.query.nodes import AttributeRef, Criterion, Operator, Value
+from p2d.warehouse.query.nodes import AttributeRef, Criterion, Operator, Reduce, Value
 from p2d.warehouse.query.relations import column, is_there
 from p2d.warehouse.query.texts import TEXTUAL, text_condition
 
@@ -37,6 +37,9 @@ class Kind(StrEnum):
     NUMBER = "number"
     DAY = "day"
     TEXT = "text"
+
+
+_TYPES: Final = {Kind.NUMBER: "double", Kind.DAY: "date", Kind.TEXT: "varchar"}
 
 
 class Referred(Protocol):
@@ -157,17 +160,23 @@ class Judge:
 
     def _compared(self, parts: Parts) -> Verdict | None:
         asked = {kind for operand in self._criterion.values for kind in self._kinds(operand)}
-        values, ranks, tests = [], [], []
+        values, tests = [], []
         for kind in Kind:
             place = _part(parts, kind)
             if kind in asked and place is not None:
                 values.append(is_there(place.copy()))
-                ranks.append(place)
                 tests.append(self._test(kind, place, parts))
         if not tests:
             return None
-        rank = self._dialect.by_code_point(ranks[0].copy()) if asked == {Kind.TEXT} else ranks[0].copy()
+        rank = self._rank(next(kind for kind in Kind if kind in asked), parts)
         return Verdict(exp.or_(*values, copy=False), exp.or_(*tests, copy=False), rank)
+
+    def _rank(self, kind: Kind, parts: Parts) -> exp.Expr:
+        """Return how a value ranks by its part of *kind*, NULL where it has none: the same type for all."""
+        place = _part(parts, kind)
+        if place is None:
+            return exp.Cast(this=exp.Null(), to=exp.DataType.build(_TYPES[kind]))
+        return self._dialect.by_code_point(place.copy()) if kind is Kind.TEXT else place.copy()
 
     def _kinds(self, operand: Value) -> tuple[Kind, ...]:
         if isinstance(operand, AttributeRef):
@@ -175,7 +184,11 @@ class Judge:
                 if operand.is_calculated:
                     raise _no_calculation(operand)
                 return (Kind.DAY,)
-            is_text_too = self._criterion.operator in _EQUAL and operand.is_plain
+            is_text_too = (
+                self._criterion.operator in _EQUAL
+                and operand.is_plain
+                and self._criterion.reduce is not Reduce.MEAN
+            )
             return (Kind.NUMBER, Kind.TEXT) if is_text_too else (Kind.NUMBER,)
         if isinstance(operand, float):
             return (Kind.NUMBER,)

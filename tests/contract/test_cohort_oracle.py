@@ -8,10 +8,12 @@ from typing import Final
 import pytest
 from hypothesis import given, settings
 
+from p2d.model.errors import InvalidRequest
 from p2d.testing.cohort_contract import (
     LEVELS,
     check_cohort,
     check_header_of_a_study_that_comes_later,
+    check_patients,
     check_some,
     check_some_facets,
     check_table,
@@ -23,6 +25,7 @@ from p2d.testing.cohort_questions import ALL_BRANCHES, EVERY, EVERYBODY, questio
 from p2d.testing.cohort_rows import BRANCHES, random_rows
 from p2d.warehouse.duckdb.engine import DuckDbWarehouse
 from p2d.warehouse.query.as_json import query_json
+from p2d.warehouse.query.evaluation import Evaluation
 from p2d.warehouse.query.nodes import Query
 from p2d.warehouse.query.parse import parse
 
@@ -83,6 +86,41 @@ def test_facets_are_those_of_the_oracle(engine: str, seed: int) -> None:
     made, oracle = warehouse(engine, seed)
 
     check_some_facets(made, oracle, 500_000 + seed * 1000, 60)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_facets_of_cohorts_too_large_to_narrow_a_search_are_the_same(
+    engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, oracle = warehouse(engine, 1)
+    monkeypatch.setattr(Evaluation, "is_narrow", lambda *_: False)
+
+    check_some_facets(made, oracle, 600_000, 120)
+
+
+@pytest.mark.parametrize("reduce", ["first", "last", "min", "max", "mean"])
+@pytest.mark.parametrize(
+    "subject", [{"attribute": "LVEF"}, {"attribute": "ICD10"}, {"branch": "Befunde"}, {"branch": "Kontrast"}]
+)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_values_that_are_numbers_and_texts_rank_as_numbers(
+    engine: str, subject: Mapping[str, str], reduce: str
+) -> None:
+    made, oracle = warehouse(engine, 1)
+    for operand in ("LVEF", "TROPONIN", "ICD10"):
+        where = {**subject, "equals": {"attribute": operand}, "reduce": reduce}
+        check_patients(made, oracle, parse({"version": 2, "where": where}))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_text_has_no_mean(engine: str) -> None:
+    made, _ = warehouse(engine, 1)
+    query = parse(
+        {"version": 2, "where": {"attribute": "sex", "equals": {"attribute": "ICD10"}, "reduce": "mean"}}
+    )
+
+    with pytest.raises(InvalidRequest, match="sex: holds text; equals does not apply to that"):
+        made.cohort(query)
 
 
 ACQUIRED: Final = {

@@ -89,7 +89,7 @@ def check_table(engine: CohortEngine, oracle: CohortOracle, query: Query) -> Non
 
 
 def check_facet(engine: CohortEngine, oracle: CohortOracle, query: Query, request: FacetRequest) -> None:
-    """Return if the facet of *query*, which has few cells, is that of *oracle*.
+    """Return if the facet of *query* is that of *oracle*.
 
     Raises:
         AssertionError: it is not.
@@ -98,8 +98,11 @@ def check_facet(engine: CohortEngine, oracle: CohortOracle, query: Query, reques
     found, expected = engine.facet(query, request), oracle.facet(query, request)
     cells = {labels: (tally.number, tally.patients) for labels, tally in found.cells}
     assert cells == expected.cells, (query, request)  # noqa: S101 - as above
-    without, total = (found.missing, expected.missing), (found.total, expected.total)
-    for tally, numbers in (without, total):
+    for tally, numbers in (
+        (found.others, expected.others),
+        (found.missing, expected.missing),
+        (found.total, expected.total),
+    ):
         assert (tally.number, tally.patients) == numbers, (query, request)  # noqa: S101 - as above
 
 
@@ -114,7 +117,8 @@ def check_some_facets(engine: CohortEngine, oracle: CohortOracle, first: int, co
         dice = random.Random(first + place)
         names = dice.sample(EVERY, dice.choice([1, 1, 2]))
         by = tuple(Dimension(name, dice.choice(["value", "value", "year"])) for name in names)
-        check_facet(engine, oracle, query, FacetRequest(by, dice.choice(list(Frame)), _EVERY_CELL))
+        level, top = dice.choice(list(Frame)), dice.choice([_EVERY_CELL, _EVERY_CELL, 2])
+        check_facet(engine, oracle, query, FacetRequest(by, level, top))
 
 
 def check_header_of_a_study_that_comes_later(warehouse: CohortWarehouse) -> None:

@@ -24,9 +24,10 @@ Counted = tuple[int, int]
 
 @dataclass(slots=True)
 class FacetFound:
-    """Cells by their labels, what has none, and everything."""
+    """Cells by their labels, what has one beyond them, what has none, and everything."""
 
     cells: dict[tuple[Label, ...], Counted] = field(default_factory=dict)
+    others: Counted = (0, 0)
     missing: Counted = (0, 0)
     total: Counted = (0, 0)
 
@@ -42,8 +43,11 @@ def facet_of(world: World, request: FacetRequest, chosen: Mapping[Frame, set[Thi
             missing.append(thing)
         for combination in itertools.product(*labels):
             cells[combination].append(thing)
+    ordered = sorted(cells, key=lambda combination: (-len(cells[combination]), [*map(str, combination)]))
+    beyond = {thing for combination in ordered[request.top :] for thing in cells[combination]}
     return FacetFound(
-        {combination: _counted(some) for combination, some in cells.items()},
+        {combination: _counted(cells[combination]) for combination in ordered[: request.top]},
+        _counted([*beyond]),
         _counted(missing),
         _counted([*things]),
     )

@@ -134,8 +134,7 @@ class Answers(ABC):
     def facet(self, query: Query, request: FacetRequest) -> Facet:
         """Return how often values occur among what *query* finds."""
         with self._asked(query) as (asked, where):
-            patients = asked.patients(where)
-            return read_facet(asked, where, request, patients)
+            return read_facet(asked, where, request)
 
     def widen(self, query: Query) -> tuple[Widening, ...]:
         """Return, for every imaging frame of *query*, how many patients each choice of frame finds."""

@@ -57,11 +57,11 @@ class Evaluation:
         kept = exp.select(exp.column("k", table="c")).from_(rows_of(name, "c"))
         return lambda place: exp.In(this=place, query=kept.copy().subquery())
 
-    def is_narrow(self, among: Keys) -> bool:
-        """Whether a node is asked of *among* alone sooner than of everybody, which could be kept."""
+    def is_narrow(self, patients: int) -> bool:
+        """Whether so many *patients* are asked about alone sooner than everybody, which could be kept."""
         dialect = self.session.dialect
         share = min(dialect.narrow_to, self.catalogue.patients * _NARROW)
-        return len(among) <= max(share, dialect.few_keys, _FEW)
+        return patients <= max(share, dialect.few_keys, _FEW)
 
     def patients(self, node: Node, among: Keys | None = None) -> Keys:
         """Return the patients, those of *among* where it is given, that *node*, placed, holds for.
@@ -112,7 +112,7 @@ class Evaluation:
     def _unit(self, node: Node, among: Keys | None) -> Keys:
         version = self.session.version
         known = self.cache.get(node, version)
-        if known is None and among is not None and self.narrows and self.is_narrow(among):
+        if known is None and among is not None and self.narrows and self.is_narrow(len(among)):
             return self._narrowed(node, among)
         if known is None:
             known = self._asked(node, self.compiler())

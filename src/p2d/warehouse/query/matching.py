@@ -48,6 +48,20 @@ def matching(
     return found.where(is_among(column(key_of(level), ROW), united(sets), TABLES[level]), copy=False)
 
 
+def is_told_by_things(where: Node, level: Frame) -> bool:
+    """Whether *where*, placed, holds for the patients of the matching things of *level* for these alone.
+
+    Which patients are of the cohort need not be known then.
+    """
+    match where:
+        case All((inner,)) | Any((inner,)):
+            return is_told_by_things(inner, level)
+        case Same(frame, count=None):
+            return frame in _IMAGING and level in _IMAGING
+        case _:
+            return False
+
+
 def matching_keys(
     compiler: Compiler, where: Node, level: Frame, is_of_cohort: Callable[[exp.Expr], exp.Expr]
 ) -> exp.Select:

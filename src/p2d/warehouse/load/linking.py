@@ -12,6 +12,8 @@ from p2d.warehouse.load.presence import PRESENCE_NAME
 from p2d.warehouse.load.staging import Staging
 
 _TOUCHED: Final = "SELECT DISTINCT patient_key FROM ({parts}) found"
+# Kept, so that an engine sees how few they are before it joins reports to them.
+_TOUCHED_STUDIES: Final = "SELECT s.* FROM study s JOIN touched USING (patient_key)"
 
 _ARCHIVES: Final = """
 INSERT INTO study_archive
@@ -70,31 +72,38 @@ WHEN NOT MATCHED THEN INSERT (patient_key, source, run_id, "at")
   VALUES (s.patient_key, s.source, $run, now()::TIMESTAMP)
 """
 
+_LINKED: Final = """
+SELECT s.study_key, d.document_key, s.patient_key FROM touched_study s
+JOIN document d ON d.patient_key = s.patient_key AND d.accession = s.accession
+"""
+# Links that stay are not written again.
 _REPORTS: Final = (
-    "DELETE FROM study_document WHERE patient_key IN (SELECT patient_key FROM touched)",
+    """DELETE FROM study_document WHERE patient_key IN (SELECT patient_key FROM touched)
+    AND NOT EXISTS (SELECT 1 FROM linked n WHERE n.study_key = study_document.study_key
+      AND n.document_key = study_document.document_key)""",
     """INSERT INTO study_document
-    SELECT s.study_key, d.document_key, s.patient_key FROM study s JOIN touched USING (patient_key)
-    JOIN document d ON d.patient_key = s.patient_key AND d.accession = s.accession""",
+    SELECT n.study_key, n.document_key, n.patient_key FROM linked n
+    WHERE NOT EXISTS (SELECT 1 FROM study_document l WHERE l.study_key = n.study_key
+      AND l.document_key = n.document_key)""",
 )
 
 _CASES: Final = """
 UPDATE study SET case_key = found.case_key, link_method = found.link_method FROM (
-  WITH asked AS (SELECT s.* FROM study s JOIN touched USING (patient_key)),
-  by_accession AS (
-    SELECT l.study_key, min(d.case_key) AS case_key FROM study_document l JOIN touched USING (patient_key)
+  WITH by_accession AS (
+    SELECT l.study_key, min(d.case_key) AS case_key FROM touched_study JOIN study_document l USING (study_key)
     JOIN document d USING (document_key) GROUP BY l.study_key HAVING count(DISTINCT d.case_key) = 1),
   by_admission AS (
-    SELECT a.study_key, c.case_key FROM asked a
+    SELECT a.study_key, c.case_key FROM touched_study a
     JOIN clinical_case c ON c.patient_key = a.patient_key AND c."case" = a.admission_case),
   by_time AS (
-    SELECT a.study_key, min(c.case_key) AS case_key FROM asked a
+    SELECT a.study_key, min(c.case_key) AS case_key FROM touched_study a
     JOIN clinical_case c ON c.patient_key = a.patient_key
     WHERE a."StudyDate" BETWEEN c."start" AND coalesce(c."end", DATE '9999-12-31')
     GROUP BY a.study_key HAVING count(*) = 1)
   SELECT a.study_key, coalesce(x.case_key, y.case_key, z.case_key) AS case_key,
     CASE WHEN x.case_key IS NOT NULL THEN 'accession' WHEN y.case_key IS NOT NULL THEN 'admission'
       WHEN z.case_key IS NOT NULL THEN 'time' ELSE 'none' END AS link_method
-  FROM asked a LEFT JOIN by_accession x USING (study_key) LEFT JOIN by_admission y USING (study_key)
+  FROM touched_study a LEFT JOIN by_accession x USING (study_key) LEFT JOIN by_admission y USING (study_key)
   LEFT JOIN by_time z USING (study_key)
 ) found WHERE study.study_key = found.study_key
   AND (study.case_key IS DISTINCT FROM found.case_key OR study.link_method <> found.link_method)
@@ -116,13 +125,11 @@ SELECT unnest(string_to_array(t.flags, ' ')) AS kind, '{level}' AS "level", t.pa
 FROM {level} t JOIN touched USING (patient_key) WHERE t.flags IS NOT NULL
 """
 _AMBIGUOUS: Final = """
-SELECT 'accession_several_cases', 'study', s.patient_key, s.study FROM study s
-JOIN touched USING (patient_key)
+SELECT 'accession_several_cases', 'study', s.patient_key, s.study FROM touched_study s
 JOIN study_document l USING (study_key) JOIN document d USING (document_key)
 GROUP BY s.patient_key, s.study HAVING count(DISTINCT d.case_key) > 1
 UNION ALL
-SELECT DISTINCT 'accession_other_patient', 'study', s.patient_key, s.study FROM study s
-JOIN touched USING (patient_key)
+SELECT DISTINCT 'accession_other_patient', 'study', s.patient_key, s.study FROM touched_study s
 JOIN document d ON d.accession = s.accession AND d.patient_key <> s.patient_key
 """
 _ISSUES: Final = """
@@ -158,6 +165,8 @@ def draw_together(session: Staging, batch: Batch, tables: frozenset[str]) -> Non
         if name in tables:
             session.rows(_CATALOGUE.format(part=part))
     session.catch_up(tables)
+    session.keep("touched_study", _TOUCHED_STUDIES)
+    session.keep("linked", _LINKED)
     for statement in (*_REPORTS, _CASES):
         session.rows(statement)
     parts = [_FLAGGED.format(level=level) for level in ("study", "series", "instance")]

@@ -35,7 +35,14 @@ _BTREES: Final[Mapping[str, str]] = {
     "series_patient": "series (patient_key)",
     "instance_study": "instance (study_key)",
     "instance_patient": "instance (patient_key)",
+    # for loads, which look for what is flagged of a batch's patients; hardly anything is
+    "study_flagged": "study (patient_key) WHERE flags IS NOT NULL",
+    "series_flagged": "series (patient_key) WHERE flags IS NOT NULL",
+    "instance_flagged": "instance (patient_key) WHERE flags IS NOT NULL",
     "header_keyword": "header (keyword, patient_key)",
+    # with whose it is: a header's numbers lie all over the widest of tables
+    "header_number": 'header (keyword, "number") INCLUDE (patient_key, study_key, series_key, instance_key)'
+    ' WHERE "number" IS NOT NULL',
     "header_patient": "header (patient_key)",
     "header_of_study": "header (keyword, patient_key) WHERE series_key IS NULL",
 }

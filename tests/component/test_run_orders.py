@@ -196,6 +196,27 @@ def test_a_retry_that_comes_while_a_run_ends_is_worked(desk: Desk, *, closes_aft
     assert retried == [3]
 
 
+def test_a_stop_that_comes_after_a_retry_while_a_run_ends_holds(desk: Desk) -> None:
+    ledger = desk.stages.gateway.ledger
+    alone = replace(desk, client=AppClient(create_app(_gateway_alone(desk), _guard(desk))))
+    desk.stages.pacs.fails = Unavailable("pacs", "does not answer")
+    close = ledger.close_run
+
+    def close_run(run_id: str) -> None:
+        desk.stages.pacs.fails = None
+        alone.order("retry")
+        alone.order("stop")
+        close(run_id)
+
+    ledger.close_run = close_run  # type: ignore[method-assign,assignment]  # an operator who comes in just then
+
+    alone.order("resume")
+
+    until(desk, lambda _: not alone.ask("GET", desk.run).json()["running"])
+    assert desk.state == "stopped"
+    assert len(ledger.pending(desk.run)) == 3
+
+
 def _gateway_alone(desk: Desk) -> Gateway:
     return replace(desk.stages.gateway, has_workers=False)
 

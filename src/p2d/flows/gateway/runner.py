@@ -44,8 +44,8 @@ class BulkRunner:
                 self._again[run_id] = caller
                 return
             thread = threading.Thread(target=self._work, args=(run_id, caller), daemon=True)
-            self._threads[run_id] = thread
             thread.start()
+            self._threads[run_id] = thread
 
     def is_running(self, run_id: str) -> bool:
         """Whether this process works *run_id* now."""
@@ -58,20 +58,24 @@ class BulkRunner:
             asked = self._next(run_id)
 
     def _next(self, run_id: str) -> Caller | None:
-        """Return who resumed the run while it was worked, if it has patients left; else let it end."""
+        """Return who resumed the run while it was worked, if it is to go on; else let it end."""
         with self._lock:
             asked = self._again.pop(run_id, None)
-            if asked is None or not self._is_left(run_id):
+            if asked is None or not self._goes_on(run_id):
                 del self._threads[run_id]
                 return None
             return asked
 
-    def _is_left(self, run_id: str) -> bool:
+    def _goes_on(self, run_id: str) -> bool:
+        """Whether patients are left that nobody stopped, paused or cancelled since."""
+        ledger = self._gateway.ledger
         try:
-            return self._gateway.ledger.progress(run_id).patients_pending > 0
-        except P2DError as error:
-            _LOG.error("run %s: %s", run_id, error)
+            progress = ledger.progress(run_id)
+            is_held = progress.state in {"paused", "cancelled"} or ledger.is_stopping(run_id)
+        except Exception as error:  # noqa: BLE001 - the thread's top: another resume begins anew
+            _LOG.error("run %s: whether it goes on is not known (%s)", run_id, type(error).__name__)
             return False
+        return progress.patients_pending > 0 and not is_held
 
     def _run(self, run_id: str, caller: Caller) -> None:
         try:

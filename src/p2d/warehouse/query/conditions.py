@@ -39,7 +39,7 @@ class Kind(StrEnum):
     TEXT = "text"
 
 
-_TYPES: Final = {Kind.NUMBER: "double", Kind.DAY: "date", Kind.TEXT: "varchar"}
+_TYPES: Final = {Kind.NUMBER: "double", Kind.DAY: "date"}
 
 
 class Referred(Protocol):

@@ -40,7 +40,7 @@ class BulkRunner:
         if self._gateway.has_workers:
             return
         with self._lock:
-            if run_id in self._threads:
+            if self.is_running(run_id):
                 self._again[run_id] = caller
                 return
             thread = threading.Thread(target=self._work, args=(run_id, caller), daemon=True)
@@ -49,7 +49,8 @@ class BulkRunner:
 
     def is_running(self, run_id: str) -> bool:
         """Whether this process works *run_id* now."""
-        return run_id in self._threads
+        thread = self._threads.get(run_id)
+        return thread is not None and thread.is_alive()
 
     def _work(self, run_id: str, caller: Caller) -> None:
         asked: Caller | None = caller

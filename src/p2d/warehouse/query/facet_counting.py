@@ -27,9 +27,9 @@ _LABELLED: Final = "labelled"
 
 def counting_of(asked: Evaluation, where: Node, request: FacetRequest) -> "Counting":
     """Return what counts for *request* among the cohort *where*, placed."""
-    cohort = _Cohort(asked, where, request.level)
     attributes = [asked.catalogue.attribute(one.attribute, "facet.attribute") for one in request.dimensions]
     kinds = list(zip(request.dimensions, attributes, strict=True))
+    cohort = _Cohort(asked, where, request.level)
     is_own = all(_is_own(request.level, dimension, attribute) for dimension, attribute in kinds)
     return (OwnLabels if is_own else JoinedLabels)(cohort, kinds)
 
@@ -213,7 +213,7 @@ class OwnLabels(Counting):
 class JoinedLabels(Counting):
     """Of things that have a label by other rows, several perhaps.
 
-    What matches is found once and kept, with the patients it is of.
+    What matches is found once and kept, with the patients it is of; patients and cases are found again.
     """
 
     def __init__(self, cohort: _Cohort, kinds: Sequence[tuple[Dimension, Attribute]]) -> None:

@@ -71,6 +71,26 @@ def test_a_worker_finishes_and_closes_what_is_open(stages: GatewayStages) -> Non
     }
 
 
+def test_a_retry_that_comes_before_a_worker_closes_a_run_is_worked(stages: GatewayStages) -> None:
+    run, ledger = opened(stages), ledger_of(stages)
+    for patient in ledger.pending(run):
+        ledger.fail(run, patient, "Unavailable: pacs", attempts_allowed=1)
+    close = ledger.close_run
+    retried: list[int] = []
+
+    def close_run(run_id: str, **how: bool) -> bool:
+        if not retried:
+            retried.append(ledger.orders.retry(run_id))
+        return close(run_id, **how)
+
+    ledger.close_run = close_run  # type: ignore[method-assign]  # an operator who comes in just then
+
+    worked_off(worker_of(stages))
+
+    assert retried == [3]
+    assert ledger.state(run) == "completed"
+
+
 def test_several_workers_share_a_run_and_no_patient_is_asked_for_twice(stages: GatewayStages) -> None:
     run = opened(stages)
     asked: list[str] = []

@@ -169,8 +169,8 @@ def test_a_gateway_without_workers_works_what_is_resumed_or_retried(desk: Desk) 
     until(desk, lambda progress: progress.state == "completed")
 
 
-@pytest.mark.parametrize("closes_after", [False, True])
-def test_a_retry_that_comes_while_a_run_ends_is_worked(desk: Desk, *, closes_after: bool) -> None:
+@pytest.mark.parametrize("is_before_it_is_closed", [False, True])
+def test_a_retry_that_comes_while_a_run_ends_is_worked(desk: Desk, *, is_before_it_is_closed: bool) -> None:
     ledger = desk.stages.gateway.ledger
     alone = replace(desk, client=AppClient(create_app(_gateway_alone(desk), _guard(desk))))
     desk.stages.pacs.fails = Unavailable("pacs", "does not answer")
@@ -182,13 +182,14 @@ def test_a_retry_that_comes_while_a_run_ends_is_worked(desk: Desk, *, closes_aft
             desk.stages.pacs.fails = None
             retried.append(alone.order("retry").json()["patients"])
 
-    def close_run(run_id: str) -> None:
-        if closes_after:
+    def close_run(run_id: str, **how: bool) -> bool:
+        if is_before_it_is_closed:
             retry()
-        close(run_id)
+        is_closed = close(run_id, **how)
         retry()
+        return is_closed
 
-    ledger.close_run = close_run  # type: ignore[method-assign,assignment]  # an operator who comes in just then
+    ledger.close_run = close_run  # type: ignore[method-assign]  # an operator who comes in just then
 
     alone.order("resume")
 
@@ -202,19 +203,38 @@ def test_a_stop_that_comes_after_a_retry_while_a_run_ends_holds(desk: Desk) -> N
     desk.stages.pacs.fails = Unavailable("pacs", "does not answer")
     close = ledger.close_run
 
-    def close_run(run_id: str) -> None:
+    def close_run(run_id: str, **how: bool) -> bool:
         desk.stages.pacs.fails = None
         alone.order("retry")
         alone.order("stop")
-        close(run_id)
+        return close(run_id, **how)
 
-    ledger.close_run = close_run  # type: ignore[method-assign,assignment]  # an operator who comes in just then
+    ledger.close_run = close_run  # type: ignore[method-assign]  # an operator who comes in just then
 
     alone.order("resume")
 
     until(desk, lambda _: not alone.ask("GET", desk.run).json()["running"])
     assert desk.state == "stopped"
     assert len(ledger.pending(desk.run)) == 3
+
+
+def test_a_retry_that_comes_while_the_command_ends_a_run_is_worked(desk: Desk) -> None:
+    ledger = desk.stages.gateway.ledger
+    desk.park_all()
+    close = ledger.close_run
+    retried: list[int] = []
+
+    def close_run(run_id: str, **how: bool) -> bool:
+        if not retried:
+            retried.append(ledger.orders.retry(run_id))
+        return close(run_id, **how)
+
+    ledger.close_run = close_run  # type: ignore[method-assign]  # an operator who comes in just then
+
+    report = BulkExtractor(desk.stages.gateway).run(desk.run, OPERATOR)
+
+    assert retried == [3]
+    assert report.state == "completed"
 
 
 def _gateway_alone(desk: Desk) -> Gateway:

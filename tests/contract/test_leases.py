@@ -261,11 +261,29 @@ def test_a_retry_that_comes_before_a_worker_closes_the_run_keeps_it_open(ledger:
         ledger.fail(run, patient, "reason", attempts_allowed=1)
     ledger.orders.retry(run)
 
-    ledger.close_run(run, goes_on=True)
+    assert not ledger.close_run(run, goes_on=True)
 
     assert ledger.leases.runs() == [run]
-    ledger.close_run(run)
+    assert ledger.close_run(run)
     assert ledger.state(run) == "incomplete"
+
+
+def test_a_held_run_is_closed_whatever_is_left(ledger: Ledger, run: str) -> None:
+    ledger.start(run)
+    ledger.orders.pause(run)
+
+    assert ledger.close_run(run, goes_on=True)
+
+
+def test_a_retry_after_a_stop_counts(ledger: Ledger, run: str) -> None:
+    ledger.start(run)
+    ledger.fail(run, "P0", "reason", attempts_allowed=1)
+    ledger.request_stop(run)
+
+    ledger.orders.retry(run)
+
+    assert not ledger.is_stopping(run)
+    assert ledger.leases.runs() == [run]
 
 
 def test_a_retry_is_for_the_given_up_alone(ledger: Ledger, run: str) -> None:

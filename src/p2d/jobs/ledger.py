@@ -332,25 +332,28 @@ class Ledger:
         """Whether a stop was asked for, or the run is held."""
         return not self._store.read(lambda db: workable(reading.run_row(db, run_id)))
 
-    def close_run(self, run_id: str, *, goes_on: bool = False) -> None:
+    def close_run(self, run_id: str, *, goes_on: bool = False) -> bool:
         """Set the run's state from its rows: completed, stopped (asked to, patients left) or incomplete.
 
         The rows are counted anew here, once, and compared with the totals; a difference is incomplete. A run
         that others still work, and that nobody asked to stop, goes on; with *goes_on* one that has patients
-        left goes on also while nobody works it.
+        left, by a retry that came meanwhile, goes on also while nobody works it, unless it is held. Return
+        whether it is closed.
         """
 
-        def closed(db: Db) -> None:
+        def closed(db: Db) -> bool:
             report = reading.report(db, run_id, recount=True)
-            stopping = bool(reading.run_row(db, run_id)["stopping"])
-            held = db.rows("SELECT 1 FROM lease WHERE run_id = :run LIMIT 1", run=run_id)
-            if report.patients.pending and (held or goes_on) and not stopping:
-                return
+            run = reading.run_row(db, run_id)
+            stopping = bool(run["stopping"])
+            leased = db.rows("SELECT 1 FROM lease WHERE run_id = :run LIMIT 1", run=run_id)
+            if report.patients.pending and not stopping and (leased or (goes_on and workable(run))):
+                return False
             left = "stopped" if stopping and report.patients.pending else "incomplete"
             state = "completed" if report.is_complete else left
             db.rows("UPDATE run SET state = :state WHERE run_id = :run", state=state, run=run_id)
+            return True
 
-        self._book.change(run_id, closed)
+        return self._book.change(run_id, closed)
 
     def progress(self, run_id: str) -> Progress:
         """Return where the run stands, from a few rows.

@@ -57,7 +57,10 @@ class Orders:
         )
 
     def retry(self, run_id: str) -> int:
-        """Put the patients that were given up back to pending, with all their attempts; return how many."""
+        """Put the patients that were given up back to pending, with all their attempts; return how many.
+
+        Where there are any, a stop that was asked for no longer counts.
+        """
         return self._book.change(run_id, lambda db: _retry(db, run_id))
 
 
@@ -99,7 +102,7 @@ def _resume(db: Db, run_id: str, now: float) -> None:
 
 
 def _retry(db: Db, run_id: str) -> int:
-    state = _run(db, run_id)["state"]
+    _run(db, run_id)
     parked = {name: n for name, n in totals.read(db, run_id).items() if name.startswith(totals.PARKED)}
     number = sum(parked.values())
     if not number:
@@ -110,6 +113,9 @@ def _retry(db: Db, run_id: str) -> int:
         run=run_id,
     )
     totals.add(db, run_id, Counter({name: -n for name, n in parked.items()} | {"patients pending": number}))
-    if state != "running":
-        db.rows("UPDATE run SET state = 'open', stopping = 0 WHERE run_id = :run", run=run_id)
+    db.rows(
+        "UPDATE run SET stopping = 0, state = CASE WHEN state = 'running' THEN state ELSE 'open' END"
+        " WHERE run_id = :run",
+        run=run_id,
+    )
     return number

@@ -93,14 +93,21 @@ class BulkExtractor:
             try:
                 describe_run(self.gateway, run_id)
                 shift.work_to_the_end()
+                while not self._is_over(run_id):
+                    shift.work_to_the_end()
             except BaseException:
                 with suppress(P2DError):  # the first error counts; the run must not look as if it went on
                     ledger.close_run(run_id)
                 raise
-            ledger.close_run(run_id)
             report = ledger.report(run_id)
             _outcome(entry, report)
         return report
+
+    def _is_over(self, run_id: str) -> bool:
+        """Close the run; return False where a retry came before that, and it is to be worked."""
+        ledger, is_drained = self.gateway.ledger, self.drain.is_set()
+        is_closed = ledger.close_run(run_id, goes_on=not is_drained)
+        return is_closed or is_drained or ledger.is_stopping(run_id)
 
 
 def _outcome(entry: Entry, report: RunReport) -> None:

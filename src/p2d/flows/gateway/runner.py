@@ -35,7 +35,7 @@ class BulkRunner:
     def resume(self, run_id: str, caller: Caller) -> None:
         """Work *run_id* in the background, unless workers do.
 
-        A working under way goes on; what it leaves pending because it was about to end is worked after it.
+        A working under way goes on; a run that is opened again when it has just been closed is worked anew.
         """
         if self._gateway.has_workers:
             return
@@ -59,24 +59,23 @@ class BulkRunner:
             asked = self._next(run_id)
 
     def _next(self, run_id: str) -> Caller | None:
-        """Return who resumed the run while it was worked, if it is to go on; else let it end."""
-        with self._lock:
-            asked = self._again.pop(run_id, None)
-            if asked is None or not self._goes_on(run_id):
-                del self._threads[run_id]
-                return None
-            return asked
+        """Return who resumed the run when its working had closed it; else let it end."""
+        while True:
+            with self._lock:
+                asked = self._again.pop(run_id, None)
+                if asked is None:
+                    del self._threads[run_id]
+                    return None
+            if self._is_open(run_id):
+                return asked
 
-    def _goes_on(self, run_id: str) -> bool:
-        """Whether patients are left that nobody stopped, paused or cancelled since."""
-        ledger = self._gateway.ledger
+    def _is_open(self, run_id: str) -> bool:
+        """Whether an order has opened the run again; what was ordered before it was closed is done."""
         try:
-            progress = ledger.progress(run_id)
-            is_held = progress.state in {"paused", "cancelled"} or ledger.is_stopping(run_id)
+            return run_id in self._gateway.ledger.leases.runs()
         except Exception as error:  # noqa: BLE001 - the thread's top: another resume begins anew
-            _LOG.error("run %s: whether it goes on is not known (%s)", run_id, type(error).__name__)
+            _LOG.error("run %s: whether it is open is not known (%s)", run_id, type(error).__name__)
             return False
-        return progress.patients_pending > 0 and not is_held
 
     def _run(self, run_id: str, caller: Caller) -> None:
         try:

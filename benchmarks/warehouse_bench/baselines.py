@@ -53,7 +53,7 @@ _SERVER: Final = {
     "max_wal_size": "8GB",
     "wal_compression": "lz4",
 }
-"""What ``docs/howto/use-postgresql.md`` advises for 16 GB."""
+"""What ``docs/howto/use-postgresql.md`` advises for 16 GB, and one worker beside, for two processors."""
 _ROWS: Final = 100_000
 
 

@@ -11,9 +11,12 @@ from hypothesis import given, settings
 from p2d.model.errors import InvalidRequest
 from p2d.testing.cohort_contract import (
     LEVELS,
+    LINKS,
+    MIXED,
     check_cohort,
     check_header_of_a_study_that_comes_later,
-    check_patients,
+    check_links_follow_accessions,
+    check_mixed,
     check_some,
     check_some_facets,
     check_table,
@@ -98,29 +101,31 @@ def test_facets_of_cohorts_too_large_to_narrow_a_search_are_the_same(
     check_some_facets(made, oracle, 600_000, 120)
 
 
-@pytest.mark.parametrize("reduce", ["first", "last", "min", "max", "mean"])
+def test_values_that_are_numbers_and_texts_rank_as_numbers() -> None:
+    rows = random_rows(1)
+    made = DuckDbWarehouse(None, branches=lambda _: MIXED)
+    for part in random_batches(rows):
+        made.load(part)
+
+    check_mixed(made, CohortOracle(rows, MIXED))
+
+    made.close()
+
+
 @pytest.mark.parametrize(
-    "subject", [{"attribute": "LVEF"}, {"attribute": "ICD10"}, {"branch": "Befunde"}, {"branch": "Kontrast"}]
+    ("name", "other", "problem"),
+    [
+        ("sex", "ICD10", "sex: holds text; equals does not apply to that"),
+        ("StudyDate", "StudyDate", "StudyDate: is compared as a day, of which there is no mean"),
+    ],
 )
 @pytest.mark.parametrize("engine", ENGINES)
-def test_values_that_are_numbers_and_texts_rank_as_numbers(
-    engine: str, subject: Mapping[str, str], reduce: str
-) -> None:
-    made, oracle = warehouse(engine, 1)
-    for operand in ("LVEF", "TROPONIN", "ICD10"):
-        where = {**subject, "equals": {"attribute": operand}, "reduce": reduce}
-        check_patients(made, oracle, parse({"version": 2, "where": where}))
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-def test_a_text_has_no_mean(engine: str) -> None:
+def test_texts_and_days_have_no_mean(engine: str, name: str, other: str, problem: str) -> None:
     made, _ = warehouse(engine, 1)
-    query = parse(
-        {"version": 2, "where": {"attribute": "sex", "equals": {"attribute": "ICD10"}, "reduce": "mean"}}
-    )
+    where = {"attribute": name, "equals": {"attribute": other}, "reduce": "mean"}
 
-    with pytest.raises(InvalidRequest, match="sex: holds text; equals does not apply to that"):
-        made.cohort(query)
+    with pytest.raises(InvalidRequest, match=problem):
+        made.cohort(parse({"version": 2, "where": where}))
 
 
 ACQUIRED: Final = {
@@ -147,6 +152,19 @@ def test_a_header_of_a_study_that_comes_later_is_found(engine: str) -> None:
     made = ENGINES[engine]()
 
     check_header_of_a_study_that_comes_later(made)
+
+    made.close()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_reports_find_their_study_by_accession_also_where_it_changes(engine: str) -> None:
+    made = ENGINES[engine]()
+
+    def links() -> list[tuple[object, ...]]:
+        with made.looking() as session:
+            return session.rows(LINKS)
+
+    check_links_follow_accessions(made, links)
 
     made.close()
 

@@ -12,8 +12,12 @@ from sqlglot import parse_one
 
 from p2d.model.errors import Unavailable
 from p2d.testing.cohort_contract import (
+    LINKS,
+    MIXED,
     check_cohort,
     check_header_of_a_study_that_comes_later,
+    check_links_follow_accessions,
+    check_mixed,
     check_some,
     check_some_facets,
     check_table,
@@ -68,6 +72,26 @@ def test_a_header_of_a_study_that_comes_later_is_found(postgres_server: Postgres
     made = PostgresWarehouse(warehouse_database(postgres_server).logins)
 
     check_header_of_a_study_that_comes_later(made)
+
+    made.close()
+
+
+def test_reports_find_their_study_by_accession_also_where_it_changes(postgres_server: Postgres) -> None:
+    database = warehouse_database(postgres_server)
+    made = PostgresWarehouse(database.logins)
+
+    check_links_follow_accessions(made, lambda: database.rows(LINKS))
+
+    made.close()
+
+
+def test_values_that_are_numbers_and_texts_rank_as_numbers(postgres_server: Postgres) -> None:
+    rows = random_rows(1)
+    made = PostgresWarehouse(warehouse_database(postgres_server).logins, branches=lambda _: MIXED)
+    for part in random_batches(rows):
+        made.load(part)
+
+    check_mixed(made, CohortOracle(rows, MIXED))
 
     made.close()
 

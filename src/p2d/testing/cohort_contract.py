@@ -3,23 +3,36 @@
 An engine's test loads what ``random_batches`` yields, draws questions to it with ``drawn`` and calls these.
 """
 
+import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, Protocol
 
 from p2d.model.errors import InvalidRequest
 from p2d.testing.cohort_oracle import CohortOracle
 from p2d.testing.cohort_questions import ALL_BRANCHES, EVERY, question
-from p2d.testing.warehouse_rows import Rows, batch, patient_psn, small_study
+from p2d.testing.warehouse_rows import Rows, accession_psn, batch, patient_psn, small_study, uid
 from p2d.warehouse.batch import Batch, Receipt
 from p2d.warehouse.query.attributes import resolve
-from p2d.warehouse.query.nodes import Frame, Query
+from p2d.warehouse.query.nodes import Frame, Query, Reduce
 from p2d.warehouse.query.parse import parse
 from p2d.warehouse.query.results import CohortEngine, Dimension, FacetRequest
 
 LEVELS: Final = tuple(Frame)
 """What random questions ask a table of."""
 _EVERY_CELL: Final = 1000
+MIXED: Final[Mapping[str, frozenset[str]]] = {
+    "Person": frozenset({"sex", "birth_year", "LVEF"}),
+    "Study": frozenset({"StudyDescription", "NumberOfStudyRelatedSeries", "LVEF", "ICD10"}),
+    "Series": frozenset({"SeriesNumber", "Modality", "KVP"}),
+}
+"""Branches of columns and facts that are numbers and of such that are texts."""
+_OPERANDS: Final = ("LVEF", "KVP", "Modality", "ICD10", "NumberOfStudyRelatedSeries", "SeriesNumber")
+LINKS: Final = (
+    "SELECT s.study, d.document FROM study_document l JOIN study s USING (study_key)"
+    " JOIN document d USING (document_key)"
+)
+"""The study and document of every link, by pseudonyms."""
 COUNTED = (Frame.PATIENT, Frame.CASE, Frame.STUDY, Frame.SERIES, Frame.INSTANCE)
 
 
@@ -121,6 +134,23 @@ def check_some_facets(engine: CohortEngine, oracle: CohortOracle, first: int, co
         check_facet(engine, oracle, query, FacetRequest(by, level, top))
 
 
+def check_mixed(engine: CohortEngine, oracle: CohortOracle) -> None:
+    """Return if reductions over branches of numbers and texts (``MIXED``) choose as *oracle* does.
+
+    Raises:
+        AssertionError: one does not, or hardly any finds somebody.
+
+    """
+    reductions = [Reduce.FIRST, Reduce.LAST, Reduce.MIN, Reduce.MAX]
+    some = 0
+    for branch, name, reduce in itertools.product(MIXED, _OPERANDS, reductions):
+        where = {"branch": branch, "equals": {"attribute": name}, "reduce": reduce}
+        query = parse({"version": 2, "where": where})
+        check_patients(engine, oracle, query)
+        some += bool(oracle.patients(query))
+    assert some > len(_OPERANDS)  # noqa: S101 - a suite for pytest
+
+
 def check_header_of_a_study_that_comes_later(warehouse: CohortWarehouse) -> None:
     """Return if the empty *warehouse* finds an element at a study that came after it was asked for at series.
 
@@ -141,6 +171,47 @@ def check_header_of_a_study_that_comes_later(warehouse: CohortWarehouse) -> None
 
     warehouse.load(batch({**later, "header": [{**study, **element, "text": "Angina"}]}, "later", "extended"))
     assert [str(one) for one in warehouse.cohort(query)] == [patient_psn(1), patient_psn(2)]  # noqa: S101 - as above
+
+
+def check_links_follow_accessions(
+    warehouse: CohortWarehouse, links: Callable[[], list[tuple[object, ...]]]
+) -> None:
+    """Return if reports of the empty *warehouse* find their study by accession, also where that changes.
+
+    *links* returns the study and document of every row of ``study_document``.
+
+    Raises:
+        AssertionError: they do not.
+
+    """
+    patient, study = patient_psn(1), small_study(1, 100)
+    first, other = accession_psn(1), accession_psn(2)
+
+    def report(number: int, accession: str, batch_id: str) -> None:
+        document = {"patient": patient, "document": uid(number), "kind": "report", "accession": accession}
+        rows: Rows = {"patient": [{"patient": patient}], "document": [document]}
+        warehouse.load(batch(rows, batch_id, "clinical"))
+
+    def images(accession: str, batch_id: str) -> None:
+        rows: Rows = {**study, "study": [{**study["study"][0], "accession": accession}]}
+        warehouse.load(batch(rows, batch_id))
+
+    def check(*documents: int) -> None:
+        expected = [(uid(100), uid(document)) for document in documents]
+        assert sorted(links(), key=str) == expected  # noqa: S101 - a suite for pytest
+
+    report(900, first, "report")
+    check()
+    images(first, "study")
+    check(900)
+    report(901, first, "another")
+    check(900, 901)
+    report(900, other, "moved")
+    check(901)
+    images(other, "renamed")
+    check(900)
+    images(other, "again")
+    check(900)
 
 
 def random_batches(rows: Rows) -> Iterator[Batch]:

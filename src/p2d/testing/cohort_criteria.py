@@ -16,7 +16,8 @@
 - An operand that is an attribute stands for all values of that attribute that belong to the same key,
   whatever their unit or day; one that fulfils the comparison is enough (``between``: one as lower bound and
   one as upper). Dates are compared where one of the two is a date column; otherwise numbers, and for
-  ``equals`` also texts.
+  ``equals`` also texts, unless a mean is taken.
+- A value that is compared as a number and as a text ranks by its number, one without behind all others.
 - With a reduction the operand is one of these values, or their mean; with a factor or a summand it is
   calculated from each. Such an operand is a number, or a day where one of the two is a date column.
 - ``exists: false`` holds where no value is (of the unit, in the period); of an extended header only for what

@@ -13,7 +13,10 @@ from p2d.warehouse.load.staging import Staging
 
 _TOUCHED: Final = "SELECT DISTINCT patient_key FROM ({parts}) found"
 # Kept, so that an engine sees how few they are before it joins reports to them.
-_TOUCHED_STUDIES: Final = "SELECT s.* FROM study s JOIN touched USING (patient_key)"
+_TOUCHED_STUDIES: Final = """
+SELECT s.study_key, s.patient_key, s.study, s.accession, s.admission_case, s."StudyDate"
+FROM study s JOIN touched USING (patient_key)
+"""
 
 _ARCHIVES: Final = """
 INSERT INTO study_archive

@@ -25,8 +25,10 @@ _PLANNED: Final = (
     "SELECT set_config('random_page_cost', '0.6', true), set_config('work_mem', '128MB', true),"
     " set_config('default_statistics_target', '4', true)"
 )
-"""A batch looks up rows of few patients, which lie together: a page is read once for several. A small sample
-of its own tables is enough to see how large they are, and a large one would cost more than the rows."""
+"""A batch looks up rows of few patients, which lie together: a page is read once for several, so that one by
+an index costs less than a page of a scan. Among 84 million facts a changed batch scanned all series at 1.1,
+and read all studies along an index at 0.3. A small sample of its own tables is enough to see how large they
+are, and a large one would cost more than the rows."""
 
 _ANALYZED: Final = 1_000
 """From so many rows on the planner is told what a temporary table holds."""

@@ -181,7 +181,7 @@ class Judge:
     def _kinds(self, operand: Value) -> tuple[Kind, ...]:
         if isinstance(operand, AttributeRef):
             if Type.DATE in {*self._own, self._referred[operand][0].type}:
-                if operand.is_calculated:
+                if operand.is_calculated or self._criterion.reduce is Reduce.MEAN:
                     raise _no_calculation(operand)
                 return (Kind.DAY,)
             is_text_too = (

@@ -10,13 +10,13 @@ from p2d.warehouse.query.attributes import Attribute, Source, Type
 from p2d.warehouse.query.cells import Shown
 from p2d.warehouse.query.compile import Compiler
 from p2d.warehouse.query.evaluation import Evaluation
-from p2d.warehouse.query.facet_labels import is_of_day, label_of, shown
+from p2d.warehouse.query.facet_labels import check_label, is_of_day, label_of, shown
 from p2d.warehouse.query.holders import ROW, filled_text
 from p2d.warehouse.query.matching import is_decided_at, is_told_by_things, matching
-from p2d.warehouse.query.nodes import Frame, Node, Value
+from p2d.warehouse.query.nodes import Frame, Node
 from p2d.warehouse.query.relations import TABLES, carries, column, is_there, key_of, rows_of
 from p2d.warehouse.query.results import Dimension, FacetRequest, Label
-from p2d.warehouse.query.sums import read_tally, summed
+from p2d.warehouse.query.sums import read_tally, summed, tally_of_each
 from p2d.warehouse.query.tally import SUMS, Tally, of_sums
 
 Cell = tuple[tuple[Label, ...], Tally]
@@ -26,9 +26,16 @@ _LABELLED: Final = "labelled"
 
 
 def counting_of(asked: Evaluation, where: Node, request: FacetRequest) -> "Counting":
-    """Return what counts for *request* among the cohort *where*, placed."""
+    """Return what counts for *request* among the cohort *where*, placed.
+
+    Raises:
+        InvalidRequest: an unknown attribute, or bins of what has no numbers or of no width.
+
+    """
     attributes = [asked.catalogue.attribute(one.attribute, "facet.attribute") for one in request.dimensions]
     kinds = list(zip(request.dimensions, attributes, strict=True))
+    for dimension, attribute in kinds:
+        check_label(dimension, attribute)
     cohort = _Cohort(asked, where, request.level)
     is_own = all(_is_own(request.level, dimension, attribute) for dimension, attribute in kinds)
     return (OwnLabels if is_own else JoinedLabels)(cohort, kinds)
@@ -50,12 +57,12 @@ class _Cohort:
         self.asked = asked
         self.where = where
         self.level = level
-        self._is_shown: Callable[[exp.Expr], exp.Expr] | None = None
-        self._is_narrow: bool | None = None
+        self._restriction: Callable[[exp.Expr], exp.Expr] | None = None
+        self._is_narrow = False
         self._kept: set[Frame] = set()
         if not is_told_by_things(where, level):
             patients = asked.patients(where)
-            self._is_shown = asked.restricted(patients, "cohort")
+            self._restriction = asked.restricted(patients, "cohort")
             self._is_narrow = asked.is_narrow(len(patients))
 
     def matching(self, compiler: Compiler, level: Frame) -> exp.Select:
@@ -79,23 +86,23 @@ class _Cohort:
 
     def is_chosen(self, frame: Frame, place: exp.Expr) -> exp.Expr:
         """Return the condition that a key of *frame* matches."""
-        return self._is_kept(frame, "k", place)
+        return self._is_in_kept(frame, "k", place)
 
     def restriction(self, total: Tally) -> Callable[[exp.Expr], exp.Expr] | None:
         """Return the condition that a patient key is of the cohort where that narrows a search, else None.
 
         *total* counts the things of the level.
         """
-        if self._is_shown is not None:
-            return self._is_of_cohort if self._is_narrow else None
+        if self._restriction is not None:
+            return self._restriction if self._is_narrow else None
         if not self.asked.is_narrow(total.patients):
             return None
-        return lambda place: self._is_kept(self.level, "patient_key", place)
+        return lambda place: self._is_in_kept(self.level, "patient_key", place)
 
     def _is_of_cohort(self, place: exp.Expr) -> exp.Expr:
-        return exp.true() if self._is_shown is None else self._is_shown(place)
+        return exp.true() if self._restriction is None else self._restriction(place)
 
-    def _is_kept(self, frame: Frame, name: str, place: exp.Expr) -> exp.Expr:
+    def _is_in_kept(self, frame: Frame, name: str, place: exp.Expr) -> exp.Expr:
         listed = exp.select(exp.column(name, table="c")).from_(rows_of(self.kept(frame), "c"), copy=False)
         return exp.In(this=place, query=listed.subquery())
 
@@ -145,11 +152,6 @@ class Counting(ABC):
             found.append((tuple(labels), tally))
         return found
 
-    def _sum(self, each: exp.Select, parameters: dict[str, Value]) -> Tally:
-        """Return the tally of *each*, rows of ``patient_key`` and ``n``, one a patient."""
-        (row,) = self._session.rows(summed(f"SELECT {SUMS} FROM each", each), parameters)  # noqa: S608 - a constant
-        return of_sums(*row)  # type: ignore[arg-type]  # whole numbers
-
     def _own_label(
         self, dimension: Dimension, attribute: Attribute, things: exp.Select, name: str
     ) -> exp.Expr:
@@ -171,43 +173,46 @@ class OwnLabels(Counting):
     They are passed over once; how many there are by labels and patient is kept, and everything told of that.
     """
 
-    _is_kept: bool = False
+    def __init__(self, cohort: _Cohort, kinds: Sequence[tuple[Dimension, Attribute]]) -> None:
+        super().__init__(cohort, kinds)
+        self._session.keep_found(_LABELLED, self._counted(self._things()), self.compiler.parameters)
+        self.compiler = cohort.asked.compiler()  # what is asked of the kept has its own parameters
 
     def cells(self) -> list[Cell]:
         """Return every combination of labels that occurs."""
-        each = exp.select(*self.labels, *self._numbers()).from_(rows_of(self._kept(), "b"), copy=False)
-        return self._cells(each)
-
-    def tally(self, condition: exp.Expr | None) -> Tally:
-        """Return how many things have labels that fulfil *condition*."""
         patient, number = self._numbers()
-        each = exp.select(patient, exp.alias_(exp.Sum(this=number), "n"), copy=False)
-        each.from_(rows_of(self._kept(), "b"), copy=False).group_by(patient.copy(), copy=False)
-        return self._sum(each if condition is None else each.where(condition), self.compiler.parameters)
+        return self._cells(exp.select(*self.labels, patient, number).from_(rows_of(_LABELLED, "b")))
+
+    def tally(self, condition: exp.Expr) -> Tally:
+        """Return how many things have labels that fulfil *condition*."""
+        each = self._by_patient().where(condition, copy=False)
+        return tally_of_each(self._session, each, self.compiler.parameters)
 
     def total(self) -> Tally:
         """Return how many things there are."""
-        return self.tally(None)
+        return tally_of_each(self._session, self._by_patient(), {})
 
     @staticmethod
     def _numbers() -> tuple[exp.Column, exp.Column]:
         return exp.column("patient_key", table="b"), exp.column("n", table="b")
 
-    def _kept(self) -> str:
-        if not self._is_kept:
-            compiler, level = self.compiler, self._cohort.level
-            things = self._cohort.matching(compiler, level)
-            patient = column(key_of(Frame.PATIENT), ROW)
-            things.select(exp.alias_(patient, "patient_key"), copy=False)
-            if level is Frame.GROUP:  # a group is several rows
-                things.select(exp.alias_(column(key_of(level), ROW), "k"), copy=False).distinct(copy=False)
-            for index, (dimension, attribute) in enumerate(self._kinds):
-                label = self._own_label(dimension, attribute, things, f"d{index}")
-                things.select(exp.alias_(label, f"l{index}"), copy=False)
-            self._session.keep_found(_LABELLED, self._counted(things), compiler.parameters)
-            self.compiler = self._cohort.asked.compiler()  # what is asked of the kept has its own parameters
-            self._is_kept = True
-        return _LABELLED
+    def _by_patient(self) -> exp.Select:
+        patient, number = self._numbers()
+        each = exp.select(patient, exp.alias_(exp.Sum(this=number), "n"), copy=False)
+        return each.from_(rows_of(_LABELLED, "b"), copy=False).group_by(patient.copy(), copy=False)
+
+    def _things(self) -> exp.Select:
+        """Return the patient and the labels of every matching thing, once."""
+        level = self._cohort.level
+        things = self._cohort.matching(self.compiler, level)
+        patient = column(key_of(Frame.PATIENT), ROW)
+        things.select(exp.alias_(patient, "patient_key"), copy=False)
+        if level is Frame.GROUP:  # a group is several rows
+            things.select(exp.alias_(column(key_of(level), ROW), "k"), copy=False).distinct(copy=False)
+        for index, (dimension, attribute) in enumerate(self._kinds):
+            label = self._own_label(dimension, attribute, things, f"d{index}")
+            things.select(exp.alias_(label, f"l{index}"), copy=False)
+        return things
 
 
 class JoinedLabels(Counting):
@@ -231,31 +236,32 @@ class JoinedLabels(Counting):
         patient = exp.column("patient_key", table="b")
         each = exp.select(patient, exp.alias_(things, "n"), copy=False)
         each.from_(self._labelled.copy().subquery("b", copy=False), copy=False).where(condition, copy=False)
-        return self._sum(each.group_by(patient.copy(), copy=False), self.compiler.parameters)
+        each.group_by(patient.copy(), copy=False)
+        return tally_of_each(self._session, each, self.compiler.parameters)
 
     def total(self) -> Tally:
         """Return how many things there are."""
         return self._total
 
     @property
-    def _is_kept(self) -> bool:
-        """Whether what matches is kept: patients and cases are found by the cohort at once."""
+    def _is_searched(self) -> bool:
+        """Whether what matches has to be searched: patients and cases are found by the cohort at once."""
         return self._cohort.level not in {Frame.PATIENT, Frame.CASE}
 
     def _count(self) -> Tally:
         level = self._cohort.level
-        if not self._is_kept:
+        if not self._is_searched:
             compiler = self._cohort.asked.compiler()
             return read_tally(self._session, compiler, self._cohort.matching(compiler, level), level)
         patient = exp.column("patient_key", table="c")
         each = exp.select(patient, exp.alias_(exp.Count(this=exp.Star()), "n"), copy=False)
         each.from_(rows_of(self._cohort.kept(level), "c"), copy=False)
-        return self._sum(each.group_by(patient.copy(), copy=False), {})
+        return tally_of_each(self._session, each.group_by(patient.copy(), copy=False), {})
 
     def _things(self) -> tuple[exp.Select, exp.Expr, exp.Expr]:
         """Return the matching things, beside *v* of their table where it is needed, their key and patient."""
         level = self._cohort.level
-        if not self._is_kept:
+        if not self._is_searched:
             things = self._cohort.matching(self.compiler, level)
             return things, column(key_of(level), ROW), column(key_of(Frame.PATIENT), ROW)
         key, patient = exp.column("k", table="c"), exp.column("patient_key", table="c")

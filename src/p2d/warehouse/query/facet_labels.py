@@ -20,13 +20,20 @@ def is_of_day(dimension: Dimension, attribute: Attribute) -> bool:
     return dimension.by in {"year", "month"} and not is_date(attribute)
 
 
-def label_of(dialect: Dialect, dimension: Dimension, attribute: Attribute, value: exp.Expr) -> exp.Expr:
-    """Return the label of *value*, or of its day.
+def check_label(dimension: Dimension, attribute: Attribute) -> None:
+    """Return if *attribute* can be counted by *dimension*.
 
     Raises:
         InvalidRequest: bins of what holds no numbers, or of no width.
 
     """
+    if dimension.by == "number" and (not attribute.has_number or dimension.width <= 0):
+        problem = "bins what holds no numbers, or by no width"
+        raise InvalidRequest("facet.by", problem, "use value, or a width above 0")
+
+
+def label_of(dialect: Dialect, dimension: Dimension, attribute: Attribute, value: exp.Expr) -> exp.Expr:
+    """Return the label of *value*, or of its day; *dimension* is one that ``check_label`` lets pass."""
     if dimension.by == "year":
         return dialect.year(value.copy())
     if dimension.by == "month":
@@ -35,10 +42,6 @@ def label_of(dialect: Dialect, dimension: Dimension, attribute: Attribute, value
         if is_date(attribute):
             return exp.Cast(this=value.copy(), to=exp.DataType.build("varchar"))
         return value.copy()
-    if not attribute.has_number or dimension.width <= 0:
-        raise InvalidRequest(
-            "facet.by", "bins what holds no numbers, or by no width", "use value, or a width above 0"
-        )
     width = exp.Literal.number(repr(float(dimension.width)))
     number = exp.Cast(this=value.copy(), to=exp.DataType.build("double"))
     return exp.Floor(this=exp.Div(this=number, expression=width))

@@ -49,9 +49,9 @@ def matching(
 
 
 def is_told_by_things(where: Node, level: Frame) -> bool:
-    """Whether *where*, placed, holds for the patients of the matching things of *level* for these alone.
+    """Whether a thing of *level* that matches is enough for its patient to be of the cohort *where*, placed.
 
-    Which patients are of the cohort need not be known then.
+    Which patients are of the cohort need not be asked for then.
     """
     match where:
         case All((inner,)) | Any((inner,)):

@@ -1,6 +1,8 @@
 """A whole site for system tests and benchmarks: archive, processes, clinical facts loaded, the truth."""
 
+import base64
 import csv
+import json
 import subprocess
 import sys
 import time
@@ -121,11 +123,17 @@ class Site:
 
 @contextmanager
 def running_site(
-    folder: Path, hospital: Hospital, archive: ArchiveAddress, server: "WarehouseDatabase | None" = None
+    folder: Path,
+    hospital: Hospital,
+    archive: ArchiveAddress,
+    server: "WarehouseDatabase | None" = None,
+    *,
+    master: bytes | None = None,
 ) -> Iterator[Site]:
     """Install and start a site whose archive already holds *hospital*, and load its clinical facts.
 
-    The warehouse is a DuckDB file, or in the database *server*.
+    The warehouse is a DuckDB file, or in the database *server*. *master* is the identity service's key, 32
+    bytes, in place of a random one: pseudonyms, derived UIDs and shifts are the same in every run then.
 
     Raises:
         Unavailable: a process did not start.
@@ -133,6 +141,8 @@ def running_site(
     """
     with ExitStack() as stack:
         installation = install(folder / "p2d", archive)
+        if master is not None:
+            _replace_key(installation.folder / "identity" / "identity.key", master)
         if server is not None:
             server.serve(installation)
         processes = stack.enter_context(Processes(installation))
@@ -221,3 +231,10 @@ def wait_for_archive(address: ArchiveAddress, process: Process) -> None:
                 time.sleep(0.1)
             else:
                 return
+
+
+def _replace_key(path: Path, master: bytes) -> None:
+    source = json.loads(path.read_text(encoding="ascii"))
+    path.chmod(0o600)
+    path.write_text(json.dumps({**source, "key": base64.b64encode(master).decode("ascii")}), encoding="ascii")
+    path.chmod(0o400)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom import dcmread
+from PIL import Image, ImageDraw, ImageFont
+from pydicom import dcmread, dcmwrite
 
 from p2d.deid.pixels.decision import Verdict, decide
 from p2d.deid.pixels.gate import PixelScreen, Screened
@@ -60,6 +61,30 @@ def test_real_banners_go_and_the_rest_stays(
     assert hidden[top:bottom, left:right].mean() > 0.9
     assert not changed[~hidden].any()
     assert after.file_meta.TransferSyntaxUID == before.file_meta.TransferSyntaxUID
+
+
+@pytest.mark.parametrize(("left", "top"), [(1196, 807), (1197, 850), (1212, 800), (1253, 710), (1119, 655)])
+def test_a_birth_date_across_vessels_and_the_edge_of_a_bright_disc_goes_whole(
+    corpus: Path, screen: PixelScreen, left: int, top: int
+) -> None:
+    dataset = dcmread(corpus / "files/dcmjs-org__dcmjs/test/sample-op.dcm")
+    dataset.decompress()
+    image = Image.fromarray(dataset.pixel_array)
+    draw = ImageDraw.Draw(image)
+    font = ImageFont.load_default(43)
+    draw.text((left, top), "04.12.1940", fill=0, font=font)
+    dataset.PixelData = image.tobytes()
+    buffer = io.BytesIO()
+    dcmwrite(buffer, dataset)
+
+    result = screened(screen, buffer.getvalue())
+
+    assert isinstance(result, Screened)
+    hidden = np.zeros((dataset.Rows, dataset.Columns), bool)
+    for box in result.boxes:
+        hidden[box.top : box.bottom, box.left : box.right] = True
+    x0, y0, x1, y1 = (int(edge) for edge in draw.textbbox((left, top), "04.12.1940", font=font))
+    assert hidden[y0:y1, x0:x1].all()
 
 
 @pytest.mark.parametrize(

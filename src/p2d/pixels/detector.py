@@ -101,14 +101,21 @@ class TextDetector:
         characters = self._read.get_modelmeta().custom_metadata_map["character"].splitlines()
         self._is_letter = np.array([False, *(text[:1].isalnum() for text in characters), False])
 
-    def boxes(self, picture: Picture, scale: float = 1.0) -> tuple[Box, ...]:
-        """Return the texts of *picture* that pass both guards; *scale* looks closer or coarser."""
+    def boxes(self, picture: Picture, scale: float = 1.0, *, in_outlines: bool = False) -> tuple[Box, ...]:
+        """Return the texts of *picture* that pass both guards; *scale* looks closer or coarser.
+
+        *in_outlines* says that the picture has shapes alone: some look like a line of text and others read as
+        letters, so a text there has to do both.
+        """
         highest = _HIGHEST * picture.shape[0]
         spots = [
             spot
             for spot in self._spots(picture, scale)
             if min(spot.sides) <= highest and max(spot.sides) > _TINY
         ]
+        if in_outlines:
+            certain = (spot for spot in spots if spot.is_certain)
+            return tuple(spot.box() for spot in certain if self._reads(_line(picture, spot)))
         return tuple(spot.box() for spot in spots if spot.is_certain or self._reads(_line(picture, spot)))
 
     def _spots(self, picture: Picture, scale: float) -> Iterator[_Spot]:

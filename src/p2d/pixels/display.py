@@ -17,6 +17,13 @@ from p2d.pixels.raster import Raster, Samples
 
 Picture = NDArray[np.uint8]
 _PERCENTILES: Final = (0.5, 99.5)
+_ENDS: Final = 64
+"""Part of the range that counts as its end: lossy compression moves the values of letters so far."""
+_BETWEEN: Final = 128
+_SPECK: Final = 12
+"""Connected pixels below which ink is none; the smallest legible letters have more."""
+_GREY: Final = 2
+"""Dimensions of samples without colours."""
 _SIMILAR: Final = 0.6
 """Windows that share more than this of their union show the same."""
 
@@ -48,6 +55,32 @@ def equalised(picture: Picture) -> Picture:
     """Return *picture* in grey with contrast evened out in tiles, for text over bright or dark anatomy."""
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     return _as_rgb(cv2.createCLAHE(clipLimit=4.0, tileGridSize=(8, 8)).apply(grey))
+
+
+def ends_of_range(samples: Samples) -> Picture:
+    """Return *samples* (rows, columns[, colours]) in three shades: brightest, darkest, and all between.
+
+    Devices draw text in one value at an end of the range. It stays, and the structures it lies over go:
+    letters across vessels or the edge of a bright disc are lost to a detector that sees both.
+    """
+    in_colour = samples.ndim > _GREY
+    brightest = samples.max(axis=2) if in_colour else samples
+    darkest = samples.min(axis=2) if in_colour else samples
+    low, high = float(darkest.min()), float(brightest.max())
+    near = (high - low) / _ENDS
+    shades = np.full(samples.shape[:2], _BETWEEN, np.uint8)
+    shades[_without_specks(darkest <= low + near)] = 0
+    shades[_without_specks(brightest >= high - near)] = 255
+    return _as_rgb(shades)
+
+
+def _without_specks(ink: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return *ink* without what lossy compression leaves along edges."""
+    _, labels, statistics, _ = cv2.connectedComponentsWithStats(ink.astype(np.uint8), connectivity=8)
+    is_ink: NDArray[np.bool_] = statistics[:, cv2.CC_STAT_AREA] >= _SPECK
+    is_ink[0] = False
+    kept: NDArray[np.bool_] = is_ink[labels]
+    return kept
 
 
 def stacked(pictures: Sequence[Picture]) -> Picture:
@@ -131,6 +164,6 @@ def _eight_bits(samples: Samples, bits: int) -> Samples:
 
 
 def _as_rgb(picture: Samples) -> Picture:
-    if picture.ndim == 2:  # noqa: PLR2004 - grey
+    if picture.ndim == _GREY:
         picture = np.repeat(picture[:, :, np.newaxis], 3, axis=2)
     return np.ascontiguousarray(picture, dtype=np.uint8)

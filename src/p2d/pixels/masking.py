@@ -12,7 +12,7 @@ from pydicom import DataElement, Dataset, dcmread, dcmwrite
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
 from p2d.pixels.box import Box, joined_lines, outside, without_covered
-from p2d.pixels.display import Picture, equalised, pictures_of, stacked
+from p2d.pixels.display import Picture, ends_of_range, equalised, pictures_of, stacked
 from p2d.pixels.encapsulated import EncapsulatedFrames
 from p2d.pixels.native import NativeFrames
 from p2d.pixels.protocol import Effort, Outcome, Task, Unscreenable
@@ -40,7 +40,7 @@ _FLOAT_PIXELS: Final = 0x7FE00008
 class Detector(Protocol):
     """What finds text: ``p2d.pixels.detector.TextDetector``."""
 
-    def boxes(self, picture: Picture, scale: float = 1.0) -> tuple[Box, ...]:
+    def boxes(self, picture: Picture, scale: float = 1.0, *, in_outlines: bool = False) -> tuple[Box, ...]:
         """Return boxes of the texts in *picture*."""
 
 
@@ -138,6 +138,9 @@ class _Eye:
         pictures = list(pictures_of(self._dataset, self._raster, photometric, frame))
         first = pictures[:1] if effort == "alarm" else pictures
         found = [box for picture in first for box in self._detector.boxes(picture)]
+        if effort == "rule":
+            stored = frame if photometric.startswith("MONOCHROME") else pictures[0]
+            found += self._detector.boxes(ends_of_range(stored), in_outlines=True)
         if effort == "rule" and max(rows, columns) <= _LARGE:
             found += self._detector.boxes(equalised(pictures[0]), _ENLARGED)
             found += self._detector.boxes(pictures[0], _ENLARGED)
